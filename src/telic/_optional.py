@@ -1,0 +1,39 @@
+"""The one door for imports that are not made at the top of a file.
+
+Two reasons allow one: the package is an extra that may be missing, or it is heavy and most programs never need it
+(pydantic, asyncio's event loop, orjson): `import telic` stays fast because of this file.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+from telic.errors import MissingExtraError
+
+
+def load(name: str) -> Any:
+    """Return the module `name`, imported now if it was not before. For our own dependencies."""
+    module = sys.modules.get(name)
+    return module if module is not None else importlib.import_module(name)
+
+
+def require(name: str, *, extra: str, purpose: str) -> Any:
+    """Return the optional module `name`, or say how to install it.
+
+    Args:
+        name: The module, as in an import statement.
+        extra: The extra of telic that brings it.
+        purpose: What needs it, as the subject of a sentence: "the LM 'telic/tiny'".
+
+    Raises:
+        MissingExtraError: It is not installed.
+    """
+    try:
+        return load(name)
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f"{purpose} needs the package {name.partition('.')[0]!r}, which is not installed; "
+            f"run: pip install 'telic[{extra}]'"
+        ) from error

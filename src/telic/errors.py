@@ -1,0 +1,262 @@
+"""Every exception that telic raises, in one tree.
+
+    TelicError
+    ├── ConfigurationError (ValueError)      an option, name or size that cannot work; found before the first call
+    │   ├── NotConfiguredError               no LM (or retriever) where one is needed
+    │   └── UnknownProviderError             the prefix of "provider/model" names no client
+    ├── MissingExtraError (ImportError)      an optional dependency is not installed; names the pip command
+    ├── SignatureError (ValueError)          a signature that cannot be built or edited that way
+    │   └── SignatureSyntaxError             the string does not parse; carries `.column`
+    ├── InputError (TypeError)               missing, unknown or mistyped inputs of a call
+    ├── AdapterError                         between fields and messages
+    │   ├── AdapterParseError                a reply that does not hold the fields; carries the reply
+    │   └── TruncatedReplyError              a reply cut at max_tokens
+    ├── LMError                              a call that failed; carries model, provider, status, request_id
+    │   ├── LMTransportError                 refused, reset, cut in mid-body, not HTTP
+    │   ├── LMTimeoutError (TimeoutError)    the total deadline passed
+    │   ├── LMAuthError                      401, 403: never retried
+    │   ├── LMBillingError                   402, quota used up: never retried
+    │   ├── LMRateLimitError                 429; carries `.retry_after_s`
+    │   ├── LMServerError                    5xx
+    │   ├── LMInvalidRequestError            other 4xx: never retried
+    │   │   ├── ContextWindowExceededError   the prompt does not fit
+    │   │   └── LMUnsupportedModelError      the server does not know the model
+    │   ├── LMResponseError                  an answer that is not what the protocol promises
+    │   ├── ContentFilterError               the provider withheld the answer
+    │   ├── CacheMissError                   replay-only, and the call is not in the cache or cassette
+    │   └── RequestsForbiddenError           a real request where the test switch forbids them
+    ├── BudgetExceeded                       a limit of `Budget` was reached; work in flight is kept
+    ├── StateError (ValueError)              a saved program that cannot be read or does not fit
+    │   ├── StateVersionError                written by a newer format
+    │   └── StateMismatchError               of another program
+    ├── DatasetError (ValueError)            rows that cannot be read or used; names file and row
+    ├── MetricError                          a metric that raised or returned something that is no score
+    ├── ProgramError                         a program that raised or returned something unusable in a loop
+    └── EvaluationError                      an evaluation that stopped; carries `.results`, the finished rows
+
+Messages name the place, the fact and the next step; data rides on attributes as well.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class TelicError(Exception):
+    """The root of the tree: `except TelicError` catches all that telic raises itself."""
+
+
+class ConfigurationError(TelicError, ValueError):
+    """An option, a name or a size that cannot work, found before anything was paid for."""
+
+
+class NotConfiguredError(ConfigurationError):
+    """A call needs an LM (or a retriever), and none is configured."""
+
+
+class UnknownProviderError(ConfigurationError):
+    """The prefix of `"provider/model"` names no client that is known here."""
+
+
+class MissingExtraError(TelicError, ImportError):
+    """An optional dependency is missing; the message names the command that installs it."""
+
+
+class SignatureError(TelicError, ValueError):
+    """A signature that cannot be built, or an edit that it does not allow."""
+
+
+class SignatureSyntaxError(SignatureError):
+    """A signature string that does not parse.
+
+    Attributes:
+        text: The whole string.
+        column: Position of the fault, counted from 0.
+    """
+
+    def __init__(self, message: str, *, text: str, column: int) -> None:
+        super().__init__(f"{message}\n    {text}\n    {' ' * column}^ column {column}")
+        self.text = text
+        self.column = column
+
+
+class InputError(TelicError, TypeError):
+    """Inputs of a call that are missing, unknown or of a wrong type."""
+
+
+class AdapterError(TelicError):
+    """Something between fields and messages went wrong."""
+
+
+class AdapterParseError(AdapterError):
+    """A reply that does not hold the fields of the signature.
+
+    Attributes:
+        adapter_name: Which adapter parsed.
+        signature: The signature whose outputs were expected.
+        lm_response: The reply's text, whole.
+        parsed_result: Fields that could be read, by name.
+        field: The field at fault, or None when several are missing.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        adapter_name: str = "",
+        signature: Any = None,
+        lm_response: str = "",
+        parsed_result: dict[str, Any] | None = None,
+        field: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.adapter_name = adapter_name
+        self.signature = signature
+        self.lm_response = lm_response
+        self.parsed_result: dict[str, Any] = {} if parsed_result is None else parsed_result
+        self.field = field
+
+
+class TruncatedReplyError(AdapterParseError):
+    """A reply that was cut at `max_tokens` before its fields were complete."""
+
+
+class LMError(TelicError):
+    """A call to an LM that failed.
+
+    Attributes:
+        model: The model as configured, or "".
+        provider: The client's prefix, or "".
+        status: HTTP status, or None where there was no HTTP answer.
+        code: The provider's own error code, or None.
+        request_id: The provider's id of the request, or None.
+        retry_after_s: Seconds that the server asked to wait, or None.
+        attempts: How many times the request was sent.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        model: str = "",
+        provider: str = "",
+        status: int | None = None,
+        code: str | None = None,
+        request_id: str | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.model = model
+        self.provider = provider
+        self.status = status
+        self.code = code
+        self.request_id = request_id
+        self.retry_after_s = retry_after_s
+        self.attempts = 0
+
+
+class LMTransportError(LMError):
+    """The connection was refused, reset or cut, or did not speak HTTP."""
+
+
+class LMTimeoutError(LMError, TimeoutError):
+    """The deadline of the whole call passed, retries and waits included."""
+
+
+class LMAuthError(LMError):
+    """The key is missing, wrong, expired or not allowed to do this (401, 403). Never retried."""
+
+
+class LMBillingError(LMError):
+    """The account has no credit or quota left (402, `insufficient_quota`). Never retried."""
+
+
+class LMRateLimitError(LMError):
+    """The server refused the call for its rate (429)."""
+
+
+class LMServerError(LMError):
+    """The server failed (5xx)."""
+
+
+class LMInvalidRequestError(LMError):
+    """The server refused the request as it is (4xx). Never retried."""
+
+
+class ContextWindowExceededError(LMInvalidRequestError):
+    """The prompt does not fit into the model's context."""
+
+
+class LMUnsupportedModelError(LMInvalidRequestError):
+    """The server does not know the model."""
+
+
+class LMResponseError(LMError):
+    """An answer that is not what the protocol promises: HTML, broken JSON, no choices."""
+
+
+class ContentFilterError(LMError):
+    """The provider withheld the answer."""
+
+
+class CacheMissError(LMError):
+    """Replay-only mode, and the call is not recorded."""
+
+
+class RequestsForbiddenError(LMError):
+    """A real request where `telic.testing.forbid_requests` is in force."""
+
+
+class BudgetExceeded(TelicError):
+    """A limit of a `Budget` was reached.
+
+    Attributes:
+        limit: Which limit: "usd", "calls", "tokens" or "seconds".
+        allowed: Its value.
+        used: What had been used when the call was refused.
+    """
+
+    def __init__(self, message: str, *, limit: str = "", allowed: float = 0.0, used: float = 0.0) -> None:
+        super().__init__(message)
+        self.limit = limit
+        self.allowed = allowed
+        self.used = used
+
+
+class StateError(TelicError, ValueError):
+    """A saved program that cannot be read, written or used."""
+
+
+class StateVersionError(StateError):
+    """A saved program in a format newer than this telic reads."""
+
+
+class StateMismatchError(StateError):
+    """A saved program that belongs to a program of another shape."""
+
+
+class DatasetError(TelicError, ValueError):
+    """Rows that cannot be read or used; the message names the file and the row."""
+
+
+class MetricError(TelicError):
+    """A metric that raised, or returned something that is no score."""
+
+
+class ProgramError(TelicError):
+    """A program that raised, or returned something unusable, inside a loop over rows."""
+
+
+class EvaluationError(TelicError):
+    """An evaluation that stopped early.
+
+    Attributes:
+        results: The rows that were finished, in order: nothing that was paid for is lost.
+    """
+
+    def __init__(self, message: str, *, results: Sequence[Any] = ()) -> None:
+        super().__init__(message)
+        self.results: Sequence[Any] = results
