@@ -1,0 +1,79 @@
+"""`History`: the earlier turns of a conversation, as a value that a program is called with.
+
+Each turn is a dict with the signature's fields, inputs and outputs alike; an adapter renders it as a user and an
+assistant message before the present inputs. A history never changes: `plus` returns a longer one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final, final
+
+from telic._optional import load
+
+
+@final
+class History:
+    """Turns of a conversation, oldest first.
+
+    Args:
+        messages: One mapping of field values for each turn.
+
+    Example:
+        >>> past = History(messages=[{"question": "Who are you?", "answer": "An LM."}])
+        >>> len(past.plus(question="Since when?", answer="Today.").messages)
+        2
+    """
+
+    __slots__ = ("messages",)
+
+    def __init__(self, messages: Iterable[Mapping[str, Any]] = ()) -> None:
+        turns: list[dict[str, Any]] = []
+        for number, turn in enumerate(messages):
+            if not isinstance(turn, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise TypeError(f"turn {number} of a History is {turn!r}; it must be a dict of field values")
+            turns.append(dict(turn))
+        self.messages: Final = turns
+
+    def plus(self, **fields: Any) -> History:
+        """Return a history with one more turn at its end."""
+        return History([*self.messages, fields])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the turns as plain data."""
+        return {"messages": [dict(turn) for turn in self.messages]}
+
+    def __len__(self) -> int:
+        return len(self.messages)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return iter(self.messages)
+
+    def __eq__(self, other: object) -> bool:
+        return self.messages == other.messages if isinstance(other, History) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(len(self.messages))
+
+    def __repr__(self) -> str:
+        return f"History(messages={self.messages!r})"
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        """Let pydantic take a History, or a dict or list that makes one."""
+        core = load("pydantic_core.core_schema")
+
+        def read(value: Any) -> Any:
+            if isinstance(value, Mapping):
+                return cls(value["messages"]) if set(value) == {"messages"} else value  # pyright: ignore[reportUnknownArgumentType]
+            return cls(value) if isinstance(value, list) else value  # pyright: ignore[reportUnknownArgumentType]
+
+        return core.no_info_before_validator_function(read, core.is_instance_schema(cls))
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: Any, handler: Any) -> dict[str, Any]:
+        turn = {"type": "object", "additionalProperties": True}
+        return {"type": "object", "properties": {"messages": {"type": "array", "items": turn}}}
