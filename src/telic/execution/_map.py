@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextvars
 import threading
 import time
-from typing import Any, cast, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from telic._optional import load
 from telic.errors import ConfigurationError
@@ -101,9 +101,10 @@ def is_async(work: Any) -> bool:
     while hasattr(work, "func") and hasattr(work, "args"):  # functools.partial
         work = work.func
     is_coroutine_function = load("inspect").iscoroutinefunction
-    return is_coroutine_function(work) or (
-        not isinstance(work, type) and is_coroutine_function(getattr(cast("Any", type(work)), "__call__", None)  # noqa: B004  its class)
-    )
+    if is_coroutine_function(work):
+        return True
+    cls: Any = type(work)
+    return cls is not type and is_coroutine_function(getattr(cls, "__call__", None))  # noqa: B004
 
 
 def _as_list(items: Iterable[Any], num_threads: int) -> Sequence[Any]:
