@@ -1,0 +1,68 @@
+"""Server-sent events: bytes in any pieces to whole events. Pure; lines may end in LF, CRLF or CR."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, final
+
+
+class Event(NamedTuple):
+    """One event; several data lines are joined by line feeds."""
+
+    name: bytes
+    data: bytes
+
+
+@final
+class ServerSentEvents:
+    """A reader of one stream.
+
+    Example:
+        >>> events = ServerSentEvents()
+        >>> events.feed(b"data: 1\\n\\nda")
+        [Event(name=b'', data=b'1')]
+        >>> events.feed(b"ta: 2\\r\\n\\r\\n")
+        [Event(name=b'', data=b'2')]
+    """
+
+    __slots__ = ("_rest",)
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, chunk: bytes) -> list[Event]:
+        """Return the events that `chunk` completes."""
+        text = self._rest + chunk if self._rest else chunk
+        if b"\r" in text:
+            # A CR at the very end may be half of a CRLF: it waits for the next piece.
+            held = b"\r" if text.endswith(b"\r") else b""
+            text = text[: len(text) - len(held)].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        else:
+            held = b""
+        *blocks, rest = text.split(b"\n\n")
+        self._rest = rest + held
+        events: list[Event] = []
+        for block in blocks:
+            event = _parse(block)
+            if event is not None:
+                events.append(event)
+        return events
+
+    def finish(self) -> list[Event]:
+        """Return the last event, if the stream ended without the blank line behind it."""
+        rest, self._rest = self._rest, b""
+        event = _parse(rest.replace(b"\r\n", b"\n").replace(b"\r", b"\n"))
+        return [] if event is None else [event]
+
+
+def _parse(block: bytes) -> Event | None:
+    if block.startswith(b"data: ") and b"\n" not in block:  # by far the most frequent form
+        return Event(b"", block[6:])
+    name, data = b"", []
+    for line in block.split(b"\n"):
+        field, _, value = line.partition(b":")
+        value = value[1:] if value.startswith(b" ") else value
+        if field == b"data":
+            data.append(value)
+        elif field == b"event":
+            name = value
+    return Event(name, b"\n".join(data)) if data else None
