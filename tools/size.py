@@ -3,10 +3,10 @@
     python tools/size.py            # print the row, fail over budget
     python tools/size.py --worst 10 # and the longest files and functions
 
-Counted over every `.py` file of `src/telic`, comments and blanks included. A function's lines are those of its
-`def` to its end; its parameters are all but `self` and `cls`. Cycles are groups of modules that reach each other
-through imports, `TYPE_CHECKING` blocks left out; "with lazy" also counts imports inside functions. A broad except
-catches `Exception`, `BaseException` or everything.
+Counted over every `.py` file of `src/telic`, comments and blanks included. A function's lines are those of
+its `def` to its end; its parameters are all but `self` and `cls`. Cycles are groups of modules that reach
+each other through imports, `TYPE_CHECKING` blocks left out; "with lazy" also counts imports inside functions.
+A broad except catches `Exception`, `BaseException` or everything.
 
 Raising a number of the budget is a reviewed change of this file.
 """
