@@ -10,6 +10,8 @@ Library threads carry the context on their own; `copy_context(function)` does it
 from __future__ import annotations
 
 import contextvars
+import sys
+import types
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, ParamSpec, TypeVar, final
@@ -181,3 +183,14 @@ class Settings:
 
 
 settings: Final = Settings()
+
+
+@final
+class _CallableModule(types.ModuleType):
+    """`telic.context` is this module and, as everyone knows it, the function `context`: it is called as one."""
+
+    def __call__(self, **values: Any) -> Any:
+        return context(**values)
+
+
+sys.modules[__name__].__class__ = _CallableModule

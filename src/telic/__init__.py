@@ -1,0 +1,235 @@
+"""telic: programming, not prompting, language models.
+
+State what a program's steps take and give, measure it, and compile it toward the measure:
+
+    import telic
+
+    telic.configure(lm=telic.LM("openai/gpt-5-mini"))
+    program = telic.ChainOfThought("question -> answer")
+    better = telic.BootstrapFewShot(metric=metric).compile(program, trainset=trainset)
+
+Names load when they are first used, so that the import itself costs milliseconds.
+"""
+
+from __future__ import annotations
+
+import sys as _sys
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING, Any
+
+from telic import _names
+from telic._text import did_you_mean as _did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+
+    from telic import adapters as adapters
+    from telic import budget as budget
+    from telic import compat as compat
+    from telic import data as data
+    from telic import datasets as datasets
+    from telic import errors as errors
+    from telic import evaluate as evaluate
+    from telic import execution as execution
+    from telic import lm as lm
+    from telic import modules as modules
+    from telic import optimizers as optimizers
+    from telic import protocols as protocols
+    from telic import signatures as signatures
+    from telic import testing as testing
+    from telic import tracing as tracing
+    from telic import types as types
+    from telic.adapters import Adapter as Adapter
+    from telic.adapters import ChatAdapter as ChatAdapter
+    from telic.adapters import JSONAdapter as JSONAdapter
+    from telic.adapters import XMLAdapter as XMLAdapter
+    from telic.budget import Budget as Budget
+    from telic.context import configure as configure
+    from telic.context import context as context
+    from telic.context import copy_context as copy_context
+    from telic.context import settings as settings
+    from telic.data import Completions as Completions
+    from telic.data import Example as Example
+    from telic.data import Prediction as Prediction
+    from telic.data import Score as Score
+    from telic.data import Step as Step
+    from telic.data import Usage as Usage
+    from telic.errors import AdapterError as AdapterError
+    from telic.errors import AdapterParseError as AdapterParseError
+    from telic.errors import BudgetExceeded as BudgetExceeded
+    from telic.errors import CacheMissError as CacheMissError
+    from telic.errors import ConfigurationError as ConfigurationError
+    from telic.errors import ContentFilterError as ContentFilterError
+    from telic.errors import ContextWindowExceededError as ContextWindowExceededError
+    from telic.errors import DatasetError as DatasetError
+    from telic.errors import EvaluationError as EvaluationError
+    from telic.errors import InputError as InputError
+    from telic.errors import LMAuthError as LMAuthError
+    from telic.errors import LMBillingError as LMBillingError
+    from telic.errors import LMError as LMError
+    from telic.errors import LMInvalidRequestError as LMInvalidRequestError
+    from telic.errors import LMRateLimitError as LMRateLimitError
+    from telic.errors import LMResponseError as LMResponseError
+    from telic.errors import LMServerError as LMServerError
+    from telic.errors import LMTimeoutError as LMTimeoutError
+    from telic.errors import LMTransportError as LMTransportError
+    from telic.errors import LMUnsupportedModelError as LMUnsupportedModelError
+    from telic.errors import MetricError as MetricError
+    from telic.errors import MissingExtraError as MissingExtraError
+    from telic.errors import NotConfiguredError as NotConfiguredError
+    from telic.errors import ProgramError as ProgramError
+    from telic.errors import RequestsForbiddenError as RequestsForbiddenError
+    from telic.errors import SignatureError as SignatureError
+    from telic.errors import SignatureSyntaxError as SignatureSyntaxError
+    from telic.errors import StateError as StateError
+    from telic.errors import StateMismatchError as StateMismatchError
+    from telic.errors import StateVersionError as StateVersionError
+    from telic.errors import TelicError as TelicError
+    from telic.errors import TruncatedReplyError as TruncatedReplyError
+    from telic.errors import UnknownProviderError as UnknownProviderError
+    from telic.evaluate import Evaluate as Evaluate
+    from telic.evaluate import EvaluationResult as EvaluationResult
+    from telic.lm import LM as LM
+    from telic.lm import BaseLM as BaseLM
+    from telic.lm import cache as cache
+    from telic.lm import configure_cache as configure_cache
+    from telic.modules import ChainOfThought as ChainOfThought
+    from telic.modules import Module as Module
+    from telic.modules import Parallel as Parallel
+    from telic.modules import Predict as Predict
+    from telic.modules import asyncify as asyncify
+    from telic.modules import load as load
+    from telic.modules import syncify as syncify
+    from telic.optimizers import BootstrapFewShot as BootstrapFewShot
+    from telic.optimizers import BootstrapFewShotWithRandomSearch as BootstrapFewShotWithRandomSearch
+    from telic.optimizers import BootstrapFewShotWithRandomSearch as BootstrapRS
+    from telic.optimizers import LabeledFewShot as LabeledFewShot
+    from telic.signatures import FieldInfo as FieldInfo
+    from telic.signatures import InputField as InputField
+    from telic.signatures import OutputField as OutputField
+    from telic.signatures import Signature as Signature
+    from telic.signatures import SignatureMeta as SignatureMeta
+    from telic.signatures import ensure_signature as ensure_signature
+    from telic.signatures import infer_prefix as infer_prefix
+    from telic.signatures import make_signature as make_signature
+    from telic.tracing import inspect_history as inspect_history
+    from telic.tracing import track_usage as track_usage
+    from telic.types import FieldType as Type
+    from telic.types import History as History
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "LM",
+    "Adapter",
+    "AdapterError",
+    "AdapterParseError",
+    "BaseLM",
+    "BootstrapFewShot",
+    "BootstrapFewShotWithRandomSearch",
+    "BootstrapRS",
+    "Budget",
+    "BudgetExceeded",
+    "CacheMissError",
+    "ChainOfThought",
+    "ChatAdapter",
+    "Completions",
+    "ConfigurationError",
+    "ContentFilterError",
+    "ContextWindowExceededError",
+    "DatasetError",
+    "Evaluate",
+    "EvaluationError",
+    "EvaluationResult",
+    "Example",
+    "FieldInfo",
+    "History",
+    "InputError",
+    "InputField",
+    "JSONAdapter",
+    "LMAuthError",
+    "LMBillingError",
+    "LMError",
+    "LMInvalidRequestError",
+    "LMRateLimitError",
+    "LMResponseError",
+    "LMServerError",
+    "LMTimeoutError",
+    "LMTransportError",
+    "LMUnsupportedModelError",
+    "LabeledFewShot",
+    "MetricError",
+    "MissingExtraError",
+    "Module",
+    "NotConfiguredError",
+    "OutputField",
+    "Parallel",
+    "Predict",
+    "Prediction",
+    "ProgramError",
+    "RequestsForbiddenError",
+    "Score",
+    "Signature",
+    "SignatureError",
+    "SignatureMeta",
+    "SignatureSyntaxError",
+    "StateError",
+    "StateMismatchError",
+    "StateVersionError",
+    "Step",
+    "TelicError",
+    "TruncatedReplyError",
+    "Type",
+    "UnknownProviderError",
+    "Usage",
+    "XMLAdapter",
+    "asyncify",
+    "cache",
+    "configure",
+    "configure_cache",
+    "context",
+    "copy_context",
+    "ensure_signature",
+    "infer_prefix",
+    "inspect_history",
+    "load",
+    "make_signature",
+    "settings",
+    "syncify",
+    "track_usage",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _names.HOMES:
+        module, inner = _names.locate(name)
+        value = getattr(_import_module(module), inner)
+    elif name in _names.PACKAGES or name in _names.OLD_PACKAGES:
+        return _import_module(f"telic.{name}")
+    elif name in _names.PLANNED:
+        raise AttributeError(f"telic {__version__} has no {name!r} yet: it is planned, not written")
+    else:
+        raise AttributeError(f"module 'telic' has no attribute {name!r}{_did_you_mean(name, __all__)}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, *_names.PACKAGES, "__version__"})
+
+
+class _OldPaths:
+    """Finds DSPy's module paths (`telic.teleprompt` …) where no file of that name is; see `telic.compat`."""
+
+    @staticmethod
+    def find_spec(
+        name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if not name.startswith("telic.") or name.startswith("telic.compat"):
+            return None
+        return _import_module("telic.compat").find_old_path(name)
+
+
+_sys.meta_path.append(_OldPaths)

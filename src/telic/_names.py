@@ -1,0 +1,66 @@
+"""Which module holds each public name: the table behind `import telic` and behind the old module paths.
+
+Only strings: reading it imports nothing. A name stands here when it exists; names that are planned stand in
+`PLANNED`, so that asking for one says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+
+def _homes(**modules: str) -> dict[str, str]:
+    return {name: f"telic.{module}" for module, names in modules.items() for name in names.split()}
+
+
+HOMES: Final[Mapping[str, str]] = {
+    **_homes(
+        data="Completions Example Prediction Score Step Usage",
+        types="History",
+        signatures="FieldInfo InputField OutputField Signature SignatureMeta ensure_signature infer_prefix "
+        "make_signature",
+        context="configure copy_context settings",
+        budget="Budget",
+        tracing="inspect_history track_usage",
+        adapters="Adapter ChatAdapter JSONAdapter XMLAdapter",
+        lm="LM BaseLM configure_cache",
+        modules="ChainOfThought Module Parallel Predict asyncify load syncify",
+        evaluate="Evaluate EvaluationResult",
+        optimizers="BootstrapFewShot BootstrapFewShotWithRandomSearch LabeledFewShot",
+        errors="AdapterError AdapterParseError BudgetExceeded CacheMissError ConfigurationError ContentFilterError "
+        "ContextWindowExceededError DatasetError EvaluationError InputError LMAuthError LMBillingError LMError "
+        "LMInvalidRequestError LMRateLimitError LMResponseError LMServerError LMTimeoutError LMTransportError "
+        "LMUnsupportedModelError MetricError MissingExtraError NotConfiguredError ProgramError "
+        "RequestsForbiddenError SignatureError SignatureSyntaxError StateError StateMismatchError "
+        "StateVersionError TelicError TruncatedReplyError UnknownProviderError",
+    ),
+    "Type": "telic.types:FieldType",
+    "BootstrapRS": "telic.optimizers:BootstrapFewShotWithRandomSearch",
+    "cache": "telic.lm:cache",
+}
+"""Name -> module, or "module:name" where it is called otherwise there."""
+
+PACKAGES: Final = (
+    "adapters", "budget", "compat", "context", "data", "datasets", "errors", "evaluate", "execution", "lm",
+    "modules", "optimizers", "protocols", "signatures", "testing", "tracing", "types",
+)  # fmt: skip
+"""Submodules that `telic.<name>` reaches without an import of their own."""
+
+OLD_PACKAGES: Final = ("clients", "dsp", "predict", "primitives", "teleprompt", "utils")
+"""The same, of the module paths that `telic.compat` serves."""
+
+PLANNED: Final = frozenset((
+    "Assert", "Audio", "BestOfN", "BetterTogether", "BootstrapFewShotWithOptuna", "BootstrapFinetune",
+    "COPRO", "Code", "CodeAct", "ColBERTv2", "Embedder", "Embeddings", "Ensemble", "File", "GEPA", "GRPO",
+    "Image", "InferRules", "KNN", "KNNFewShot", "MIPROv2", "MultiChainComparison", "ProgramOfThought",
+    "ReAct", "Reasoning", "Refine", "Retrieve", "SIMBA", "Suggest", "Tool", "ToolCalls", "TwoStepAdapter",
+    "improve", "majority", "streamify",
+))  # fmt: skip
+"""Names of the programming model that this version does not have yet: `telic.X` says so."""
+
+
+def locate(name: str) -> tuple[str, str]:
+    """Return the module that holds a public name, and what it is called there."""
+    module, _, inner = HOMES[name].partition(":")
+    return module, inner or name

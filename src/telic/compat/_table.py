@@ -1,0 +1,96 @@
+"""Which names each of DSPy's module paths offers, and what its old names are called now.
+
+A path stands here when telic has something to put behind it; so does a name. `tests/test_compat.py` resolves them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+OLD_NAMES: Final[Mapping[str, tuple[str, str]]] = {
+    "BaseCallback": ("telic.tracing", "BaseCallback"),
+    "BaseModule": ("telic.modules", "Module"),
+    "Cache": ("telic.lm", "Cache"),
+    "DSPyError": ("telic.errors", "TelicError"),
+    "DataLoader": ("telic.datasets", "DataLoader"),
+    "DummyLM": ("telic.testing", "DummyLM"),
+    "DummyVectorizer": ("telic.testing", "DummyVectorizer"),
+    "EM": ("telic.evaluate", "EM"),
+    "F1": ("telic.evaluate", "F1"),
+    "HotPotF1": ("telic.evaluate", "HotPotF1"),
+    "LMConfigurationError": ("telic.errors", "ConfigurationError"),
+    "LMNotConfiguredError": ("telic.errors", "NotConfiguredError"),
+    "LMProviderError": ("telic.errors", "LMError"),
+    "Teleprompter": ("telic.optimizers", "Optimizer"),
+    "UsageTracker": ("telic.tracing", "UsageTracker"),
+    "answer_exact_match": ("telic.evaluate", "answer_exact_match"),
+    "answer_passage_match": ("telic.evaluate", "answer_passage_match"),
+    "dummy_rm": ("telic.testing", "dummy_rm"),
+    "em_score": ("telic.evaluate", "em_score"),
+    "f1_score": ("telic.evaluate", "f1_score"),
+    "hotpot_f1_score": ("telic.evaluate", "hotpot_f1_score"),
+    "normalize_text": ("telic.evaluate", "normalize_text"),
+    "precision_score": ("telic.evaluate", "precision_score"),
+    "pretty_print_history": ("telic.tracing", "inspect_history"),
+}
+"""Names that are not telic's own: where each lives, and under which name."""
+
+_ERRORS = (
+    "AdapterParseError ContextWindowExceededError DSPyError LMAuthError LMBillingError LMConfigurationError LMError "
+    "LMInvalidRequestError LMNotConfiguredError LMProviderError LMRateLimitError LMServerError LMTimeoutError "
+    "LMTransportError LMUnsupportedModelError"
+)
+_METRICS = (
+    "EM F1 HotPotF1 answer_exact_match answer_passage_match em_score f1_score hotpot_f1_score normalize_text "
+    "precision_score"
+)
+
+_PATHS = {
+    "adapters.base": "Adapter",
+    "adapters.chat_adapter": "ChatAdapter",
+    "adapters.json_adapter": "JSONAdapter",
+    "adapters.types": "History Type",
+    "adapters.types.base_type": "Type",
+    "adapters.types.history": "History",
+    "adapters.xml_adapter": "XMLAdapter",
+    "clients": "BaseLM Cache LM configure_cache inspect_history",
+    "clients.base_lm": "BaseLM inspect_history",
+    "clients.cache": "Cache",
+    "clients.lm": "LM",
+    "datasets.dataloader": "DataLoader",
+    "dsp": "",
+    "dsp.utils": "settings",
+    "dsp.utils.settings": "settings",
+    "evaluate.evaluate": "Evaluate EvaluationResult",
+    "evaluate.metrics": _METRICS,
+    "predict": "ChainOfThought Parallel Predict",
+    "predict.chain_of_thought": "ChainOfThought",
+    "predict.parallel": "Parallel",
+    "predict.predict": "Predict",
+    "primitives": "BaseModule Completions Example Module Prediction",
+    "primitives.base_module": "BaseModule",
+    "primitives.example": "Example",
+    "primitives.module": "Module",
+    "primitives.prediction": "Completions Prediction",
+    "signatures.field": "InputField OutputField",
+    "signatures.signature": "Signature SignatureMeta ensure_signature infer_prefix make_signature",
+    "teleprompt": "BootstrapFewShot BootstrapFewShotWithRandomSearch BootstrapRS LabeledFewShot Teleprompter",
+    "teleprompt.bootstrap": "BootstrapFewShot",
+    "teleprompt.random_search": "BootstrapFewShotWithRandomSearch",
+    "teleprompt.teleprompt": "Teleprompter",
+    "teleprompt.vanilla": "LabeledFewShot",
+    "utils": "BaseCallback DummyLM DummyVectorizer dummy_rm inspect_history pretty_print_history "
+    "track_usage " + _ERRORS,
+    "utils.asyncify": "asyncify",
+    "utils.callback": "BaseCallback",
+    "utils.dummies": "DummyLM DummyVectorizer dummy_rm",
+    "utils.exceptions": _ERRORS,
+    "utils.inspect_history": "pretty_print_history",
+    "utils.saving": "load",
+    "utils.syncify": "syncify",
+    "utils.usage_tracker": "UsageTracker track_usage",
+}
+
+PATHS: Final[Mapping[str, tuple[str, ...]]] = {path: tuple(names.split()) for path, names in _PATHS.items()}
+"""Path below `dspy` (and below `telic`) -> the names that it offers."""
