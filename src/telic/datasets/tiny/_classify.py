@@ -1,0 +1,207 @@
+"""Classification: what the label of a class is called is told by the demos, by the instructions, or by custom."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from random import Random
+from typing import Final
+
+from telic.datasets.tiny import _words as words
+from telic.datasets.tiny._render import Field, default_instructions
+from telic.datasets.tiny._task import Row, Task, distinct, fields
+
+TOPIC_TEXTS: Final = (
+    "The {a} was near the {b}.",
+    "We talked about the {a} and the {b}.",
+    "{who} bought a new {a} for the {b}.",
+    "Where is the {a}? It was with the {b}.",
+    "{who} wrote to me about a {a}.",
+    "My {plain} {a} and my {b} are in the {place}.",
+    "I saw a {a}, a {b} and a {c}.",
+    "The {plain} {a} is not the {b}.",
+    "Can you show {who} the {a}?",
+    "There was a problem with the {a} in {city}.",
+    "{who} and {who2} need the {a} today.",
+    "No {a}, no {b}.",
+    "It is about a {a} and some {b}.",
+    "{who} asked for the {a} and the {plain} {b}.",
+    "The {place} in {city} has a {a} and a {b}.",
+    "Please bring the {a} to the {place}.",
+)
+MOOD_TEXTS: Final = (
+    "The {thing} was {x}.",
+    "{who} thinks that the {thing} is {x}.",
+    "What a {x} {thing}!",
+    "The {thing} in {city} was {x} and {y}.",
+    "I found the {plain} {thing} {x}.",
+    "It was a {x} day at the {place}, said {who}.",
+    "This {thing} is really {x}.",
+    "{who} has a {x} {thing} and a {y} {thing2}.",
+    "Our {thing} was {x}, and so was the {thing2}.",
+    "{x} {thing}, {y} {thing2}.",
+    "We had a {x} time with the {thing}.",
+    "My {thing} came from {city} and it is {x}.",
+)
+FEELING_TEXTS: Final = (
+    "{who} was {x} in {city}.",
+    "I am {x} about the {thing}.",
+    "When the {thing} came, {who} felt {x}.",
+    "{who} looked {x} and {y} at the {place}.",
+    "They were all {x} because of the {thing}.",
+    "Why are you so {x}, {who}?",
+    "After the {thing}, {who} and {who2} were {x}.",
+    "The {plain} {thing} made {who} {x}.",
+)
+URGENCY_TEXTS: Final = (
+    "{who} needs the {thing} {x}.",
+    "Send the {thing} to {city} {x}.",
+    "Please look at the {thing} {x}.",
+    "The {thing} can be repaired {x}, said {who}.",
+    "Call {who} {x}.",
+    "Come to the {place} {x}.",
+    "Bring the {plain} {thing} {x}, {who}.",
+    "We want the {thing} {x}.",
+)
+
+AXES: Final[Mapping[str, tuple[tuple[str, ...], Mapping[str, tuple[str, ...]]]]] = {
+    "topic": (TOPIC_TEXTS, words.TOPICS),
+    "sentiment": (MOOD_TEXTS, {"positive": words.GOOD, "negative": words.BAD}),
+    "emotion": (FEELING_TEXTS, words.FEELINGS),
+    "urgency": (URGENCY_TEXTS, {"urgent": words.URGENT, "calm": words.CALM}),
+}
+ASPECT_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "topic": ("topic", "subject", "theme"),
+    "sentiment": ("sentiment", "mood", "opinion"),
+    "emotion": ("emotion", "feeling"),
+    "urgency": ("urgency", "priority"),
+}
+
+HEADS: Final = (
+    "Classify the {text}.", "Choose the right {label}.", "Decide which {label} fits the {text}.", "Read the {text} and label it.",
+    "Sort the {text}s.", "Give the {label} of the {text}.", "You will see a {text}.", "Find the {label}.", "Label the {text}.",
+    "What is the {label} of this {text}?", "Assign a {label} to each {text}.", "Look at the {text} and pick a {label}.",
+    "Tell the kind of the {text}.", "Work out the {label}.", "Put the {text} into the right {label}.", "Mark each {text}.",
+)  # fmt: skip
+CLAUSES: Final = (
+    "{c} means {l}", "use {l} for {c}", "answer {l} if it is about {c}", "write {l} when it is {c}", "{c} -> {l}", "{c}: {l}",
+    "{c} is called {l}", "say {l} for {c}", "if it is {c}, answer {l}", "label {c} as {l}", "{l} stands for {c}",
+    "{c} texts are {l}", "for {c} the answer is {l}", "{l} = {c}", "mark {c} as {l}", "{c} gets {l}",
+)  # fmt: skip
+JOINERS: Final = (", ", "; ", "\n", ", and ", ". ", " | ")
+STYLE: Final = (", ", "; ", "\n", ", and ", ". ")
+
+
+def _text(rng: Random, templates: Sequence[str], pool: Sequence[str], held_out: bool) -> tuple[str, str]:
+    """Return a text whose telling words come from `pool`, and one of these words."""
+    people = words.split(words.PEOPLE, held_out)
+    cities = words.split(words.CITIES, held_out)
+
+    def name(known: Sequence[str]) -> str:
+        return rng.choice(known) if rng.random() < 0.82 else words.invented(rng, held_out).capitalize()
+
+    def thing(known: Sequence[str]) -> str:
+        return rng.choice(known) if rng.random() < 0.9 else words.invented(rng, held_out)
+
+    key = rng.choice(pool)
+    second = distinct(rng, pool, (key,))
+    text = rng.choice(templates).format(
+        a=key, b=second, c=rng.choice(pool), x=key, y=second, who=name(people), who2=name(people), city=name(cities),
+        thing=thing(words.THINGS), thing2=thing(words.THINGS), place=thing(words.PLACES), plain=rng.choice(words.PLAIN),
+    )  # fmt: skip
+    return text[0].upper() + text[1:] if rng.random() < 0.8 else text.lower(), key
+
+
+def new_labels(rng: Random, count: int, held_out: bool) -> list[str]:
+    """Return `count` different label words."""
+    kind = rng.random()
+    labels: list[str] = []
+    while len(labels) < count:
+        if kind < 0.2:
+            label = words.invented(rng, held_out)
+        elif kind < 0.25 and not held_out:
+            label = rng.choice("ABCDEFGH" if kind < 0.225 else "123456789")
+        else:
+            label = rng.choice(words.split(words.LABELS, held_out))
+            if kind > 0.94:
+                label += " " + rng.choice(words.split(words.LABELS, held_out))
+        if kind > 0.9 or kind < 0.04:
+            label = label.capitalize()
+        if label not in labels:
+            labels.append(label)
+    return labels
+
+
+def held(templates: Sequence[str], held_out: bool) -> tuple[str, ...]:
+    """Return the phrasings of evaluation (every fifth), or those of training."""
+    return tuple(t for i, t in enumerate(templates) if (i % 5 == 3) == held_out)
+
+
+def classification(
+    rng: Random, held_out: bool, *, told_by: str, axis: str | None = None, count: int | None = None,
+    reasoning: bool | None = None,
+) -> Task:  # fmt: skip
+    """Return a classification task.
+
+    Args:
+        rng: Where chance comes from.
+        held_out: Draw names, labels and phrasings that training never uses.
+        told_by: "demos" (the instructions say nothing about labels), "instructions", or "custom" (a class is its own
+            label).
+        axis: What is classified: a key of `AXES`; None: any.
+        count: Number of classes; None: 2 to 4.
+        reasoning: Whether a `reasoning` field comes first; None: in one task of five.
+    """
+    axis = rng.choice(("topic", "topic", "topic", "sentiment", "sentiment", "emotion", "urgency")) if axis is None else axis
+    templates, pools = AXES[axis]
+    classes = rng.sample(sorted(pools), min(len(pools), rng.choice((2, 2, 3, 3, 4)) if count is None else count))
+    labels = list(classes) if told_by == "custom" else new_labels(rng, len(classes), held_out)
+    text_name = rng.choice(words.TEXT_FIELDS)
+    generic = rng.random() < 0.7 if told_by != "custom" else rng.random() < 0.3
+    label_name = distinct(rng, words.LABEL_FIELDS if generic else ASPECT_FIELDS[axis], (text_name,))
+    think = rng.random() < 0.2 if reasoning is None else reasoning
+    names = ("reasoning", label_name) if think else (label_name,)
+    inputs = fields(rng, (text_name,), (("what to classify", "a short text", "written by a customer"),))
+    outputs = fields(rng, names, [()] * (len(names) - 1) + [("one word", "the class of the text", "as in the examples")])
+    known = [c for c in classes]
+    instructions = _instructions(rng, held_out, told_by, text_name, label_name, dict(zip(known, labels, strict=True)), axis)
+    if instructions is None:
+        instructions = default_instructions(inputs, outputs)
+    naming = dict(zip(classes, labels, strict=True))
+
+    def draw(rng: Random) -> Row:
+        cls = rng.choice(classes)
+        text, key = _text(rng, templates, pools[cls], held_out)
+        values = {"reasoning": f"It says {key}, which is about {cls}."} if think else {}
+        return Row({text_name: text}, values | {label_name: naming[cls]}, cls if told_by == "demos" else None)
+
+    return Task(f"classify/{told_by}", inputs, outputs, instructions, draw)
+
+
+def _instructions(
+    rng: Random, held_out: bool, told_by: str, text: str, label: str, naming: Mapping[str, str], axis: str
+) -> str | None:
+    head = rng.choice(held(HEADS, held_out)).format(text=text, label=label)
+    if told_by == "demos":
+        return rng.choice((None, None, head, head, head + " Follow the examples.", head + " Answer with one word."))
+    if told_by == "custom":
+        names = list(naming)
+        listed = ", ".join(names[:-1]) + " or " + names[-1]
+        aspect = rng.choice(ASPECT_FIELDS[axis])
+        return rng.choice(
+            (None, f"{head} It is {listed}.", f"{head} The choices are {listed}.", f"Is it {listed}?", f"Name the {aspect}.",
+             f"Name the {aspect}: {listed}.", f"Answer with {listed}.", f"{head} Answer with the {aspect}.")
+        )  # fmt: skip
+    clause = rng.choice(held(CLAUSES, held_out))
+    pairs = list(naming.items())
+    rng.shuffle(pairs)
+    mixed = rng.random() < 0.15
+    clauses = [
+        (rng.choice(held(CLAUSES, held_out)) if mixed else clause).format(c=c, l=name) for c, name in pairs
+    ]
+    body = rng.choice(JOINERS).join(clauses)
+    style = rng.random()
+    if style < 0.6:
+        return f"{head} {body[0].upper() + body[1:]}."
+    if style < 0.8:
+        return f"{body[0].upper() + body[1:]}."
+    return f"{head}\n{body}"

@@ -1,0 +1,116 @@
+"""Rows of tokens with their loss weights, drawn from the micro-world without end.
+
+A row is one context: a system message, then as many examples as fit, so that one row trains every number of demos at
+once. Weights: 1 on what assistants answer, 0.3 on the field headers around it, 0.1 on a random part of all other
+tokens, and 0 on a label that only demos could tell while no demo of its class was shown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from telic.datasets.tiny import _mix, _render
+from telic.datasets.tiny._task import Task
+from telic.lm.tiny._tokenizer import ASSISTANT, END, PAD, SYSTEM, USER, Tokenizer
+
+VALUE, FORMAT, OTHER = 1.0, 0.3, 0.1
+POSITIONS = 0.45  # share of a batch's tokens that get a loss; the head is computed for these only
+
+
+class Span(NamedTuple):
+    """The last output's value inside a row, for evaluation: tokens [start, stop) must be predicted."""
+
+    start: int
+    stop: int
+    examples_before: int
+    known: bool
+
+
+@dataclass
+class Context:
+    task: Task
+    tokens: list[int]
+    weights: list[float]
+    spans: list[Span]
+
+
+def context(rng: Random, tokenizer: Tokenizer, task: Task, length: int, *, request_always: bool = False) -> Context:
+    """Return one row of at most `length` tokens."""
+    encode = tokenizer.encode
+    tokens = [SYSTEM, *encode(_render.system_text(task.inputs, task.outputs, task.instructions))]
+    weights = [0.0] * len(tokens)
+    spans: list[Span] = []
+    request = _render.request_text(task.outputs)
+    seen: set[str] = set()
+    last = task.outputs[-1].name
+    while True:
+        row = task.draw(rng)
+        user = _render.user_text(task.inputs, row.inputs)
+        # Prompts have the request in their last turn alone; any turn of a row may be the last one of a prompt.
+        if request_always or rng.random() < (0.8 if not spans else 0.35):
+            user += request
+        turn = [USER, *encode(user), ASSISTANT]
+        marks = [0.0] * len(turn)
+        known = row.hidden is None or row.hidden in seen
+        for i, field in enumerate(task.outputs):
+            head = encode(("" if i == 0 else "\n\n") + f"[[ ## {field.name} ## ]]\n")
+            value = encode(row.outputs[field.name])
+            turn += head
+            marks += [FORMAT] * len(head)
+            if field.name == last:
+                start = len(tokens) + len(turn)
+            turn += value
+            marks += [VALUE if known or field.name != last else 0.0] * len(value)
+        stop = len(tokens) + len(turn) + 1  # the end marker belongs to it: where the value stops must be right too
+        close = [*encode("\n\n[[ ## completed ## ]]"), END]
+        turn += close
+        marks += [FORMAT] * len(close)
+        if len(tokens) + len(turn) > length:
+            return Context(task, tokens, weights, spans)
+        spans.append(Span(start, stop, len(spans), known))
+        tokens += turn
+        weights += marks
+        if row.hidden is not None:
+            seen.add(row.hidden)
+
+
+class Batch(NamedTuple):
+    tokens: Tensor  # (rows, time)
+    positions: Tensor  # (points,) flat indices into rows x time; the token after each is the target
+    targets: Tensor  # (points,)
+    weights: Tensor  # (points,) sum 1
+
+
+def batch(rng: Random, tokenizer: Tokenizer, size: int, length: int, *, easy: bool) -> Batch:
+    """Return `size` tokens in rows of `length`."""
+    rows = size // length
+    flat: list[int] = []
+    wanted: list[tuple[int, float]] = []
+    others: list[int] = []
+    for r in range(rows):
+        while True:
+            made = context(rng, tokenizer, _mix.draw_task(rng, easy=easy), length)
+            if made.spans:
+                break
+        base = r * length
+        for i, weight in enumerate(made.weights[1:]):
+            if weight:
+                wanted.append((base + i, weight))
+            else:
+                others.append(base + i)
+        flat += made.tokens + [PAD] * (length - len(made.tokens))
+    points = int(POSITIONS * size)
+    wanted.sort(key=lambda w: -w[1])
+    del wanted[points:]
+    wanted += [(p, OTHER) for p in rng.sample(others, min(len(others), points - len(wanted)))]
+    wanted += [(0, 0.0)] * (points - len(wanted))
+    tokens = torch.tensor(flat).view(rows, length)
+    positions = torch.tensor([p for p, _ in wanted])
+    weights = torch.tensor([w for _, w in wanted])
+    targets = tokens.flatten()[(positions + 1).clamp(max=size - 1)]
+    return Batch(tokens, positions, targets, weights / weights.sum())
