@@ -23,5 +23,8 @@ class Unset:
     def __deepcopy__(self, memo: object) -> Unset:
         return self
 
+    def __reduce__(self) -> str:
+        return "UNSET"  # a pickle names the one instance
+
 
 UNSET: Final = Unset()

@@ -1,0 +1,147 @@
+"""Types and their names: what a name in a signature string means, and how a type is shown in a prompt.
+
+A string never causes an import of something that it names: the table is fixed (builtins, `typing`, `collections`,
+dates, a few plain values of the standard library, and the field types of this library). Types of the user's own come
+through `custom_types`.
+"""
+
+from __future__ import annotations
+
+import collections
+import collections.abc
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import telic.types
+from telic._optional import load
+
+_BUILTINS: Final[Mapping[str, Any]] = {
+    kind.__name__: kind
+    for kind in (
+        str, int, float, bool, list, dict, set, frozenset, tuple, bytes, bytearray, complex, object, type,
+    )  # fmt: skip
+}
+_TYPING: Final[Mapping[str, Any]] = {
+    name: getattr(typing, name)
+    for name in (
+        "Annotated", "Any", "Callable", "Collection", "Container", "DefaultDict", "Deque", "Dict", "FrozenSet",
+        "Iterable", "Iterator", "List", "Literal", "Mapping", "MutableMapping", "MutableSequence", "MutableSet",
+        "Optional", "OrderedDict", "Sequence", "Set", "Tuple", "Type", "Union",
+    )  # fmt: skip
+}
+_COLLECTIONS: Final[Mapping[str, Any]] = {
+    "deque": collections.deque,
+    "defaultdict": collections.defaultdict,
+    "OrderedDict": collections.OrderedDict,
+    "Counter": collections.Counter,
+}
+_ABC: Final[Mapping[str, Any]] = {
+    name: getattr(collections.abc, name)
+    for name in (
+        "Callable", "Collection", "Container", "Iterable", "Iterator", "Mapping", "MutableMapping",
+        "MutableSequence", "MutableSet", "Sequence", "Set",
+    )  # fmt: skip
+}
+_STANDARD: Final[Mapping[str, str]] = {  # modules of the standard library that are loaded when such a field is made
+    "datetime": "datetime",
+    "date": "datetime",
+    "time": "datetime",
+    "timedelta": "datetime",
+    "timezone": "datetime",
+    "Decimal": "decimal",
+    "Fraction": "fractions",
+    "UUID": "uuid",
+    "Path": "pathlib",
+}
+_BARE: Final[Mapping[str, Any]] = {**_COLLECTIONS, **_TYPING, **_BUILTINS, "None": None}
+_PACKAGES: Final[Mapping[str, Mapping[str, Any]]] = {
+    "typing": _TYPING,
+    "builtins": _BUILTINS,
+    "collections": _COLLECTIONS,
+    "collections.abc": _ABC,
+}
+_OWN: Final = ("telic", "dspy")  # programs write `dspy.Image` in strings
+MISSING: Final = object()
+
+
+def find_type(name: str) -> Any:
+    """Return what a bare or dotted name stands for, or `MISSING`; `None` stands for itself."""
+    if name in _BARE:
+        return _BARE[name]
+    package, _, last = name.rpartition(".")
+    if package in _PACKAGES:
+        return _PACKAGES[package].get(last, MISSING)
+    if last in _STANDARD and package in ("", _STANDARD[last]):
+        return getattr(load(_STANDARD[last]), last)
+    if package == "" or package in _OWN:
+        found = vars(telic.types).get(last)
+        if isinstance(found, type) and found.__module__.startswith("telic."):
+            return found
+    return MISSING
+
+
+def known_names() -> Iterable[str]:
+    """Return the bare names that a signature string may use without `custom_types`."""
+    own = [name for name, value in vars(telic.types).items() if isinstance(value, type)]
+    return [*_BARE, *_STANDARD, *own]
+
+
+def type_name(annotation: Any) -> str:
+    """Return a type as it is shown in prompts and written in signature strings.
+
+    Example:
+        >>> from typing import Literal, Optional
+        >>> type_name(dict[str, Optional[int]]), type_name(Literal["a", 3])
+        ('dict[str, int | None]', "Literal['a', 3]")
+    """
+    if annotation is None or annotation is type(None):
+        return "None"
+    if annotation is ...:
+        return "..."
+    origin = typing.get_origin(annotation)
+    if origin is None:
+        return _plain_name(annotation)
+    args = typing.get_args(annotation)
+    if origin is typing.Literal:
+        return f"Literal[{', '.join(_literal(arg) for arg in args)}]"
+    if origin is typing.Union or origin is types.UnionType:
+        return " | ".join(type_name(arg) for arg in args)
+    if origin is typing.Annotated:
+        return type_name(args[0])
+    name = _plain_name(origin)
+    return f"{name}[{', '.join(_argument(arg) for arg in args)}]" if args else name
+
+
+def _argument(arg: Any) -> str:
+    return f"[{', '.join(type_name(a) for a in arg)}]" if isinstance(arg, list) else type_name(arg)  # pyright: ignore[reportUnknownVariableType]
+
+
+def _literal(value: Any) -> str:
+    kind = type(value)
+    if hasattr(kind, "__members__"):  # an enum's member
+        return f"{kind.__name__}.{value.name}"
+    return repr(value)
+
+
+def _plain_name(annotation: Any) -> str:
+    if isinstance(annotation, str):
+        return annotation
+    for attribute in ("__name__", "_name", "__forward_arg__"):
+        name = getattr(annotation, attribute, None)
+        if isinstance(name, str):
+            return name
+    return repr(annotation)
+
+
+def allows_none(annotation: Any) -> bool:
+    """Return whether None is a value of the type."""
+    if annotation is None or annotation is type(None):
+        return True
+    origin = typing.get_origin(annotation)
+    if origin is typing.Union or origin is types.UnionType:
+        return any(allows_none(arg) for arg in typing.get_args(annotation))
+    if origin is typing.Annotated:
+        return allows_none(typing.get_args(annotation)[0])
+    return origin is typing.Literal and None in typing.get_args(annotation)
