@@ -100,6 +100,7 @@ class AdapterParseError(AdapterError):
         lm_response: The reply's text, whole.
         parsed_result: Fields that could be read, by name.
         field: The field at fault, or None when several are missing.
+        problems: What is wrong, one sentence for each field, in words fit for an LM to correct itself by.
     """
 
     def __init__(
@@ -111,13 +112,16 @@ class AdapterParseError(AdapterError):
         lm_response: str = "",
         parsed_result: dict[str, Any] | None = None,
         field: str | None = None,
+        problems: tuple[str, ...] = (),
     ) -> None:
         super().__init__(message)
+        self.problems = problems
         self.adapter_name = adapter_name
         self.signature = signature
         self.lm_response = lm_response
         self.parsed_result: dict[str, Any] = {} if parsed_result is None else parsed_result
         self.field = field
+        self.attempts: tuple[AdapterParseError, ...] = ()
 
 
 class TruncatedReplyError(AdapterParseError):

@@ -1,0 +1,7 @@
+"""Prompt formats: signature and values to messages, and a reply back to values. Pure: no I/O, no LM."""
+
+from telic.adapters._base import Adapter as Adapter
+from telic.adapters._chat import ChatAdapter as ChatAdapter
+from telic.adapters._json import JSONAdapter as JSONAdapter
+from telic.adapters._plan import Plan as Plan
+from telic.adapters._xml import XMLAdapter as XMLAdapter

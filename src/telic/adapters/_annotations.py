@@ -1,0 +1,58 @@
+"""What an annotation is, as far as prompts and replies care."""
+
+from __future__ import annotations
+
+import enum
+import types
+import typing
+from collections.abc import Callable
+from typing import Any, Literal
+
+from telic.types import FieldType
+
+
+def bare_annotation(annotation: Any) -> Any:
+    """Return `annotation` without `Annotated` around it."""
+    while typing.get_origin(annotation) is typing.Annotated:
+        annotation = typing.get_args(annotation)[0]
+    return annotation
+
+
+def union_members(annotation: Any) -> tuple[Any, ...]:
+    """Return the members of `A | B` or `Optional[A]`, or () for anything else."""
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return typing.get_args(annotation)
+    return ()
+
+
+def literal_choices(annotation: Any) -> dict[str, Any]:
+    """Return the values of a `Literal` by how they are written in prompts, or {} for anything else."""
+    if typing.get_origin(annotation) is not Literal:
+        return {}
+    return {_written(value): value for value in typing.get_args(annotation)}
+
+
+def enum_choices(annotation: Any) -> dict[str, Any]:
+    """Return the members of an enum by how they are written in prompts, or {} for anything else."""
+    if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
+        return {_written(member): member for member in annotation}
+    return {}
+
+
+def from_text_method(annotation: Any) -> Callable[[str], Any] | None:
+    """Return the annotation's own `from_text(text)` where it is a field type."""
+    return (
+        annotation.from_text if isinstance(annotation, type) and issubclass(annotation, FieldType) else None
+    )
+
+
+def holds(annotation: Any, kind: type) -> bool:
+    """Return whether a value of `annotation` may be a `kind`: it is that class, or a union that names it."""
+    annotation = bare_annotation(annotation)
+    if isinstance(annotation, type) and issubclass(annotation, kind):
+        return True
+    return any(holds(member, kind) for member in union_members(annotation))
+
+
+def _written(value: Any) -> str:
+    return str(value.value if isinstance(value, enum.Enum) else value)

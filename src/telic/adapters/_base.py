@@ -1,0 +1,334 @@
+"""`Adapter`: what all prompt formats share: the order of messages, the choice of demos, the plan.
+
+The order is: system, incomplete demos, complete demos, the turns of a `History` input, the inputs. An adapter says how
+a field's block looks, how outputs are written and how they are read; everything is a pure function of its arguments.
+
+Subclasses may override `format_system_message`, `format_field_description`, `format_field_structure`,
+`format_task_description`, `format_demos`, `format_user_message_content`, `format_assistant_message_content`,
+`user_message_output_requirements`, `parse` and even `format`; `plan` looks for that and then calls them, at the cost of
+the compiled path they replace. What is derived from a signature is kept per adapter object while the signature lives.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakKeyDictionary
+
+from telic.adapters._annotations import holds
+from telic.adapters._describe import INCOMPLETE, NOT_SUPPLIED, indent_instructions, list_fields
+from telic.adapters._history import history_turns
+from telic.adapters._plan import Parse, Plan, RenderTurns
+from telic.adapters._turns import Block, Content, UserTurn
+from telic.data import Completion, Message
+from telic.errors import AdapterParseError, ConfigurationError, TruncatedReplyError
+from telic.protocols import Capabilities
+from telic.types import History
+
+if TYPE_CHECKING:
+    from telic.adapters._guard import Guard
+    from telic.adapters._parser import ReplyParser
+    from telic.signatures import FieldInfo
+
+_NOTHING_NATIVE = Capabilities()
+
+
+class Layout(NamedTuple):
+    """What one adapter derives from one signature; holds no reference to the signature itself."""
+
+    guard: Guard
+    inputs: tuple[FieldInfo, ...]
+    """Input fields that stand in the user turn: all but histories."""
+    outputs: tuple[FieldInfo, ...]
+    histories: tuple[str, ...]
+    turn: UserTurn
+    parser: ReplyParser
+    system: str
+    request: str
+
+
+class Adapter(ABC):
+    """The base of prompt formats.
+
+    Args:
+        use_json_adapter_fallback: Accepted for programs written for DSPy, where True asks a second time in JSON when a
+            reply does not parse. Only False works here: replies in another format are read without a second call.
+    """
+
+    _layouts: WeakKeyDictionary[Any, Layout] | None = None
+
+    def __init__(self, *, use_json_adapter_fallback: bool = False) -> None:
+        if use_json_adapter_fallback:
+            raise ConfigurationError(
+                "use_json_adapter_fallback=True asks for a second paid call, which telic never makes silently; "
+                "leave it out: a JSON reply is read as it is, and `max_retries` says how often to ask again"
+            )
+
+    # What a format says of itself
+
+    @abstractmethod
+    def guard(self, signature: Any) -> Guard:
+        """Return what hides this format's markers inside values."""
+
+    @abstractmethod
+    def block(self, field: FieldInfo) -> Block:
+        """Return what stands before and after an input's value."""
+
+    @abstractmethod
+    def new_parser(self, signature: Any, guard: Guard) -> ReplyParser:
+        """Return the reader of replies for `signature`."""
+
+    @abstractmethod
+    def format_field_structure(self, signature: Any) -> str:
+        """Return the part of the system message that shows the form of messages."""
+
+    @abstractmethod
+    def user_message_output_requirements(self, signature: Any) -> str:
+        """Return the sentence that ends the last user turn: "Respond with …"."""
+
+    @abstractmethod
+    def format_assistant_message_content(
+        self, signature: Any, outputs: Mapping[str, Any], missing_field_message: str | None = None
+    ) -> str:
+        """Return an assistant turn that holds `outputs`, as a reply should look."""
+
+    def response_options(self, signature: Any, capabilities: Capabilities) -> Mapping[str, Any]:
+        """Return generation options that make the LM keep to this format."""
+        del signature, capabilities
+        return {}
+
+    # The interface
+
+    @property
+    def name(self) -> str:
+        """The format's name, for errors and reports."""
+        return type(self).__name__
+
+    def plan(
+        self, signature: Any, demos: Sequence[Any] = (), capabilities: Capabilities = _NOTHING_NATIVE
+    ) -> Plan:
+        """Return the prompt of a predictor state, with everything but the inputs rendered.
+
+        Args:
+            signature: The signature.
+            demos: Examples, predictions or dicts of field values. Those without any input or any output are left out.
+            capabilities: What the LM does natively.
+
+        Cost: no LM call; about 20 µs and 5 µs a demo, once per state. The plan's own calls take some µs each.
+        """
+        if not self._overrides("format"):
+            return self._plan(signature, demos, capabilities)
+
+        def turns(inputs: Mapping[str, Any]) -> list[Message]:
+            return self.format(signature, demos, inputs)
+
+        options = self.response_options(signature, capabilities)
+        return Plan((), options, turns, self._parse_function(signature), self._again(signature))
+
+    def format(self, signature: Any, demos: Sequence[Any], inputs: Mapping[str, Any]) -> list[Message]:
+        """Return all messages of one call.
+
+        Raises:
+            InputError: An input without a default has no value.
+        """
+        return self._plan(signature, demos, _NOTHING_NATIVE).render(inputs)
+
+    def parse(self, signature: Any, completion: str | Completion) -> dict[str, Any]:
+        """Return the output fields of a reply, typed and validated.
+
+        Raises:
+            TruncatedReplyError: `completion` says that it was cut, and its fields are incomplete.
+            AdapterParseError: A field is missing or does not fit its type.
+        """
+        reply = completion if isinstance(completion, Completion) else Completion(completion)
+        return self._layout(signature).parser.parse(reply, signature.check_outputs, signature)
+
+    # The parts of messages, in DSPy's names
+
+    def format_system_message(self, signature: Any) -> str:
+        """Return the system message."""
+        return "\n\n".join(
+            (
+                self.format_field_description(signature),
+                self.format_field_structure(signature),
+                self.format_task_description(signature),
+            )
+        )
+
+    def format_field_description(self, signature: Any) -> str:
+        """Return the lists of input and output fields."""
+        inputs, _ = split_histories(signature)
+        outputs = signature.output_fields.values()
+        return f"Input fields:\n{list_fields(inputs)}\n\nOutput fields:\n{list_fields(outputs)}"
+
+    def format_task_description(self, signature: Any) -> str:
+        """Return the signature's instructions."""
+        return f"Your objective:\n{indent_instructions(signature.instructions)}"
+
+    def format_user_message_content(
+        self,
+        signature: Any,
+        inputs: Mapping[str, Any],
+        prefix: str = "",
+        suffix: str = "",
+        main_request: bool = False,
+    ) -> Content:
+        """Return a user turn: text, or parts where a value has parts.
+
+        Args:
+            signature: The signature.
+            inputs: Values by field name; missing ones are left out.
+            prefix: Text before the first field.
+            suffix: Text after all.
+            main_request: True: the turn ends with what the reply must look like.
+        """
+        layout = self._layout(signature)
+        ending = f"\n\n{layout.request}" if main_request else ""
+        before = f"{prefix}\n\n" if prefix else ""
+        return layout.turn.partial(
+            inputs, before=before, ending=f"{ending}\n\n{suffix}" if suffix else ending, absent=""
+        )
+
+    def format_demos(self, signature: Any, demos: Sequence[Any]) -> list[Message]:
+        """Return the demos as pairs of turns, incomplete ones first."""
+        layout = self._layout(signature)
+        messages: list[Message] = []
+        partial: list[dict[str, Any]] = []
+        whole: list[dict[str, Any]] = []
+        for demo in demos:
+            given = _given(demo, layout)
+            if any(f.name in given for f in layout.inputs) and any(f.name in given for f in layout.outputs):
+                is_whole = len(given) == len(layout.inputs) + len(layout.outputs)
+                (whole if is_whole else partial).append(given)
+        for given in partial:
+            messages += self._demo_turns(signature, layout, given, INCOMPLETE)
+        for given in whole:
+            messages += self._demo_turns(signature, layout, given, "")
+        return messages
+
+    def format_conversation_history(
+        self, signature: Any, history_field_name: str, inputs: Mapping[str, Any]
+    ) -> list[Message]:
+        """Return the turns of the `History` in `inputs[history_field_name]`."""
+        layout = self._layout(signature)
+        names = frozenset(f.name for f in layout.inputs), frozenset(f.name for f in layout.outputs)
+        return history_turns(
+            inputs.get(history_field_name),
+            layout.turn,
+            lambda past: self.format_assistant_message_content(signature, past, NOT_SUPPLIED),
+            names,
+            layout.guard,
+        )
+
+    # Inside
+
+    def _plan(self, signature: Any, demos: Sequence[Any], capabilities: Capabilities) -> Plan:
+        layout = self._layout(signature)
+        system: Message = {"role": "system", "content": layout.system}
+        return Plan(
+            (system, *self.format_demos(signature, demos)),
+            self.response_options(signature, capabilities),
+            self._turns_function(signature, layout),
+            self._parse_function(signature),
+            self._again(signature),
+        )
+
+    def _turns_function(self, signature: Any, layout: Layout) -> RenderTurns:
+        ending = f"\n\n{layout.request}"
+        content = layout.turn.content
+        if self._overrides("format_user_message_content"):
+
+            def content(inputs: Mapping[str, Any], ending: str = "") -> Content:
+                return self.format_user_message_content(signature, inputs, main_request=True)
+
+        if not layout.histories:
+            return lambda inputs: [{"role": "user", "content": content(inputs, ending)}]
+
+        def turns(inputs: Mapping[str, Any]) -> list[Message]:
+            messages: list[Message] = []
+            for name in layout.histories:
+                messages += self.format_conversation_history(signature, name, inputs)
+            return [*messages, {"role": "user", "content": content(inputs, ending)}]
+
+        return turns
+
+    def _parse_function(self, signature: Any) -> Parse:
+        if not self._overrides("parse"):
+            parse, check = self._layout(signature).parser.parse, signature.check_outputs
+            return lambda completion: parse(completion, check, signature)
+
+        def overridden(completion: Completion) -> dict[str, Any]:
+            try:
+                return self.parse(signature, completion.text)
+            except AdapterParseError as error:
+                if completion.finish_reason != "length":
+                    raise
+                raise TruncatedReplyError(
+                    f"{self.name}: the reply was cut at max_tokens and does not parse; give the LM a larger one",
+                    adapter_name=self.name,
+                    signature=signature,
+                    lm_response=completion.text,
+                ) from error
+
+        return overridden
+
+    def _demo_turns(
+        self, signature: Any, layout: Layout, given: Mapping[str, Any], incomplete: str
+    ) -> list[Message]:
+        if self._overrides("format_user_message_content"):
+            content = self.format_user_message_content(signature, given, prefix=incomplete)
+        else:
+            before = f"{incomplete}\n\n" if incomplete else ""
+            content = layout.turn.partial(given, before=before, absent=NOT_SUPPLIED)
+        reply = self.format_assistant_message_content(signature, given, NOT_SUPPLIED)
+        return [{"role": "user", "content": content}, {"role": "assistant", "content": reply}]
+
+    def _again(self, signature: Any) -> str:
+        sentence = self._layout(signature).request
+        return f"Respond again{sentence.removeprefix('Respond')}"
+
+    def _layout(self, signature: Any) -> Layout:
+        layouts = self._layouts
+        if layouts is None:  # made here, as subclasses may have an `__init__` of their own
+            layouts = self._layouts = WeakKeyDictionary()
+        layout = layouts.get(signature)
+        if layout is None:
+            layout = layouts[signature] = self._new_layout(signature)
+        return layout
+
+    def _new_layout(self, signature: Any) -> Layout:
+        guard = self.guard(signature)
+        inputs, histories = split_histories(signature)
+        return Layout(
+            guard,
+            inputs,
+            tuple(signature.output_fields.values()),
+            histories,
+            UserTurn([self.block(field) for field in inputs], guard),
+            self.new_parser(signature, guard),
+            self.format_system_message(signature),
+            self.user_message_output_requirements(signature),
+        )
+
+    def _overrides(self, method: str) -> bool:
+        """Return whether a method comes from outside this package."""
+        return not getattr(type(self), method).__module__.startswith(f"{__package__}.")
+
+
+def split_histories(signature: Any) -> tuple[tuple[FieldInfo, ...], tuple[str, ...]]:
+    """Return the input fields that hold no `History`, and the names of those that do."""
+    fields = tuple(signature.input_fields.values())
+    histories = tuple(f.name for f in fields if holds(f.annotation, History))
+    return tuple(f for f in fields if f.name not in histories), histories
+
+
+def _given(demo: Any, layout: Layout) -> dict[str, Any]:
+    """Return the values of a demo that are there, by name; None is a value only where the field allows it."""
+    given: dict[str, Any] = {}
+    for field in (*layout.inputs, *layout.outputs):
+        if field.name in demo:
+            value = demo[field.name]
+            if value is not None or field.optional:
+                given[field.name] = value
+    return given

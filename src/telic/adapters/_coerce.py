@@ -1,0 +1,310 @@
+"""A raw value of a reply as the type that its field declares.
+
+`coercer(field, restore)` looks at the annotation once and returns a function for all replies. What comes in is text
+(from marker and tag layouts) or whatever JSON held. Plain text and numbers never touch pydantic; everything with
+structure goes through the field's cached TypeAdapter, after repair. Repair is tried in the order of trust: the value as
+it is, then repaired, then unwrapped from a single key. A field's constraints hold in every case.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from telic._text import truncate
+from telic.adapters._annotations import (
+    bare_annotation,
+    enum_choices,
+    from_text_method,
+    literal_choices,
+    union_members,
+)
+from telic.adapters._choices import bare, match_choice
+from telic.adapters._numbers import read_bool, read_float, read_int
+from telic.adapters._repair import NoJSON, read_json
+from telic.adapters._tags import read_elements
+from telic.signatures import type_adapter, type_name
+
+if TYPE_CHECKING:
+    from telic.signatures import FieldInfo
+
+Coercer = Callable[[Any], Any]
+Restore = Callable[[str], str]
+_NONE = frozenset({"none", "null"})
+
+
+class FieldValueError(ValueError):
+    """A raw value that is not, and does not repair to, what its field declares; the message is fit for an LM."""
+
+
+def coercer(field: FieldInfo, restore: Restore) -> Coercer:
+    """Return the function that makes a raw value what `field` declares.
+
+    Args:
+        field: An output field.
+        restore: Takes the layout's guards out of text.
+
+    Raises:
+        FieldValueError: (by the function) "expected float, got 'high'".
+    """
+    if field.is_plain_str:
+        return _text_coercer(restore)
+    annotation = bare_annotation(field.annotation)
+    convert = _converter(annotation, field, restore)
+    if convert is None:
+        return _structured(field)
+    if not field.constraints and annotation is field.annotation:
+        return convert
+    check = type_adapter(field).validate_python
+
+    def checked(raw: Any) -> Any:
+        value = convert(raw)
+        try:
+            return check(value)
+        except ValueError as error:
+            raise _mismatch(field, raw, error) from None
+
+    return checked
+
+
+def _text_coercer(restore: Restore) -> Coercer:
+    def text(raw: Any) -> str:
+        if type(raw) is str:
+            return restore(raw) if "\\" in raw else raw
+        if raw is None:
+            raise FieldValueError("expected str, got null")
+        return json.dumps(raw, ensure_ascii=False)
+
+    return text
+
+
+def _converter(annotation: Any, field: FieldInfo, restore: Restore) -> Coercer | None:
+    """Return the function for types that need no pydantic, or None for those with structure."""
+    if annotation is str:
+        return _text_coercer(restore)
+    if annotation is bool:
+        return _scalar(field, read_bool, (bool, int))
+    if annotation is int:
+        return _scalar(field, read_int, (int, float))
+    if annotation is float:
+        fraction = not any(_above_one(field.constraints.get(name)) for name in ("le", "lt"))
+        return _scalar(field, lambda text: read_float(text, percent_is_fraction=fraction), (int, float))
+    choices = literal_choices(annotation) or enum_choices(annotation)
+    if choices:
+        return _choice(field, choices, restore, enum_names=bool(enum_choices(annotation)))
+    members = union_members(annotation)
+    if members:
+        return _union(members, field, restore)
+    if annotation is Any or annotation is object:
+        return _anything(restore)
+    read = from_text_method(annotation)
+    return None if read is None else _self_read(field, read, restore)
+
+
+def _above_one(limit: Any) -> bool:
+    return isinstance(limit, (int, float)) and limit > 1
+
+
+def _scalar(field: FieldInfo, read: Callable[[str], Any], kinds: tuple[type, ...]) -> Coercer:
+    """Read a bool or a number from text or from a JSON value of one of `kinds`."""
+    boolean = bool in kinds
+
+    def scalar(raw: Any) -> Any:
+        try:
+            if isinstance(raw, str):
+                return read(raw)
+            if isinstance(raw, kinds) and isinstance(raw, bool) <= boolean:
+                return read(str(raw))
+            if isinstance(raw, (dict, list)) and len(raw) == 1:  # pyright: ignore[reportUnknownArgumentType]
+                return scalar(next(iter(raw.values() if isinstance(raw, dict) else raw)))  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        except (ValueError, OverflowError):
+            pass
+        raise _mismatch(field, raw)
+
+    def from_text(raw: Any) -> Any:
+        if isinstance(raw, str) and raw.lstrip()[:1] in ("{", "[", "`"):
+            try:
+                return scalar(read_json(raw)[0])
+            except NoJSON:
+                pass
+        return scalar(raw)
+
+    return from_text
+
+
+def _choice(field: FieldInfo, choices: Mapping[str, Any], restore: Restore, *, enum_names: bool) -> Coercer:
+    names = {member.name: member for member in choices.values()} if enum_names else {}
+
+    def choice(raw: Any) -> Any:
+        text = restore(raw) if isinstance(raw, str) else str(raw)
+        for known in (choices, names):
+            spelling = match_choice(text, known)
+            if spelling is not None:
+                return known[spelling]
+        inner = _single_value(text if isinstance(raw, str) else raw)
+        if inner is not None:
+            return choice(inner)
+        raise _mismatch(field, raw)
+
+    return choice
+
+
+def _single_value(raw: Any) -> Any:
+    """Return the value inside a JSON object or array of one, or None."""
+    if isinstance(raw, str):
+        if raw.lstrip()[:1] not in ("{", "[", "`"):
+            return None
+        try:
+            raw = read_json(raw)[0]
+        except NoJSON:
+            return None
+    if isinstance(raw, dict) and len(raw) == 1:  # pyright: ignore[reportUnknownArgumentType]
+        return next(iter(raw.values()))  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    return raw[0] if isinstance(raw, list) and len(raw) == 1 else None  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+
+
+def _union(members: tuple[Any, ...], field: FieldInfo, restore: Restore) -> Coercer:
+    some = [member for member in members if member is not type(None)]
+    convert = _one_of(some, field, restore)
+    if len(some) == len(members):
+        return convert
+    empty_is_none = str not in some
+
+    def optional(raw: Any) -> Any:
+        if raw is None:
+            return None
+        if type(raw) is str and len(raw) < 40:
+            word = bare(raw).casefold()
+            if word in _NONE or (not word and empty_is_none):
+                return None
+        return convert(raw)
+
+    return optional
+
+
+def _one_of(members: list[Any], field: FieldInfo, restore: Restore) -> Coercer:
+    if len(members) == 1:
+        return _converter(bare_annotation(members[0]), field, restore) or _structured(field)
+    validate = type_adapter(field).validate_python
+    text_allowed = str in members
+    others = [_converter(bare_annotation(m), field, restore) for m in members if m is not str]
+
+    def one_of(raw: Any) -> Any:
+        if not isinstance(raw, str):
+            return _validated(field, raw, raw, validate)
+        try:
+            return validate(json.loads(raw))
+        except (ValueError, RecursionError):
+            if text_allowed:
+                return restore(raw)
+        for convert in others:
+            try:
+                if convert is not None:
+                    return convert(raw)
+            except FieldValueError:
+                continue
+        return _structured(field)(raw)
+
+    return one_of
+
+
+def _anything(restore: Restore) -> Coercer:
+    def anything(raw: Any) -> Any:
+        if not isinstance(raw, str):
+            return raw
+        try:
+            return json.loads(raw)
+        except (ValueError, RecursionError):
+            return restore(raw)
+
+    return anything
+
+
+def _self_read(field: FieldInfo, read: Callable[[str], Any], restore: Restore) -> Coercer:
+    def self_read(raw: Any) -> Any:
+        try:
+            return read(restore(raw) if isinstance(raw, str) else json.dumps(raw, ensure_ascii=False))
+        except ValueError as error:
+            raise _mismatch(field, raw, error) from None
+
+    return self_read
+
+
+def _structured(field: FieldInfo) -> Coercer:
+    """Validate JSON text, or a JSON value, by the field's TypeAdapter; repair what does not fit at once."""
+    adapter = type_adapter(field)
+    from_json, validate = adapter.validate_json, adapter.validate_python
+
+    def structured(raw: Any) -> Any:
+        if type(raw) is str:
+            try:
+                return from_json(raw)
+            except (ValueError, RecursionError):
+                pass
+        first: ValueError | None = None
+        for candidate in _candidates(raw):
+            try:
+                return validate(candidate)
+            except (ValueError, RecursionError) as error:
+                first = error if first is None and isinstance(error, ValueError) else first
+        raise _mismatch(field, raw, first)
+
+    return structured
+
+
+def _candidates(raw: Any) -> Iterator[Any]:
+    """Yield what a raw value may have meant, most trusted first."""
+    values: list[Any] = [raw]
+    if isinstance(raw, str):
+        values = []
+        text = raw.strip()
+        if text.startswith("<"):
+            try:
+                values.append(read_elements(text))
+            except ValueError:
+                pass
+        try:
+            values.append(read_json(text)[0])
+        except NoJSON:
+            pass
+        if not values or len(text) < 100:
+            values.append(text)
+    for value in values:
+        yield value
+        if isinstance(value, dict) and len(value) == 1:  # pyright: ignore[reportUnknownArgumentType]
+            inner: Any = next(iter(value.values()))  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+            yield inner
+            yield from ([inner], [value]) if isinstance(inner, dict) else ()  # pyright: ignore[reportUnknownVariableType]
+        elif isinstance(value, dict):
+            yield [value]
+
+
+def _validated(field: FieldInfo, raw: Any, value: Any, validate: Callable[[Any], Any]) -> Any:
+    try:
+        return validate(value)
+    except ValueError as error:
+        raise _mismatch(field, raw, error) from None
+
+
+def _mismatch(field: FieldInfo, raw: Any, cause: ValueError | None = None) -> FieldValueError:
+    expected = type_name(field.annotation)
+    if field.constraints_text:
+        expected += f" ({field.constraints_text})"
+    got = repr(truncate(raw if isinstance(raw, str) else json.dumps(raw, ensure_ascii=False, default=str)))
+    return FieldValueError(f"expected {expected}, got {got}{_reasons(cause)}")
+
+
+def _reasons(cause: ValueError | None) -> str:
+    """Return pydantic's findings in brackets, three at most, without its links and inputs."""
+    if cause is None:
+        return ""
+    errors: Any = getattr(cause, "errors", None)
+    if not callable(errors):
+        return f" ({truncate(str(cause))})"
+    found: Any = errors(include_url=False, include_input=False, include_context=False)
+    texts = [
+        (f"at {'.'.join(map(str, item['loc']))}: " if item["loc"] else "") + item["msg"] for item in found[:3]
+    ]
+    more = f"; {len(found) - 3} more" if len(found) > 3 else ""
+    return f" ({'; '.join(texts)}{more})"

@@ -1,0 +1,67 @@
+"""The prose about fields in prompts: their list, the note beside each output, the types asked for.
+
+This text is settled: the embedded LM is trained on it, and golden files hold it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from telic.adapters._annotations import bare_annotation, enum_choices, literal_choices
+from telic.signatures import json_schema, type_name
+
+if TYPE_CHECKING:
+    from telic.signatures import FieldInfo
+
+NOT_SUPPLIED = "Not supplied for this particular example."
+INCOMPLETE = "This is an example of the task, though some input or output fields are not supplied."
+
+
+def list_fields(fields: Iterable[FieldInfo]) -> str:
+    """Return one numbered line a field: name, type, description, constraints."""
+    lines: list[str] = []
+    for number, field in enumerate(fields, 1):
+        line = f"{number}. `{field.name}` ({type_name(field.annotation)})"
+        if field.desc:
+            line += f": {field.desc}"
+        if field.constraints_text:
+            line += f" ({field.constraints_text})"
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def placeholder(field: FieldInfo) -> str:
+    """Return `{name}`, with what an output must look like where text alone would not do."""
+    note = "" if field.kind == "input" else output_note(field)
+    return f"{{{field.name}}}        # {note}" if note else f"{{{field.name}}}"
+
+
+def output_note(field: FieldInfo) -> str:
+    """Return what the text of an output must be, or "" for plain text."""
+    annotation = bare_annotation(field.annotation)
+    if annotation is str:
+        return ""
+    if annotation is bool:
+        return "must be True or False"
+    if annotation in (int, float):
+        return f"must be a single {annotation.__name__} value"
+    if choices := literal_choices(annotation):
+        return f"must exactly match one of: {'; '.join(choices)}"
+    if choices := enum_choices(annotation):
+        return f"must be one of: {'; '.join(choices)}"
+    schema = json.dumps(json_schema(annotation), ensure_ascii=False, separators=(",", ":"))
+    return f"must be JSON that follows the schema: {schema}"
+
+
+def asked_type(field: FieldInfo) -> str:
+    """Return " (must be formatted as a valid Python …)", or "" for plain text."""
+    if bare_annotation(field.annotation) is str:
+        return ""
+    return f" (must be formatted as a valid Python {type_name(field.annotation)})"
+
+
+def indent_instructions(instructions: str) -> str:
+    """Return every line of `instructions` behind eight blanks."""
+    return "\n".join(f"        {line}" for line in instructions.split("\n"))

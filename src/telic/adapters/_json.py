@@ -1,0 +1,92 @@
+"""`JSONAdapter`: inputs as sections, outputs as one JSON object.
+
+What the LM can do natively is chosen before the call, from its capabilities: a strict JSON schema where every output
+can be described by a closed one, else "some JSON object", else the prompt alone. The choice is in `plan.options`, which
+a `response_format` of the user's own takes precedence over.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from telic.adapters._base import Adapter, split_histories
+from telic.adapters._describe import NOT_SUPPLIED, asked_type, placeholder
+from telic.adapters._guard import MARKERS, Guard
+from telic.adapters._markers import opening
+from telic.adapters._objects import read_object
+from telic.adapters._parser import ReplyParser
+from telic.adapters._strict import strict_schema
+from telic.adapters._turns import Block, text_of
+from telic.adapters._values import to_json
+
+if TYPE_CHECKING:
+    from telic.protocols import Capabilities
+    from telic.signatures import FieldInfo
+
+_JSON_OBJECT: Mapping[str, Any] = {"response_format": {"type": "json_object"}}
+
+
+class JSONAdapter(Adapter):
+    """Asks for one JSON object with the output fields.
+
+    Example:
+        >>> from telic.signatures import Signature
+        >>> JSONAdapter().parse(Signature("question -> tags: list[str]"), 'Sure: {"tags": ["a", "b",]}')
+        {'tags': ['a', 'b']}
+    """
+
+    def guard(self, signature: Any) -> Guard:
+        """Return what hides `[[ ## … ## ]]` inside the inputs, which stand in sections."""
+        return MARKERS
+
+    def block(self, field: FieldInfo) -> Block:
+        """Return the marker line; nothing closes a section."""
+        return Block(field, opening(field.name), "")
+
+    def new_parser(self, signature: Any, guard: Guard) -> ReplyParser:
+        """Return the reader of JSON objects."""
+        return ReplyParser(self.name, tuple(signature.output_fields.values()), read_object, guard.restore)
+
+    def response_options(self, signature: Any, capabilities: Capabilities) -> Mapping[str, Any]:
+        """Return the `response_format` that the LM supports for these outputs, or nothing."""
+        if capabilities.response_schema:
+            schema = strict_schema(signature)
+            if schema is not None:
+                return {"response_format": {"type": "json_schema", "json_schema": schema}}
+        return _JSON_OBJECT if capabilities.json_object or capabilities.response_schema else {}
+
+    def format_field_structure(self, signature: Any) -> str:
+        """Return one section for each input, and the object of the outputs with notes of what they must look like."""
+        inputs, _ = split_histories(signature)
+        outputs = {name: placeholder(field) for name, field in signature.output_fields.items()}
+        return "\n\n".join(
+            (
+                "Every message follows this form:",
+                *(f"{opening(f.name)}{placeholder(f)}" for f in inputs),
+                "Outputs are one JSON object with these fields, in this order:",
+                json.dumps(outputs, ensure_ascii=False, indent=2),
+            )
+        )
+
+    def user_message_output_requirements(self, signature: Any) -> str:
+        """Return the sentence that names the keys, in order."""
+        names = ", then ".join(f"`{f.name}`{asked_type(f)}" for f in signature.output_fields.values())
+        return f"Respond with a JSON object in the following order of fields: {names}."
+
+    def format_assistant_message_content(
+        self, signature: Any, outputs: Mapping[str, Any], missing_field_message: str | None = None
+    ) -> str:
+        """Return the outputs as an indented JSON object."""
+        missing = NOT_SUPPLIED if missing_field_message is None else missing_field_message
+        return to_json(
+            {name: _plain(outputs[name]) if name in outputs else missing for name in signature.output_fields},
+            indent=2,
+        )
+
+
+def _plain(value: Any) -> Any:
+    if type(value) is str:
+        return MARKERS.hide(value)  # JSON needs no guard, but the reader takes one away from every text
+    return text_of(value.to_parts()) if hasattr(value, "to_parts") else value

@@ -1,0 +1,177 @@
+"""One reply to typed outputs: the layout's own reader first, then the repairs that cost nothing.
+
+Made once per signature. The fast path is: read, one function per field, done. Where fields are missing, the reply may
+be wholly in another layout's format (it must then begin with it: text that a reply merely quotes is never taken for
+one), or, for a signature with a single text output, be the bare answer without any marker. A reply that the provider
+cut and that does not show its own end is a `TruncatedReplyError`, whatever could be read of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, final
+
+from telic._text import join_names, truncate
+from telic.adapters._annotations import bare_annotation
+from telic.adapters._coerce import Coercer, FieldValueError, Restore, coercer
+from telic.adapters._markers import has_markers, read_markers, without_end
+from telic.adapters._objects import read_object
+from telic.adapters._reading import EMPTY, Reader, Reading, unwrap, without_thoughts
+from telic.adapters._tags import read_tags
+from telic.errors import AdapterParseError, TruncatedReplyError
+
+if TYPE_CHECKING:
+    from telic.data import Completion
+
+Check = Callable[[dict[str, Any]], dict[str, Any]]
+_FOREIGN: Mapping[str, Reader] = {"[[": read_markers, "{": read_object, "<": read_tags}
+
+
+class _Output(NamedTuple):
+    name: str
+    coerce: Coercer
+    default: Callable[[], Any] | None
+
+
+@final
+class ReplyParser:
+    """Turns completions into output values for one signature and one layout. Immutable; shared by threads."""
+
+    __slots__ = ("_adapter_name", "_names", "_outputs", "_reader", "_single_text")
+
+    def __init__(self, adapter_name: str, fields: Sequence[Any], reader: Reader, restore: Restore) -> None:
+        """Look at the output fields once.
+
+        Args:
+            adapter_name: For error messages.
+            fields: The output `FieldInfo`s, in order.
+            reader: The layout's own.
+            restore: Takes the layout's guards out of text.
+        """
+        self._adapter_name = adapter_name
+        self._outputs = tuple(_Output(f.name, coercer(f, restore), _default(f)) for f in fields)
+        self._names = {f.name: None for f in fields}  # ordered, and quick to ask
+        self._reader = reader
+        self._single_text = len(fields) == 1 and bare_annotation(fields[0].annotation) is str
+
+    def parse(self, completion: Completion, check: Check, signature: Any) -> dict[str, Any]:
+        """Return the output values in signature order.
+
+        Args:
+            completion: The reply.
+            check: The signature's own validators.
+            signature: For error messages and attributes.
+
+        Raises:
+            TruncatedReplyError: The reply was cut and does not show its end.
+            AdapterParseError: A field is missing or does not fit, and no repair helps.
+        """
+        found, complete = self._read(completion)
+        if not complete and completion.finish_reason == "length":
+            self._refuse_cut(completion, found, signature)
+        values: dict[str, Any] = {}
+        try:
+            for name, coerce, default in self._outputs:
+                values[name] = coerce(found[name]) if name in found or default is None else default()
+            return check(values)
+        except (KeyError, ValueError) as error:
+            self._refuse(completion, found, signature, error)
+
+    def _read(self, completion: Completion) -> Reading:
+        text = completion.text
+        names = self._names
+        if text[:1] != "[":
+            text = without_thoughts(text)
+        reading = self._reader(text, names)
+        if len(reading.found) == len(names) and (reading.complete or "```" not in text):
+            return reading
+        reading = self._repaired(unwrap(text), reading)
+        if len(reading.found) < len(names) and completion.reasoning and "reasoning" in names:
+            # A reasoning model put the field into its own channel and only the rest into the reply.
+            found = {"reasoning": completion.reasoning, **reading.found}
+            reading = Reading(found, reading.complete)
+        if not reading.found and self._single_text and completion.finish_reason != "length":
+            return self._whole(text)
+        return reading
+
+    def _repaired(self, text: str, best: Reading) -> Reading:
+        readers = [self._reader]
+        start = text.lstrip("*_`#> ")[:2]
+        for sign, reader in _FOREIGN.items():
+            if start.startswith(sign) and reader is not self._reader:
+                readers.append(reader)
+        for reader in readers:
+            reading = reader(text, self._names)
+            if len(reading.found) >= len(best.found):
+                best = reading if reading.found or not best.found else best
+            if len(best.found) == len(self._names):
+                break
+        return best
+
+    def _whole(self, text: str) -> Reading:
+        """Take a reply without any marker for the one text that was asked for."""
+        text = without_end(text)[0]
+        if not text or has_markers(text):
+            return EMPTY
+        return Reading({next(iter(self._names)): text}, complete=False)
+
+    def _refuse_cut(self, completion: Completion, found: Mapping[str, Any], signature: Any) -> NoReturn:
+        missing = [name for name in self._names if name not in found]
+        last = next(reversed(list(found)), None)
+        where = f"before {join_names(missing)}" if missing else f"in or after field `{last}`"
+        raise TruncatedReplyError(
+            f"{self._adapter_name}: the reply for {_title(signature)} was cut at max_tokens, {where}, after "
+            f"{len(completion.text):,} characters; give the LM a larger max_tokens, or ask for less",
+            adapter_name=self._adapter_name,
+            signature=signature,
+            lm_response=completion.text,
+            parsed_result=self._usable(found)[0],
+            field=missing[0] if missing else last,
+            problems=("it was cut before it was complete",),
+        )
+
+    def _refuse(
+        self, completion: Completion, found: Mapping[str, Any], signature: Any, cause: Exception
+    ) -> NoReturn:
+        values, problems, faulty = self._usable(found)
+        if not problems:
+            problems = [str(cause)]  # the signature's own validators
+        raise AdapterParseError(
+            f"{self._adapter_name}: the reply for {_title(signature)} could not be used: {'; '.join(problems)}. "
+            f"The reply was {truncate(completion.text, 400)!r}",
+            adapter_name=self._adapter_name,
+            signature=signature,
+            lm_response=completion.text,
+            parsed_result=values,
+            field=faulty[0] if len(faulty) == 1 else None,
+            problems=tuple(problems),
+        ) from (None if isinstance(cause, (KeyError, FieldValueError)) else cause)
+
+    def _usable(self, found: Mapping[str, Any]) -> tuple[dict[str, Any], list[str], list[str]]:
+        """Return the values that could be read, what is wrong with the others, and the others' names."""
+        values: dict[str, Any] = {}
+        problems: list[str] = []
+        faulty: list[str] = []
+        for name, coerce, default in self._outputs:
+            try:
+                if name in found:
+                    values[name] = coerce(found[name])
+                    continue
+                if default is not None:
+                    continue
+                problems.append(f"field `{name}`: missing")
+            except ValueError as error:
+                problems.append(f"field `{name}`: {error}")
+            faulty.append(name)
+        return values, problems, faulty
+
+
+def _default(field: Any) -> Callable[[], Any] | None:
+    """Return what makes the value of an output that a reply may leave out, or None where it may not."""
+    if field.has_default:
+        return field.get_default
+    return None if field.required else lambda: None
+
+
+def _title(signature: Any) -> str:
+    return repr(getattr(signature, "__name__", str(signature)))

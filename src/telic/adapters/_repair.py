@@ -1,0 +1,90 @@
+"""JSON as LMs write it: in fences, in prose, cut, with comments, trailing commas, single quotes, Python's words."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from telic._optional import load
+from telic.adapters._reading import unwrap
+
+_decoder = json.JSONDecoder(strict=False)  # raw line breaks inside strings are what LMs write
+_FENCED = re.compile(r"```[\w+-]*[^\S\n]*\n(.*?)```", re.DOTALL)
+_STRUCTURE = re.compile(r"""[\[{]\s{0,200}(?:["'{\[\d]|\w{1,80}\s{0,4}:|//|/\*|#|\Z)""")
+_BEGIN = re.compile(r"[\[{]")
+MAX_REPAIR = 2_000_000  # characters; the repair is pure Python
+_MAX_STARTS = 50
+
+
+class NoJSON(ValueError):
+    """The text holds nothing that could be meant as JSON."""
+
+
+def read_json(text: str) -> tuple[Any, bool]:
+    """Return the JSON value that `text` means, and whether it was whole as it stood.
+
+    Raises:
+        NoJSON: There is no JSON value, not even a broken one.
+    """
+    value, whole = _as_is(text)
+    if whole:
+        return value, True
+    text = unwrap(text)
+    value, whole = _as_is(text)
+    if whole:
+        return value, True
+    fenced = _FENCED.search(text)
+    if fenced:
+        value, whole = _as_is(fenced.group(1))
+        if whole:
+            return value, True
+    start = _BEGIN.search(text)
+    if start is None:
+        raise NoJSON("no JSON value in the text")
+    value, whole = _embedded(text)
+    return (value, True) if whole else (_repaired(text[start.start() :]), False)
+
+
+def _as_is(text: str) -> tuple[Any, bool]:
+    try:
+        return _decoder.decode(text), True
+    except (ValueError, RecursionError):
+        return None, False
+
+
+def _embedded(text: str) -> tuple[Any, bool]:
+    """Read the first object or array that stands whole in prose; the first bracket must begin it or be prose."""
+    for count, match in enumerate(_BEGIN.finditer(text)):
+        if count == _MAX_STARTS:
+            break
+        try:
+            return _decoder.raw_decode(text, match.start())[0], True
+        except (ValueError, RecursionError):
+            if _STRUCTURE.match(text, match.start()):
+                break  # broken JSON: an object inside it is not what was meant
+    return None, False
+
+
+def _repaired(text: str) -> Any:
+    if len(text) > MAX_REPAIR:
+        raise NoJSON(f"broken JSON of {len(text):,} characters; repair stops at {MAX_REPAIR:,}")
+    literal = _python_literal(text)
+    if literal is not None:
+        return literal
+    try:
+        value = load("json_repair").loads(text, skip_json_loads=True)
+    except (RecursionError, ValueError) as error:
+        raise NoJSON(f"JSON that cannot be repaired ({type(error).__name__})") from None
+    if value == "":
+        raise NoJSON("no JSON value in the text")
+    return value
+
+
+def _python_literal(text: str) -> Any:
+    if "\\" in text:  # Python warns of escapes that JSON has
+        return None
+    try:
+        return load("ast").literal_eval(text.strip())
+    except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
+        return None

@@ -1,0 +1,155 @@
+"""User turns: the blocks of the input fields, with everything but the values rendered beforehand.
+
+For text inputs a turn is one join of constant strings and values. Values with `to_parts` become parts of the message's
+content, in place, between parts of text; they never travel as marks inside a string.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, final
+
+from telic.adapters._annotations import bare_annotation
+from telic.adapters._values import value_text
+from telic.errors import InputError
+
+if TYPE_CHECKING:
+    from telic.adapters._guard import Guard
+
+Content = str | list[dict[str, Any]]
+Piece = str | list[dict[str, Any]]
+
+
+class Block(NamedTuple):
+    """How one field stands in a turn: what comes before its value, and what after."""
+
+    field: Any
+    opening: str
+    closing: str
+
+
+@final
+class UserTurn:
+    """Renders input values for one signature and one layout. Immutable; shared by threads."""
+
+    __slots__ = ("_blocks", "_constants", "_guard", "_last")
+
+    def __init__(self, blocks: Sequence[Block], guard: Guard) -> None:
+        self._blocks = tuple(blocks)
+        self._guard = guard
+        constants: list[tuple[str, str]] = []
+        before = ""
+        for block in blocks:
+            constants.append((block.field.name, before + block.opening))
+            before = block.closing + "\n\n"
+        self._constants = tuple(constants)
+        self._last = blocks[-1].closing if blocks else ""
+
+    def content(self, inputs: Mapping[str, Any], ending: str = "") -> Content:
+        """Return the content of a turn that has all inputs.
+
+        Args:
+            inputs: Values by field name; what is no field is not looked at.
+            ending: What follows the last block, with the blank line before it.
+
+        Raises:
+            InputError: A field without a default has no value.
+        """
+        trigger = self._guard.trigger
+        pieces: list[str] = []
+        for name, opening in self._constants:
+            try:
+                value = inputs[name]
+            except KeyError:
+                return self.partial(inputs, ending=ending)
+            if type(value) is not str:
+                return self.partial(inputs, ending=ending)
+            pieces.append(opening)
+            pieces.append(self._guard.hide(value) if trigger in value else value)
+        pieces.append(self._last)
+        pieces.append(ending)
+        return "".join(pieces) if self._constants else ending.lstrip("\n")
+
+    def partial(
+        self, inputs: Mapping[str, Any], *, before: str = "", ending: str = "", absent: str | None = None
+    ) -> Content:
+        """Return the content of any turn.
+
+        Args:
+            inputs: Values by field name; None stands for "not given" in a field that does not allow it.
+            before: What comes before the first block.
+            ending: What follows the last block.
+            absent: What stands for a missing value; "" leaves its block out; None takes the default or refuses.
+        """
+        pieces: list[Piece] = [before] if before else []
+        separator = ""
+        for block in self._blocks:
+            name = block.field.name
+            if name in inputs:
+                piece = value_piece(inputs[name], block.field, self._guard)
+            elif absent is None:
+                piece = value_piece(default_value(block.field), block.field, self._guard)
+            elif absent:
+                piece = absent
+            else:
+                continue
+            pieces += [separator + block.opening, piece, block.closing]
+            separator = "\n\n"
+        pieces.append(ending if separator or before else ending.lstrip("\n"))
+        return join_pieces(pieces)
+
+
+def default_value(field: Any) -> Any:
+    """Return the value of an input that was not given.
+
+    Raises:
+        InputError: It must be given.
+    """
+    if field.required:
+        raise InputError(
+            f"the prompt needs a value for the input {field.name!r}; give it, or declare a default"
+        )
+    return field.get_default() if field.has_default else None
+
+
+def value_piece(value: Any, field: Any, guard: Guard) -> Piece:
+    """Return a value as text in which nothing passes for a marker, or as parts of a message."""
+    if type(value) is str:
+        return guard.hide(value)
+    if hasattr(value, "to_parts"):
+        return _safe_parts(value, guard)
+    if isinstance(value, (list, tuple)) and any(hasattr(item, "to_parts") for item in value):  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        parts: list[dict[str, Any]] = []
+        for item in value:  # pyright: ignore[reportUnknownVariableType]
+            piece = value_piece(item, field, guard)
+            parts += [{"type": "text", "text": piece}] if isinstance(piece, str) else piece
+        return parts
+    text, is_json = value_text(value, as_str=bare_annotation(field.annotation) is str)
+    return guard.hide_json(text) if is_json else guard.hide(text)
+
+
+def _safe_parts(value: Any, guard: Guard) -> list[dict[str, Any]]:
+    parts: list[dict[str, Any]] = value.to_parts()
+    return [{**p, "text": guard.hide(p["text"])} if isinstance(p.get("text"), str) else p for p in parts]
+
+
+def join_pieces(pieces: Sequence[Piece]) -> Content:
+    """Return text where all pieces are text, else parts, with neighbouring texts made one part."""
+    if all(isinstance(piece, str) for piece in pieces):
+        return "".join(piece for piece in pieces if isinstance(piece, str))
+    parts: list[dict[str, Any]] = []
+    text = ""
+    for piece in pieces:
+        if isinstance(piece, str):
+            text += piece
+            continue
+        if text:
+            parts.append({"type": "text", "text": text})
+            text = ""
+        parts += piece
+    return [*parts, {"type": "text", "text": text}] if text else parts
+
+
+def text_of(piece: Piece) -> str:
+    """Return the text of a piece, for turns that hold text only."""
+    return piece if isinstance(piece, str) else "".join(part.get("text", "") for part in piece)
