@@ -93,7 +93,6 @@ if TYPE_CHECKING:
     from telic.evaluate import EvaluationResult as EvaluationResult
     from telic.lm import LM as LM
     from telic.lm import BaseLM as BaseLM
-    from telic.lm import cache as cache
     from telic.lm import configure_cache as configure_cache
     from telic.modules import ChainOfThought as ChainOfThought
     from telic.modules import Module as Module
@@ -118,6 +117,8 @@ if TYPE_CHECKING:
     from telic.tracing import track_usage as track_usage
     from telic.types import FieldType as Type
     from telic.types import History as History
+
+    cache: lm.Cache
 
 __version__ = "0.1.0"
 
@@ -186,7 +187,6 @@ __all__ = [
     "Usage",
     "XMLAdapter",
     "asyncify",
-    "cache",
     "configure",
     "configure_cache",
     "context",
@@ -206,6 +206,8 @@ def __getattr__(name: str) -> Any:
     if name in _names.HOMES:
         module, inner = _names.locate(name)
         value = getattr(_import_module(module), inner)
+    elif name == "cache":  # the cache in force: `configure_cache` replaces it, so it is looked up each time
+        return _import_module("telic.lm").cache()
     elif name in _names.PACKAGES or name in _names.OLD_PACKAGES:
         return _import_module(f"telic.{name}")
     elif name in _names.PLANNED:
@@ -217,7 +219,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*__all__, *_names.PACKAGES, "__version__"})
+    return sorted({*__all__, *_names.PACKAGES, "__version__", "cache"})
 
 
 class _OldPaths:

@@ -37,7 +37,6 @@ HOMES: Final[Mapping[str, str]] = {
     ),
     "Type": "telic.types:FieldType",
     "BootstrapRS": "telic.optimizers:BootstrapFewShotWithRandomSearch",
-    "cache": "telic.lm:cache",
 }
 """Name -> module, or "module:name" where it is called otherwise there."""
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import MutableSequence, Sequence
+from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any, final
@@ -72,7 +73,7 @@ class OldPath(ModuleType):
 
 
 @final
-class _Loader:
+class _Loader(Loader):
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         module = OldPath(spec.name, f"The names of DSPy's `{spec.name.replace('telic', 'dspy', 1)}`.")
         offers = PATHS[spec.name.partition(".")[2]]
@@ -104,7 +105,7 @@ class Alias:
 
 
 @final
-class _AliasLoader:
+class _AliasLoader(Loader):
     def __init__(self, module: ModuleType) -> None:
         self._module = module
         self._spec = module.__spec__
@@ -120,7 +121,7 @@ class _AliasLoader:
 class Facade(ModuleType):
     """The module `dspy`: DSPy's old names first, then all of telic."""
 
-    __path__: list[str] = []  # noqa: RUF012  a package without files: `Alias` finds what is below
+    __path__: MutableSequence[str] = []  # noqa: RUF012  a package without files: `Alias` finds what is below
 
     def __getattr__(self, name: str) -> Any:
         if name in OLD_NAMES and name not in HOMES:
