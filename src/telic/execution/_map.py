@@ -103,7 +103,7 @@ def is_async(work: Any) -> bool:
     is_coroutine_function = load("inspect").iscoroutinefunction
     if is_coroutine_function(work):
         return True
-    cls: Any = type(work)
+    cls = cast("Any", type(work))
     return cls is not type and is_coroutine_function(getattr(cls, "__call__", None))  # noqa: B004
 
 

@@ -1,0 +1,20 @@
+"""Programs and their building blocks."""
+
+from telic.modules._chain_of_thought import ChainOfThought as ChainOfThought
+from telic.modules._flow import Call as Call
+from telic.modules._flow import Effect as Effect
+from telic.modules._flow import Flow as Flow
+from telic.modules._flow import Gather as Gather
+from telic.modules._flow import UseTool as UseTool
+from telic.modules._flow import adrive as adrive
+from telic.modules._flow import drive as drive
+from telic.modules._load import load as load
+from telic.modules._module import FlowModule as FlowModule
+from telic.modules._module import Module as Module
+from telic.modules._parallel import Parallel as Parallel
+from telic.modules._predict import Predict as Predict
+from telic.modules._tree import Leaf as Leaf
+from telic.modules._tree import replace_at as replace_at
+from telic.modules._tree import walk as walk
+from telic.modules._wrappers import asyncify as asyncify
+from telic.modules._wrappers import syncify as syncify

@@ -1,0 +1,83 @@
+"""`ChainOfThought`: reasoning before the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+
+from telic.modules._flow import Call, Flow
+from telic.modules._module import FlowModule
+from telic.modules._predict import Predict
+from telic.signatures import OutputField, ensure_signature
+
+if TYPE_CHECKING:
+    from telic.data import Prediction
+
+S = TypeVar("S")
+
+
+class ChainOfThought(FlowModule, Generic[S]):
+    """Ask for the outputs of a signature with a `reasoning` field before them.
+
+    Args:
+        signature: As for `Predict`.
+        rationale_field: The output field to put first, made by `OutputField`, instead of the usual one.
+        rationale_field_type: The type of the reasoning field.
+        callbacks: Told of this module's calls.
+        config: As for `Predict`.
+
+    Cost: one LM call. Source: Wei et al. 2022, arXiv 2201.11903. Deviations: the reasoning is a field of its own, and
+    no worked examples are given unless demos are set.
+
+    Example:
+        >>> list(ChainOfThought("question -> answer").predict.signature.output_fields)
+        ['reasoning', 'answer']
+    """
+
+    predict: Predict[Any]
+
+    @overload
+    def __init__(
+        self: ChainOfThought[Prediction],
+        signature: str,
+        rationale_field: Any = None,
+        rationale_field_type: Any = str,
+        *,
+        callbacks: Sequence[Any] | None = None,
+        **config: Any,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: ChainOfThought[S],
+        signature: type[S],
+        rationale_field: Any = None,
+        rationale_field_type: Any = str,
+        *,
+        callbacks: Sequence[Any] | None = None,
+        **config: Any,
+    ) -> None: ...
+    def __init__(
+        self,
+        signature: Any,
+        rationale_field: Any = None,
+        rationale_field_type: Any = str,
+        *,
+        callbacks: Sequence[Any] | None = None,
+        **config: Any,
+    ) -> None:
+        field = OutputField() if rationale_field is None else rationale_field
+        extended = ensure_signature(signature).prepend("reasoning", field, type_=rationale_field_type)
+        self.predict = Predict(extended, **config)
+        if callbacks:
+            self.callbacks = list(callbacks)
+
+    if TYPE_CHECKING:
+
+        def __call__(self, *args: Any, **inputs: Any) -> S: ...
+        async def acall(self, *args: Any, **inputs: Any) -> S: ...
+
+    def flow(self, *args: Any, **inputs: Any) -> Flow[Any]:
+        """Ask once."""
+        if args:
+            self.predict.forward(*args)  # refuses them, with the right call
+        return (yield Call(self.predict, **inputs))

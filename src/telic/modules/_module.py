@@ -1,0 +1,355 @@
+"""`Module`: what programs are made of.
+
+A user's module keeps its parts as attributes and says in `forward` (or `aforward`, or both) what it does with them;
+`super().__init__()` is not needed. Calling a module runs `forward`, awaiting `acall` runs `aforward`; where only one of
+them is written, the other way works too: a coroutine is run to its end, plain code runs in a worker thread. The class
+that is nearest in the inheritance order decides.
+
+Built-in modules are `FlowModule`s: their strategy is one generator (see `_flow`), which both ways drive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TextIO, cast
+
+from telic import context
+from telic.data import Prediction
+from telic.errors import ConfigurationError, InputError, ProgramError, StateError
+from telic.execution import run_coroutine, run_in_thread
+from telic.modules import _state
+from telic.modules._batch import run_batch
+from telic.modules._flow import adrive, as_flow, drive
+from telic.modules._tree import Leaf, Node, find, replace_all, walk
+from telic.tracing import UsageTracker, begin, finish, history, write_entries
+
+if TYPE_CHECKING:
+    import os
+
+    from telic.data import Message
+    from telic.modules._flow import Flow
+    from telic.tracing import HistoryEntry
+
+
+class Module(Node):
+    """The base of programs.
+
+    Args:
+        callbacks: Told of this module's calls, after those of the setting `callbacks`.
+
+    Example:
+        >>> class Shout(Module):
+        ...     def forward(self, text):
+        ...         return Prediction(text=text.upper())
+        >>> Shout()(text="hi").text
+        'HI'
+    """
+
+    callbacks: Sequence[Any] = ()
+    report: Any = None
+    """What the optimizer that made this program found; saved with it."""
+    _has_aforward: ClassVar[bool] = False
+
+    def __init__(self, callbacks: Sequence[Any] | None = None) -> None:
+        if callbacks:
+            self.callbacks = list(callbacks)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        own = vars(cls)
+        if "forward" in own:
+            if "aforward" not in own:
+                cls._has_aforward = False
+                cls.aforward = _forward_in_thread
+        if "aforward" in own:
+            cls._has_aforward = True
+
+    # Calling
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the program on its inputs."""
+        if context.get("track_usage") or context.get("callbacks") or self.callbacks:
+            return self._observed_call(args, kwargs)
+        token = context.push("caller", (*context.get("caller"), self))
+        try:
+            return self.forward(*args, **kwargs)
+        finally:
+            context.pop(token)
+
+    async def acall(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the program on its inputs, for callers on an event loop; never blocks the loop."""
+        if context.get("track_usage") or context.get("callbacks") or self.callbacks:
+            return await self._observed_acall(args, kwargs)
+        token = context.push("caller", (*context.get("caller"), self))
+        try:
+            return await self.aforward(*args, **kwargs)
+        finally:
+            context.pop(token)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Say what the program does. Written by subclasses; the default runs `aforward`."""
+        if self._has_aforward:
+            return run_coroutine(self.aforward(*args, **kwargs))
+        raise ProgramError(
+            f"{type(self).__name__} has neither `forward` nor `aforward`: write one of them to say what it does"
+        )
+
+    async def aforward(self, *args: Any, **kwargs: Any) -> Any:
+        """Say what the program does, as a coroutine. The default runs `forward` in a worker thread."""
+        return await run_in_thread(self.forward, *args, **kwargs)
+
+    def _observed_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        call = begin("module", self, {"args": args, "kwargs": kwargs})
+        tracker, tokens = self._enter()
+        try:
+            result = self.forward(*args, **kwargs)
+        except BaseException as error:
+            finish(call, None, error)
+            raise
+        finally:
+            _leave(tokens)
+        return _close(call, tracker, result)
+
+    async def _observed_acall(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        call = begin("module", self, {"args": args, "kwargs": kwargs})
+        tracker, tokens = self._enter()
+        try:
+            result = await self.aforward(*args, **kwargs)
+        except BaseException as error:
+            finish(call, None, error)
+            raise
+        finally:
+            _leave(tokens)
+        return _close(call, tracker, result)
+
+    def _enter(self) -> tuple[UsageTracker | None, list[Any]]:
+        tokens = [context.push("caller", (*context.get("caller"), self))]
+        tracker = None
+        if context.get("track_usage") and context.get("usage_tracker") is None:
+            tracker = UsageTracker()
+            tokens.append(context.push("usage_tracker", tracker))
+        return tracker, tokens
+
+    # Parts
+
+    def named_parameters(self) -> list[tuple[str, Any]]:
+        """Return the learnable leaves with their paths; those inside modules that were compiled are left out."""
+        return [(p.path, p.value) for p in walk(self, skip_compiled=True) if isinstance(p.value, Leaf)]
+
+    def parameters(self) -> list[Any]:
+        """Return the learnable leaves."""
+        return [leaf for _, leaf in self.named_parameters()]
+
+    def named_predictors(self) -> list[tuple[str, Any]]:
+        """Return the predictors with their paths; those inside modules that were compiled are left out."""
+        return [(path, leaf) for path, leaf in self.named_parameters() if leaf.is_predictor]
+
+    def predictors(self) -> list[Any]:
+        """Return the predictors."""
+        return [leaf for _, leaf in self.named_predictors()]
+
+    def named_sub_modules(
+        self, type_: type | None = None, skip_compiled: bool = False
+    ) -> Iterator[tuple[str, Module]]:
+        """Go through all modules, this one first (its path is "self").
+
+        Args:
+            type_: Only those of this class.
+            skip_compiled: Leave out modules that were compiled, and what is inside them.
+        """
+        for part in walk(self, skip_compiled=skip_compiled):
+            if isinstance(part.value, Module if type_ is None else type_):
+                yield part.path, cast("Module", part.value)
+
+    def map_named_predictors(self, function: Callable[[Any], Any]) -> Self:
+        """Replace each predictor by `function(predictor)`, everywhere it is held, and return this program."""
+        new = {id(predictor): function(predictor) for predictor in self.predictors()}
+        return replace_all(self, new)
+
+    def set_lm(self, lm: Any) -> None:
+        """Let all predictors use `lm`, those inside compiled modules too; None: the configured one."""
+        for part in walk(self):
+            if isinstance(part.value, Leaf):
+                part.value.lm = lm
+
+    def get_lm(self) -> Any:
+        """Return the LM that all predictors use; None means the configured one.
+
+        Raises:
+            ConfigurationError: They use different ones.
+        """
+        lms = {id(leaf.lm): leaf.lm for leaf in self.parameters()}
+        if len(lms) > 1:
+            raise ConfigurationError(
+                f"the predictors of {type(self).__name__} use {len(lms)} different LMs; read `.lm` of each"
+            )
+        return next(iter(lms.values()), None)
+
+    @property
+    def frozen(self) -> bool:
+        """Whether optimizers of a program around this one leave it as it is."""
+        return self._compiled
+
+    @frozen.setter
+    def frozen(self, value: bool) -> None:
+        self._compiled = value
+
+    # Copies
+
+    def deepcopy(self) -> Self:
+        """Return a copy whose parts can be changed freely; LMs, classes and the demos' rows are shared."""
+        return self.__deepcopy__({})
+
+    def reset_copy(self) -> Self:
+        """Return a copy without demos; instructions and LMs stay."""
+        made = self.deepcopy()
+        for leaf in made.parameters():
+            leaf.reset()
+        return made
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "callbacks"}
+
+    # Running over rows
+
+    def batch(
+        self,
+        examples: Sequence[Any],
+        num_threads: int | None = None,
+        max_errors: int | None = None,
+        return_failed_examples: bool = False,
+        provide_traceback: bool | None = None,
+        disable_progress_bar: bool = True,
+        timeout: float | None = None,
+        straggler_limit: int | None = None,
+    ) -> Any:
+        """Run the program on many examples at once and return its results in their order; see `Parallel`.
+
+        Cost: one call of the program per example.
+        """
+        work = [(self, example) for example in examples]
+        return run_batch(
+            work,
+            num_threads=num_threads,
+            max_errors=max_errors,
+            return_failed=return_failed_examples,
+            access_examples=True,
+        )
+
+    # Looking
+
+    def render(self, inputs: Mapping[str, Any] | None = None, /, **fields: Any) -> list[Message]:
+        """Return the exact messages that the program's predictor would send; no LM is needed or called.
+
+        Args:
+            inputs: Input fields by name, instead of or beside `fields`.
+            fields: Input fields; `predictor=path` chooses one where the program has several, and the fields are
+                then that predictor's.
+
+        Raises:
+            InputError: The inputs do not fit, or the program has several predictors and none is chosen.
+        """
+        given = {**(inputs or {}), **fields}
+        predictors = self.named_predictors()
+        path = given.pop("predictor", None) if len(predictors) != 1 else None
+        if path is not None:
+            return find(self, path).value.render(given)  # type: ignore[attr-defined]
+        if len(predictors) != 1:
+            known = ", ".join(repr(name) for name, _ in predictors)
+            raise InputError(
+                f"{type(self).__name__} has {len(predictors)} predictors ({known}), and what the later ones are "
+                "asked depends on replies; render one of them with its own inputs: program.render(predictor=…, …)"
+            )
+        return predictors[0][1].render(given)
+
+    @property
+    def history(self) -> list[HistoryEntry]:
+        """The LM calls of this module that are still kept, oldest first."""
+        return history(self)
+
+    def inspect_history(self, n: int = 1, file: TextIO | None = None) -> None:
+        """Write the last `n` LM calls made inside this module to standard output, or to `file`."""
+        write_entries(history(self), n, file)
+
+    def __repr__(self) -> str:
+        lines = [f"{path} = {leaf!r}" for path, leaf in self.named_predictors()]
+        return "\n".join([f"{type(self).__name__}:", *(f"    {line}" for line in lines)])
+
+    # Saving
+
+    def dump_state(self) -> dict[str, Any]:
+        """Return what was learned, as plain data; see `save`."""
+        return _state.dump(self)
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Take over what `dump_state` returned, or what DSPy saved; all of it or, on an error, nothing.
+
+        Raises:
+            StateError: It is no saved program, of a newer format, or of a program of another shape.
+        """
+        _state.apply(self, state, source="this state")
+
+    def save(self, path: str | os.PathLike[str], save_program: bool = False, **unsupported: Any) -> None:
+        """Write what was learned (instructions, demos, LM names, report) to a JSON file; never code, never keys.
+
+        The file is the same for the same state, and readable in a diff. Its folder is made; it is written under
+        another name and then renamed, so that a reader never sees half of it.
+
+        Raises:
+            StateError: The file cannot be written, a value is no data, or a whole program was asked for.
+        """
+        if save_program or unsupported:
+            raise StateError(
+                "telic saves a program's state, not its code: a file that holds code would run it on load. "
+                "Call save('program.json'), and load it into the program made by your own code"
+            )
+        _state.save(self, path)
+
+    def load(self, path: str | os.PathLike[str], *, allow_pickle: bool = False, **unsupported: Any) -> Self:
+        """Read a file that `save` wrote, or a JSON file of DSPy's, into this program, and return it.
+
+        All is taken over or, on an error, nothing. LMs come by name alone: no endpoint, key or class is taken
+        from a file.
+
+        Raises:
+            StateError: The file cannot be read, is no saved program, of a newer format, or of another program.
+        """
+        if allow_pickle or any(unsupported.values()):
+            raise StateError(
+                "telic reads saved programs as data alone: no pickles, no endpoints and no classes from a file; "
+                "configure the LM in code and load the JSON state"
+            )
+        _state.load_into(self, path)
+        return self
+
+
+class FlowModule(Module):
+    """A module whose strategy is a flow: a generator of effects, driven sync and async."""
+
+    def flow(self, *args: Any, **kwargs: Any) -> Flow[Any]:
+        """Yield what is to be done and return the result."""
+        raise ProgramError(f"{type(self).__name__} has no `flow`")
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Drive the flow in this thread."""
+        return drive(as_flow(self.flow(*args, **kwargs), self))
+
+    async def aforward(self, *args: Any, **kwargs: Any) -> Any:
+        """Drive the flow on the running loop."""
+        return await adrive(as_flow(self.flow(*args, **kwargs), self))
+
+
+async def _forward_in_thread(self: Module, *args: Any, **kwargs: Any) -> Any:
+    return await run_in_thread(self.forward, *args, **kwargs)
+
+
+def _leave(tokens: list[Any]) -> None:
+    for token in reversed(tokens):
+        context.pop(token)
+
+
+def _close(call: Any, tracker: UsageTracker | None, result: Any) -> Any:
+    if tracker is not None and isinstance(result, Prediction):
+        result.set_lm_usage(tracker.get_total_tokens())
+    finish(call, result)
+    return result

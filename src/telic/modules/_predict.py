@@ -1,0 +1,236 @@
+"""`Predict`: the one module that asks an LM, and the only leaf that learns.
+
+Its state is a signature (instructions, field descriptions), demos, an LM of its own or the configured one, and
+generation options. One call joins this with the inputs: the adapter's plan (kept while the state is the same) renders
+the messages, the LM answers, the plan parses. Inputs are checked first; a reply that does not parse is asked for again
+in the same conversation at most `max_retries` times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
+
+from telic import context
+from telic.adapters import ChatAdapter
+from telic.data import Message, Prediction, Request, Step
+from telic.errors import AdapterParseError, NotConfiguredError
+from telic.lm import as_lm
+from telic.modules._flow import adrive, drive
+from telic.modules._inputs import positional_error
+from telic.modules._module import FlowModule
+from telic.modules._options import LOCAL, checked_options
+from telic.modules._plan_cache import PreparedPlan, prepared
+from telic.modules._reask import Ask, read_all
+from telic.modules._tree import Leaf, copied
+from telic.protocols import Capabilities
+from telic.signatures import ensure_signature
+
+if TYPE_CHECKING:
+    from telic.data import Response
+
+S = TypeVar("S")
+
+_NOT_NATIVE = Capabilities()
+_DEFAULT_ADAPTER = ChatAdapter()
+_NO_OPTIONS: Mapping[str, Any] = {}
+
+
+class Predict(FlowModule, Leaf, Generic[S]):
+    """Ask the LM for the output fields of a signature.
+
+    Args:
+        signature: A signature class, or a string such as "question -> answer".
+        callbacks: Told of this predictor's calls.
+        config: Generation options for all its calls: `temperature`, `max_tokens`, `n` …. They stand before those of
+            the LM. `max_retries` here stands before the setting of that name. They are sent as they are: with `n`
+            above 1, set a temperature that lets the samples differ.
+
+    Calling it takes the input fields by name. Four more keywords change one call, each only where the signature has no
+    input field of that name: `config` (options laid over the predictor's), `demos`, `lm`, `signature`.
+
+    Raises:
+        InputError: Inputs are missing, unknown, of a wrong type or given by position; nothing was sent.
+        NotConfiguredError: There is no LM.
+        AdapterParseError: No reply could be read; `TruncatedReplyError` where it was cut at `max_tokens`.
+        LMError: The LM failed.
+
+    Cost: one LM call, and at most `max_retries` more for each completion that does not parse. Safe to call from many
+    threads and tasks at once.
+
+    Example:
+        >>> messages = Predict("question -> answer").render(question="Where is Paris?")
+        >>> [message["role"] for message in messages]
+        ['system', 'user']
+    """
+
+    is_predictor = True
+    _plans: tuple[PreparedPlan, ...] = ()
+
+    signature: Any
+    demos: list[Any]
+    lm: Any
+    config: dict[str, Any]
+
+    @overload
+    def __init__(
+        self: Predict[Prediction], signature: str, callbacks: Sequence[Any] | None = None, **config: Any
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Predict[S], signature: type[S], callbacks: Sequence[Any] | None = None, **config: Any
+    ) -> None: ...
+    def __init__(self, signature: Any, callbacks: Sequence[Any] | None = None, **config: Any) -> None:
+        self.signature = ensure_signature(signature)
+        self.demos = []
+        self.lm = None
+        self.config = checked_options(config, type(self).__name__) if config else {}
+        if callbacks:
+            self.callbacks = list(callbacks)
+
+    if TYPE_CHECKING:
+
+        def __call__(self, *args: Any, **inputs: Any) -> S: ...
+        async def acall(self, *args: Any, **inputs: Any) -> S: ...
+
+    # One call
+
+    def forward(self, *args: Any, **inputs: Any) -> Any:
+        """Ask the LM, in this thread."""
+        if args:
+            raise positional_error(self.signature, len(args))
+        return drive(self._asking(inputs))
+
+    async def aforward(self, *args: Any, **inputs: Any) -> Any:
+        """Ask the LM, on the running loop."""
+        if args:
+            raise positional_error(self.signature, len(args))
+        return await adrive(self._asking(inputs))
+
+    def _asking(self, inputs: dict[str, Any]) -> Generator[Ask, Response, Prediction]:
+        """The flow of one call."""
+        lm = self.lm if self.lm is not None else context.get("lm")
+        signature, demos, config, keep = self.signature, self.demos, self.config, True
+        entry = self._prepared(signature, demos, lm)
+        if inputs.keys() != entry.checker.names and (changes := _taken_changes(inputs, entry.checker.names)):
+            signature = ensure_signature(changes.get("signature", signature))
+            demos = changes.get("demos", demos)
+            lm = changes.get("lm", lm)
+            if changed := changes.get("config"):
+                config = {**config, **checked_options(changed, type(self).__name__)}
+            keep = changes.get("_trace", True)
+            entry = self._prepared(signature, demos, lm)
+        inputs = entry.checker.check(inputs)
+        if lm is None:
+            raise NotConfiguredError(_NO_LM.format(name=signature.__name__))
+        if not hasattr(lm, "complete"):
+            lm = as_lm(lm)
+        request = _request(entry, inputs, config)
+        response = yield Ask(lm, request)
+        completions = response.completions
+        prediction: Prediction | None = None
+        if len(completions) == 1:
+            try:
+                prediction = Prediction.of(entry.plan.parse(completions[0]), response=response)
+            except AdapterParseError:
+                pass  # read again below, where it is asked for again
+        if prediction is None:
+            retries: int | None = config.get("max_retries")
+            if retries is None:
+                retries = cast("int", context.get("max_retries"))
+            rows, response = yield from read_all(entry.plan, lm, request, response, retries)
+            prediction = Prediction.of(rows[0], response=response, completions=rows)
+        trace = context.get("trace")
+        if trace is not None and keep:
+            trace.append(Step(self, inputs, prediction))
+        return prediction
+
+    def _prepared(self, signature: Any, demos: Sequence[Any], lm: Any) -> PreparedPlan:
+        adapter = context.get("adapter")
+        if adapter is None:
+            adapter = _DEFAULT_ADAPTER
+        capabilities = getattr(lm, "capabilities", _NOT_NATIVE)
+        kept = self._plans
+        if kept and kept[0].fits(signature, demos, adapter, capabilities):
+            return kept[0]
+        entry, plans = prepared(kept, signature, demos, adapter, capabilities)
+        if plans is not kept:
+            self._plans = plans
+        return entry
+
+    # Looking, copying
+
+    def render(self, inputs: Mapping[str, Any] | None = None, /, **fields: Any) -> list[Message]:
+        """Return the exact messages of a call with these inputs; no LM is needed, and none is called."""
+        given = {**(inputs or {}), **fields}
+        lm = self.lm if self.lm is not None else context.get("lm")
+        entry = self._prepared(self.signature, self.demos, lm)
+        return entry.plan.render(entry.checker.check(given))
+
+    def reset(self) -> None:
+        """Forget the demos; instructions, LM and options stay."""
+        self.demos = []
+
+    def update_config(self, **options: Any) -> None:
+        """Change generation options of this predictor."""
+        self.config = {**self.config, **checked_options(options, type(self).__name__)}
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the generation options of this predictor."""
+        return self.config
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        made = object.__new__(type(self))
+        memo[id(self)] = made
+        fields = made.__dict__
+        fields.update(self.__dict__)
+        fields["demos"] = list(
+            self.demos
+        )  # the rows are shared: a plan is made for their content, not for the list
+        if self.config:
+            fields["config"] = dict(self.config)
+        if len(fields) > _OWN_FIELDS:
+            for name, value in self.__dict__.items():
+                if name not in _OWN:
+                    fields[name] = copied(value, memo)
+        return made
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name not in ("callbacks", "_plans")}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.signature!r})"
+
+
+_OWN = frozenset({"signature", "demos", "lm", "config", "_plans"})
+_OWN_FIELDS = 5
+_OVERRIDES = ("signature", "demos", "config", "lm", "_trace")
+_NO_LM = (
+    "no LM is configured for {name}; call telic.configure(lm=telic.LM('provider/model')) once, or "
+    "`with telic.context(lm=…)` around the call, or set `.lm` of the predictor"
+)
+
+
+def _taken_changes(inputs: dict[str, Any], names: frozenset[str]) -> dict[str, Any]:
+    """Take the keywords that change one call out of `inputs`; those that are input fields stay there."""
+    changes = {name: inputs.pop(name) for name in _OVERRIDES if name in inputs and name not in names}
+    expected = inputs.get("prediction")
+    if "prediction" not in names and isinstance(expected, dict) and "content" in expected:
+        changes["config"] = {**changes.get("config", {}), "prediction": inputs.pop("prediction")}
+    return changes
+
+
+def _request(entry: PreparedPlan, inputs: dict[str, Any], config: Mapping[str, Any]) -> Request:
+    messages = entry.plan.render(inputs)
+    sample: int = context.get("sample")
+    overlaid: Mapping[str, Any] | None = context.get("lm_options")
+    if not config and entry.options is None and not overlaid:
+        return Request(messages, _NO_OPTIONS, sample=sample, prefix=entry.prefix)
+    options = {**(entry.options or _NO_OPTIONS), **config, **(overlaid or _NO_OPTIONS)}
+    rollout: Any = options.get("rollout_id")
+    cache: bool | None = options.get("cache")
+    for name in LOCAL:
+        options.pop(name, None)
+    if rollout is not None:
+        sample = rollout
+    return Request(messages, options, sample=sample, prefix=entry.prefix, cache=cache)

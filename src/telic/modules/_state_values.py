@@ -1,0 +1,83 @@
+"""Values of demos and options as JSON, and back to what their field's type says."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, cast
+
+from telic._optional import load
+from telic.data import Example
+from telic.errors import StateError, StateMismatchError
+from telic.signatures import type_adapter, type_name
+
+
+def plain_value(value: Any, where: str) -> Any:
+    """Return `value` as JSON data.
+
+    Raises:
+        StateError: It is nothing that JSON or pydantic can hold; names the place.
+    """
+    kind = type(value)
+    if kind is str or kind is int or kind is bool or value is None:
+        return value
+    if kind is float:
+        return value
+    if isinstance(value, Mapping):
+        items = cast("Mapping[Any, Any]", value).items()
+        return {_key(key, where): plain_value(item, where) for key, item in items}
+    if kind is list or kind is tuple:
+        return [plain_value(item, where) for item in cast("list[Any]", value)]
+    if isinstance(value, Example):
+        return {name: plain_value(item, where) for name, item in value._store.items()}
+    try:
+        return load("pydantic_core").to_jsonable_python(value)
+    except (ValueError, TypeError) as error:
+        raise StateError(
+            f"{where} is {kind.__name__} {value!r}, which cannot be saved as JSON ({error}); "
+            "keep plain data, dataclasses or pydantic models in demos"
+        ) from error
+
+
+def _key(key: Any, where: str) -> str:
+    if not isinstance(key, (str, int, float, bool)) and key is not None:
+        raise StateError(f"{where} has the key {key!r}, and the keys of JSON objects are text")
+    return key if isinstance(key, str) else str(key)
+
+
+def typed_value(value: Any, field: Any, where: str) -> Any:
+    """Return saved data as the value that `field` wants.
+
+    Raises:
+        StateMismatchError: It does not fit the field's type any more.
+    """
+    kind = type(value)
+    if kind is field.annotation:
+        return value
+    if kind is str and value.startswith("Not supplied"):
+        return value
+    try:
+        return type_adapter(field.annotation).validate_python(value)
+    except ValueError as error:
+        if isinstance(value, str):
+            try:
+                return type_adapter(field.annotation).validate_json(value)
+            except ValueError:
+                pass
+        raise StateMismatchError(
+            f"{where}: {field.name!r} is {value!r}, which is no {type_name(field.annotation)} as the program's "
+            f"signature has it ({error})"
+        ) from error
+    except load("pydantic").PydanticUserError:
+        return value  # a class that pydantic knows nothing of: the data as it was saved
+
+
+def is_finite(value: Any) -> bool:
+    """Whether all numbers in `value` are ones that JSON has."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, dict):
+        return all(is_finite(item) for item in cast("dict[str, Any]", value).values())
+    if isinstance(value, list):
+        return all(is_finite(item) for item in cast("list[Any]", value))
+    return True
