@@ -1,0 +1,384 @@
+"""Anthropic's Messages API.
+
+OpenAI-shaped messages and options are rewritten: system turns go out of the list, equal neighbours are joined, tools
+and tool results change shape. The part of a prompt that a predictor's calls share (`Request.prefix`) is marked for
+the provider's prompt cache when it is long enough to be kept. Options that the API does not have are refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, cast, final
+
+from telic._http import Endpoint, HttpRequest, HttpResponse
+from telic._optional import load
+from telic.data import Completion, Message, Request, Response, Usage
+from telic.errors import (
+    ConfigurationError,
+    ContentFilterError,
+    LMError,
+    LMResponseError,
+    LMTransportError,
+    NotConfiguredError,
+)
+from telic.lm._dialect import dump_json, excerpt, load_json
+from telic.lm._failure import Place, failure
+from telic.lm._hosts import from_environment
+from telic.protocols import Capabilities, Delta
+
+BASE_URL: Final = "https://api.anthropic.com"
+VERSION: Final = "2023-06-01"
+DEFAULT_MAX_TOKENS: Final = 4096  # the API wants one; all models take this
+_CACHE_FROM_CHARACTERS: Final = 4096  # about 1,024 tokens: shorter prefixes are not kept by the provider
+_THINKING_TOKENS: Final[Mapping[str, int]] = {"minimal": 1024, "low": 1024, "medium": 4096, "high": 16384}
+_UNSUPPORTED: Final = frozenset(
+    {"seed", "logprobs", "top_logprobs", "logit_bias", "frequency_penalty", "presence_penalty", "response_format"}
+)
+_FINISH: Final[Mapping[str, str]] = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "pause_turn": "stop",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "tool_use": "tool_calls",
+    "refusal": "content_filter",
+}
+_STATUS: Final[Mapping[str, int]] = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "billing_error": 402,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "timeout_error": 504,
+    "overloaded_error": 529,
+}
+_DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+);base64,(.*)", re.DOTALL)
+
+
+@final
+class AnthropicDialect:
+    """One Claude model.
+
+    Args:
+        model: The name that the API knows.
+        api_key: None: from ANTHROPIC_API_KEY.
+        base_url: None: from ANTHROPIC_BASE_URL, else the API's own.
+        extra_headers: Sent with every request (`anthropic-beta` …).
+
+    Raises:
+        NotConfiguredError: No key, and the address is Anthropic's own.
+        ConfigurationError: A URL or header that cannot be sent.
+    """
+
+    provider = "anthropic"
+    native_n = False
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+    ) -> None:
+        base = base_url if base_url is not None else from_environment(("ANTHROPIC_BASE_URL", "ANTHROPIC_API_BASE"))
+        is_default = not base
+        base = (base or BASE_URL).rstrip("/").removesuffix("/messages").removesuffix("/v1")
+        key = (api_key if api_key is not None else from_environment(("ANTHROPIC_API_KEY",))).strip()
+        if not key and is_default:
+            raise NotConfiguredError(
+                f"anthropic/{model} needs a key; set the environment variable ANTHROPIC_API_KEY, or pass api_key=…"
+            )
+        self.model = model
+        headers = {"Content-Type": "application/json", "anthropic-version": VERSION}
+        if key:
+            headers["x-api-key"] = key
+        headers.update({} if extra_headers is None else extra_headers)
+        self._url = f"{base}/v1/messages"
+        self._headers = headers
+        self.endpoint = Endpoint(self._url, headers)
+        self._stream_endpoint = Endpoint(self._url, {**headers, "Accept": "text/event-stream"}, compress=False)
+        self.capabilities = Capabilities(function_calling=True, reasoning=True)
+        self.key_hash = hashlib.sha256(key.encode()).hexdigest()[:16]
+        self._place = Place("anthropic", model, self.endpoint.origin.name, key, "check ANTHROPIC_API_KEY or api_key")
+
+    def encode(self, request: Request, *, stream: bool = False, n: int | None = None) -> HttpRequest:
+        """See `Dialect.encode`."""
+        system, messages = _split(request.messages, request.prefix)
+        payload: dict[str, Any] = {"model": self.model, "messages": messages, "max_tokens": DEFAULT_MAX_TOKENS}
+        if system:
+            payload["system"] = system
+        options = {name: value for name, value in request.options.items() if value is not None}
+        extra_headers = options.pop("extra_headers", None)
+        extra_body = options.pop("extra_body", None)
+        options.pop("n", None)
+        _rewrite_options(options, payload, self.model)
+        if stream:
+            payload["stream"] = True
+        if extra_body is not None:
+            payload.update(extra_body)
+        endpoint = self._stream_endpoint if stream else self.endpoint
+        if extra_headers is not None:
+            endpoint = Endpoint(self._url, {**self._headers, **extra_headers}, compress=not stream)
+        return HttpRequest(endpoint, dump_json(payload, model=self.model))
+
+    def decode(self, response: HttpResponse) -> Response:
+        """See `Dialect.decode`."""
+        if not 200 <= response.status < 300:
+            raise self.decode_error(response.status, response.headers, response.body)
+        try:
+            body = load_json(response, where=str(self._place))
+            blocks = body.get("content")
+            if not isinstance(blocks, list):
+                raise LMResponseError(f"{self._place} answered without content: {excerpt(response.body)}", status=200)
+            return self.build(
+                cast("list[dict[str, Any]]", blocks), body.get("stop_reason"), body.get("usage"), body.get("id")
+            )
+        except LMError as error:
+            error.model, error.provider = self.model, self.provider
+            raise
+        except (TypeError, AttributeError, ValueError, KeyError) as error:
+            raise LMResponseError(
+                f"{self._place} answered in a shape that the protocol does not have: {excerpt(response.body)}",
+                model=self.model,
+                provider=self.provider,
+                status=response.status,
+            ) from error
+
+    def decode_error(self, status: int, headers: Mapping[str, str], body: bytes) -> LMError:
+        """See `Dialect.decode_error`."""
+        return failure(self._place, status, headers, body)
+
+    def open_stream(self) -> AnthropicStream:
+        """See `Dialect.open_stream`."""
+        return AnthropicStream(self)
+
+    def build(self, blocks: Sequence[Mapping[str, Any]], stop: Any, usage: Any, id_: Any) -> Response:
+        """Return the answer made of content blocks.
+
+        Raises:
+            ContentFilterError: The model's safeguards ended the answer.
+        """
+        text = "".join(block["text"] for block in blocks if block.get("type") == "text")
+        thinking = "".join(block.get("thinking") or "" for block in blocks if block.get("type") == "thinking")
+        calls = tuple(
+            {"id": block.get("id"), "name": block["name"], "arguments": block.get("input") or {}}
+            for block in blocks
+            if block.get("type") == "tool_use"
+        )
+        finish = _FINISH.get(stop or "end_turn", str(stop))
+        if finish == "content_filter":
+            raise ContentFilterError(
+                f"{self._place} withheld the answer (stop_reason refusal); change the prompt",
+                model=self.model,
+                provider=self.provider,
+                status=200,
+                code="refusal",
+            )
+        return Response((Completion(text, finish, thinking or None, calls),), _usage(usage), self.model, id_)
+
+    def stream_failure(self, data: bytes) -> LMError:
+        """Return the error that an `error` event stands for."""
+        event: dict[str, Any] = load("orjson").loads(data)
+        error: dict[str, Any] = event.get("error") or {}
+        return failure(self._place, _STATUS.get(str(error.get("type")), 500), {}, data)
+
+
+@final
+class AnthropicStream:
+    """Reads one streamed message."""
+
+    def __init__(self, dialect: AnthropicDialect) -> None:
+        self._dialect = dialect
+        self._blocks: dict[int, dict[str, Any]] = {}
+        self._input: dict[int, list[str]] = {}
+        self._usage: dict[str, Any] = {}
+        self._stop: Any = None
+        self._id: Any = None
+        self._ended = False
+
+    def feed(self, name: bytes, data: bytes) -> list[Delta]:
+        """See `StreamDecoder.feed`."""
+        try:
+            event: dict[str, Any] = load("orjson").loads(data)
+            kind = event.get("type")
+            if kind == "error":
+                raise self._dialect.stream_failure(data)
+            if kind == "content_block_delta":
+                return self._take(event["index"], event["delta"])
+            if kind == "content_block_start":
+                self._blocks[event["index"]] = dict(event["content_block"])
+            elif kind == "message_start":
+                self._id = event["message"].get("id")
+                self._usage.update(event["message"].get("usage") or {})
+            elif kind == "message_delta":
+                self._stop = event["delta"].get("stop_reason")
+                self._usage.update(event.get("usage") or {})
+            elif kind == "message_stop":
+                self._ended = True
+        except (ValueError, TypeError, AttributeError, KeyError) as error:
+            raise LMResponseError(
+                f"anthropic/{self._dialect.model} sent a stream event that cannot be read: {excerpt(data)}",
+                model=self._dialect.model,
+                provider="anthropic",
+            ) from error
+        return []
+
+    def finish(self) -> Response:
+        """See `StreamDecoder.finish`."""
+        if not self._ended and self._stop is None:
+            raise LMTransportError(
+                f"anthropic/{self._dialect.model}: the stream ended before the answer did; try again",
+                model=self._dialect.model,
+                provider="anthropic",
+            )
+        for index, pieces in self._input.items():
+            self._blocks[index]["input"] = load("orjson").loads("".join(pieces) or "{}")
+        blocks = [self._blocks[index] for index in sorted(self._blocks)]
+        return self._dialect.build(blocks, self._stop, self._usage, self._id)
+
+    def _take(self, index: int, delta: dict[str, Any]) -> list[Delta]:
+        block = self._blocks[index]
+        kind = delta["type"]
+        if kind == "text_delta":
+            block["text"] = block.get("text", "") + delta["text"]
+            return [Delta(delta["text"])]
+        if kind == "thinking_delta":
+            block["thinking"] = block.get("thinking", "") + delta["thinking"]
+            return [Delta("", delta["thinking"])]
+        if kind == "input_json_delta":
+            self._input.setdefault(index, []).append(delta["partial_json"])
+        return []
+
+
+def _rewrite_options(options: dict[str, Any], payload: dict[str, Any], model: str) -> None:
+    for name in _UNSUPPORTED & options.keys():
+        raise ConfigurationError(f"anthropic/{model} has no option {name!r}; leave it out")
+    stop = options.pop("stop", None)
+    if stop is not None:
+        payload["stop_sequences"] = [stop] if isinstance(stop, str) else list(stop)
+    limit = options.pop("max_completion_tokens", None)
+    if limit is not None:
+        options.setdefault("max_tokens", limit)
+    tools = options.pop("tools", None)
+    if tools:
+        payload["tools"] = [_tool(tool) for tool in tools]
+    choice = _tool_choice(options.pop("tool_choice", None), options.pop("parallel_tool_calls", None))
+    if choice is not None and tools:
+        payload["tool_choice"] = choice
+    effort = options.pop("reasoning_effort", None)
+    if effort is not None and effort != "none" and "thinking" not in options:
+        if effort not in _THINKING_TOKENS:
+            raise ConfigurationError(f"reasoning_effort={effort!r}; use one of {', '.join(_THINKING_TOKENS)}")
+        budget = _THINKING_TOKENS[effort]
+        options["thinking"] = {"type": "enabled", "budget_tokens": budget}
+        options["max_tokens"] = max(options.get("max_tokens", DEFAULT_MAX_TOKENS), budget + DEFAULT_MAX_TOKENS)
+    thinking = options.get("thinking")
+    if isinstance(thinking, dict) and cast("dict[str, Any]", thinking).get("type") == "enabled":
+        if options.get("temperature", 1) != 1:
+            raise ConfigurationError(
+                f"anthropic/{model} takes no temperature but 1 while it thinks, not {options['temperature']!r}; "
+                "leave temperature or thinking out"
+            )
+    user = options.pop("user", None)
+    if user is not None:
+        payload["metadata"] = {"user_id": user}
+    payload.update(options)
+
+
+def _tool(tool: dict[str, Any]) -> dict[str, Any]:
+    function = tool.get("function")
+    if function is None:
+        return tool  # already in Anthropic's shape: a server tool
+    rewritten = {"name": function["name"], "input_schema": function.get("parameters") or {"type": "object"}}
+    if function.get("description"):
+        rewritten["description"] = function["description"]
+    return rewritten
+
+
+def _tool_choice(choice: Any, parallel: Any) -> dict[str, Any] | None:
+    names = {"auto": "auto", "required": "any", "none": "none"}
+    rewritten: dict[str, Any] | None = None
+    if isinstance(choice, str):
+        rewritten = {"type": names.get(choice, choice)}
+    elif isinstance(choice, dict):
+        given = cast("dict[str, Any]", choice)
+        rewritten = {"type": "tool", "name": given["function"]["name"]} if "function" in given else given
+    if parallel is False:
+        rewritten = {**({"type": "auto"} if rewritten is None else rewritten), "disable_parallel_tool_use": True}
+    return rewritten
+
+
+def _split(messages: Sequence[Message], prefix: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return system blocks and turns; the last block of a long shared prefix carries the cache mark."""
+    system: list[dict[str, Any]] = []
+    turns: list[dict[str, Any]] = []
+    length = 0
+    for index, message in enumerate(messages):
+        role = message["role"]
+        blocks = _blocks(message)
+        if index < prefix:
+            length += sum(len(block.get("text", "")) for block in blocks)
+            if index == prefix - 1 and blocks and length >= _CACHE_FROM_CHARACTERS:
+                blocks[-1] = {**blocks[-1], "cache_control": {"type": "ephemeral"}}
+        if role in ("system", "developer"):
+            system.extend(blocks)
+            continue
+        speaker = "assistant" if role == "assistant" else "user"
+        if turns and turns[-1]["role"] == speaker:
+            turns[-1]["content"].extend(blocks)
+        else:
+            turns.append({"role": speaker, "content": blocks})
+    return system, turns
+
+
+def _blocks(message: Message) -> list[dict[str, Any]]:
+    content = message["content"]
+    if message["role"] == "tool":
+        inner = content if isinstance(content, str) else [_part(part) for part in content or ()]
+        return [{"type": "tool_result", "tool_use_id": message.get("tool_call_id"), "content": inner}]
+    if isinstance(content, str):
+        blocks = [{"type": "text", "text": content}] if content else []
+    else:
+        blocks = [_part(part) for part in content or ()]
+    for call in message.get("tool_calls") or ():
+        blocks.append(_tool_use(call))
+    return blocks
+
+
+def _tool_use(call: dict[str, Any]) -> dict[str, Any]:
+    function: dict[str, Any] = call.get("function") or call
+    arguments: Any = function.get("arguments") or {}
+    if isinstance(arguments, str):
+        arguments = load("orjson").loads(arguments)
+    return {"type": "tool_use", "id": call.get("id"), "name": function["name"], "input": arguments}
+
+
+def _part(part: dict[str, Any]) -> dict[str, Any]:
+    if part.get("type") == "image_url":
+        image = part["image_url"]
+        return {"type": "image", "source": _source(image if isinstance(image, str) else image["url"])}
+    if part.get("type") == "file":
+        return {"type": "document", "source": _source(part["file"]["file_data"])}
+    return part
+
+
+def _source(url: str) -> dict[str, Any]:
+    data = _DATA_URL.fullmatch(url)
+    if data is None:
+        return {"type": "url", "url": url}
+    return {"type": "base64", "media_type": data.group(1), "data": data.group(2)}
+
+
+def _usage(usage: Any) -> Usage:
+    if not isinstance(usage, dict):
+        return Usage(calls=1)
+    figures = cast("dict[str, Any]", usage)
+    cached: int = figures.get("cache_read_input_tokens") or 0
+    written: int = figures.get("cache_creation_input_tokens") or 0
+    fresh: int = figures.get("input_tokens") or 0
+    return Usage(fresh + cached + written, figures.get("output_tokens") or 0, cached, 0, None, 1)

@@ -1,0 +1,378 @@
+"""The wire client: a dialect, a transport, and between them the limiter and the retries.
+
+A call runs on the portal's loop, whoever made it. Each try passes the limiter anew, so that a call waiting for its
+next try holds no place that another could use. The deadline covers everything: waiting in line, connecting, all
+tries and the waits between them. A streamed answer is tried again only while nothing of it was given out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING, Any, final
+
+from telic import context
+from telic._http import HttpRequest, HttpResponse, HttpStream, ServerSentEvents, Transport, portal, shared_transport
+from telic._optional import load
+from telic.data import Request, Response
+from telic.errors import ConfigurationError, LMError, LMRateLimitError, LMTimeoutError, RequestsForbiddenError
+from telic.lm._anthropic import AnthropicDialect
+from telic.lm._dialect import Dialect, StreamDecoder
+from telic.lm._failure import rate_reset_s
+from telic.lm._limiter import Limiter
+from telic.lm._openai import OpenAIDialect
+from telic.lm._retry import RetryPolicy
+from telic.protocols import Capabilities, Delta
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Mapping
+
+_limiters: dict[tuple[Any, ...], Limiter] = {}
+
+
+@final
+class WireClient:
+    """A `protocols.Client` over HTTP.
+
+    Args:
+        dialect: The model and its endpoint.
+        transport: None: the process's own.
+        retry: Which failures are tried again.
+        timeout_s: For a whole call, retries and waits included.
+        attempt_timeout_s: For one try; None: only the whole call is limited.
+        limiter: None: shared by all clients of the same endpoint, key and model.
+    """
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        *,
+        transport: Transport | None = None,
+        retry: RetryPolicy | None = None,
+        timeout_s: float | None = 600.0,
+        attempt_timeout_s: float | None = None,
+        limiter: Limiter | None = None,
+    ) -> None:
+        if timeout_s is not None and not timeout_s > 0:
+            raise ConfigurationError(f"timeout={timeout_s!r} leaves no time for a call; pass seconds > 0, or None")
+        self.dialect = dialect
+        self._transport = shared_transport() if transport is None else transport
+        self._retry = RetryPolicy() if retry is None else retry
+        if self._retry.num_retries < 0:
+            raise ConfigurationError(f"num_retries={self._retry.num_retries!r}; pass 0 or more")
+        self._timeout_s = math.inf if timeout_s is None else timeout_s
+        self._attempt_timeout_s = math.inf if attempt_timeout_s is None else attempt_timeout_s
+        self._own_limiter = limiter
+        self._native_n = dialect.native_n
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the model can do natively."""
+        return self.dialect.capabilities
+
+    def complete(self, request: Request) -> Response:
+        """Return the answer. Cost: one LM call, or n where the server gives one completion a request.
+
+        Raises:
+            LMError: What went wrong, with `attempts`.
+            ConfigurationError: An option that cannot work; nothing was sent.
+        """
+        self._refuse_if_forbidden()
+        return portal.run(self._complete, request)
+
+    async def acomplete(self, request: Request) -> Response:
+        """Return the answer; see `complete`."""
+        self._refuse_if_forbidden()
+        return await portal.arun(self._complete, request)
+
+    def stream(self, request: Request) -> Iterator[Delta]:
+        """Yield pieces as they come, then one with the whole `response`. Leaving early closes the connection."""
+        self._refuse_if_forbidden()
+        reader = portal.run(self._open_stream, request)
+        try:
+            while batch := portal.run(reader.next_batch):
+                yield from batch
+        finally:
+            portal.call_soon(reader.close)
+
+    async def astream(self, request: Request) -> AsyncIterator[Delta]:
+        """Yield pieces as they come, then one with the whole `response`. Leaving early closes the connection."""
+        self._refuse_if_forbidden()
+        reader = await portal.arun(self._open_stream, request)
+        try:
+            while batch := await portal.arun(reader.next_batch):
+                for delta in batch:
+                    yield delta
+        finally:
+            portal.call_soon(reader.close)
+
+    def _refuse_if_forbidden(self) -> None:
+        if context.get("forbid_requests"):
+            raise RequestsForbiddenError(
+                f"a request to {self.dialect.provider}/{self.dialect.model} at {self.dialect.endpoint.origin.name} "
+                "while requests are forbidden; pass a scripted LM, or a recorded cassette",
+                model=self.dialect.model,
+                provider=self.dialect.provider,
+            )
+
+    # On the portal's loop.
+
+    async def _complete(self, request: Request) -> Response:
+        loop = load("asyncio").get_running_loop()
+        deadline = loop.time() + self._timeout_s
+        n = request.options.get("n")
+        if n is None or n == 1:
+            return await self._ask(loop, self.dialect.encode(request), deadline)
+        if not isinstance(n, int) or n < 1:
+            raise ConfigurationError(f"n={n!r}: how many completions must be a whole number of at least 1")
+        if not self._native_n:
+            return await self._fan_out(loop, request, n, deadline)
+        response = await self._ask(loop, self.dialect.encode(request, n=n), deadline)
+        missing = n - len(response.completions)
+        if missing <= 0:
+            return response
+        self._native_n = False  # the server ignored n: ask for the rest, and from now on one by one
+        rest = await self._fan_out(loop, request, missing, deadline)
+        return _join([response, rest])
+
+    async def _fan_out(self, loop: asyncio.AbstractEventLoop, request: Request, n: int, deadline: float) -> Response:
+        message = self.dialect.encode(request, n=1)
+        tasks = [loop.create_task(self._ask(loop, message, deadline)) for _ in range(n)]
+        try:
+            return _join(await load("asyncio").gather(*tasks))
+        except BaseException:
+            for task in tasks:
+                task.cancel()
+            raise
+
+    async def _ask(self, loop: asyncio.AbstractEventLoop, message: HttpRequest, deadline: float) -> Response:
+        """Send until an answer comes or trying again is of no use."""
+        limiter = self._limiter(loop)
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                await self._enter(loop, limiter, deadline, first=attempt > 1)
+                sent_at = loop.time()
+                try:
+                    limit = min(deadline, sent_at + self._attempt_timeout_s)
+                    response = self._decode(await self._transport.send(message, limit), limiter)
+                except LMRateLimitError as error:
+                    limiter.refused(sent_at, error.retry_after_s)
+                    raise
+                finally:
+                    limiter.leave(loop)
+            except LMError as error:
+                await self._pause(loop, error, attempt, deadline)
+                continue
+            limiter.succeeded()
+            return response
+
+    def _decode(self, answer: HttpResponse, limiter: Limiter) -> Response:
+        response = self.dialect.decode(answer)
+        _heed(answer.headers, limiter)
+        return response
+
+    async def _open_stream(self, request: Request) -> _StreamReader:
+        loop = load("asyncio").get_running_loop()
+        deadline = loop.time() + self._timeout_s
+        n = request.options.get("n")
+        if n not in (None, 1):
+            raise ConfigurationError(f"n={n!r} cannot be streamed; ask for one completion, or do not stream")
+        message = self.dialect.encode(request, stream=True)
+        limiter = self._limiter(loop)
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                await self._enter(loop, limiter, deadline, first=attempt > 1)
+                sent_at = loop.time()
+                reader: _StreamReader | None = None
+                try:
+                    stream = await self._transport.stream(message, deadline)
+                    reader = _StreamReader(stream, self.dialect.open_stream(), lambda: limiter.leave(loop))
+                    await reader.start(self.dialect)
+                except BaseException as error:
+                    if reader is None:
+                        limiter.leave(loop)
+                    else:
+                        reader.close()
+                    if isinstance(error, LMRateLimitError):
+                        limiter.refused(sent_at, error.retry_after_s)
+                    raise
+            except LMError as error:
+                await self._pause(loop, error, attempt, deadline)
+                continue
+            limiter.succeeded()
+            _heed(stream.headers, limiter)
+            return reader
+
+    async def _pause(self, loop: asyncio.AbstractEventLoop, error: LMError, attempt: int, deadline: float) -> None:
+        """Wait before the next try, or raise `error`: no more tries, or no time for them."""
+        error.attempts = attempt
+        error.model = error.model or self.dialect.model
+        error.provider = error.provider or self.dialect.provider
+        wait = self._retry.wait_s(error, attempt)
+        if wait is None or loop.time() + wait >= deadline:
+            raise error
+        if wait:
+            await load("asyncio").sleep(wait)
+
+    async def _enter(
+        self, loop: asyncio.AbstractEventLoop, limiter: Limiter, deadline: float, *, first: bool
+    ) -> None:
+        if limiter.enter():
+            return
+        asyncio = load("asyncio")
+        try:
+            async with asyncio.timeout_at(None if deadline == math.inf else deadline):
+                await limiter.wait(loop, first=first)
+        except LMTimeoutError:
+            raise
+        except TimeoutError:
+            error = LMTimeoutError(
+                f"{self.dialect.provider}/{self.dialect.model}: the deadline passed while waiting in line for the "
+                "rate limit; lower num_threads or raise `timeout`"
+            )
+            raise error from None
+
+    def _limiter(self, loop: asyncio.AbstractEventLoop) -> Limiter:
+        if self._own_limiter is not None:
+            return self._own_limiter
+        dialect = self.dialect
+        key = (loop, dialect.endpoint.origin, dialect.endpoint.target, dialect.key_hash, dialect.model)
+        limiter = _limiters.get(key)
+        if limiter is None:
+            limiter = _limiters[key] = Limiter(loop.time)
+        return limiter
+
+
+@final
+class _StreamReader:
+    """One streamed answer: all pieces that are there are taken in one go."""
+
+    def __init__(self, stream: HttpStream, decoder: StreamDecoder, on_close: Any) -> None:
+        self._stream = stream
+        self._decoder = decoder
+        self._on_close = on_close
+        self._events = ServerSentEvents()
+        self._ready: list[Delta] = []
+        self._finished = False
+        self._closed = False
+
+    async def start(self, dialect: Dialect) -> None:
+        """Check the status and read up to the first piece: until then the request may be sent again."""
+        stream = self._stream
+        if not 200 <= stream.status < 300:
+            raise dialect.decode_error(stream.status, stream.headers, await stream.read_all())
+        if "text/event-stream" not in stream.headers.get("content-type", "text/event-stream"):
+            whole = HttpResponse(stream.status, stream.headers, await stream.read_all())
+            self._ready = _deltas(dialect.decode(whole))  # a server that does not stream answers whole
+            self._end()
+            return
+        while not self._ready and not self._finished:
+            await self._advance()
+
+    async def next_batch(self) -> list[Delta]:
+        """Return the pieces that are there, waiting for at least one; empty at the end."""
+        while not self._ready and not self._finished:
+            await self._advance()
+        batch, self._ready = self._ready, []
+        return batch
+
+    def close(self) -> None:
+        """Close the connection unless the answer ended, and give the limiter's place back. Idempotent."""
+        if not self._closed:
+            self._closed = True
+            self._stream.close()
+            self._on_close()
+
+    async def _advance(self) -> None:
+        data = await self._stream.read()
+        events = self._events.feed(data) if data else self._events.finish()
+        for event in events:
+            self._ready.extend(self._decoder.feed(event.name, event.data))
+        if not data:
+            self._ready.append(Delta(response=self._decoder.finish()))
+            self._end()
+
+    def _end(self) -> None:
+        self._finished = True
+        self.close()
+
+
+def _deltas(response: Response) -> list[Delta]:
+    completion = response.completions[0]
+    return [Delta(completion.text, completion.reasoning or ""), Delta(response=response)]
+
+
+def _heed(headers: Mapping[str, str], limiter: Limiter) -> None:
+    """Hold new calls back where the server says that nothing is left.
+
+    The reset it names is when the allowance is full again; the next call fits in long before, so the wait is the
+    reset's share of one request.
+    """
+    left = headers.get("x-ratelimit-remaining-requests") or headers.get("anthropic-ratelimit-requests-remaining")
+    if left != "0":
+        return
+    reset = rate_reset_s(headers)
+    size = headers.get("x-ratelimit-limit-requests") or headers.get("anthropic-ratelimit-requests-limit") or "1"
+    if reset:
+        limiter.pause(reset / max(1, int(size)) if size.isdigit() else min(reset, 1.0))
+
+
+def _join(responses: list[Response]) -> Response:
+    completions = tuple(completion for response in responses for completion in response.completions)
+    usage = responses[0].usage
+    for response in responses[1:]:
+        usage = usage.plus(response.usage)
+    return responses[0]._replace(completions=completions, usage=usage)
+
+
+def open_client(
+    prefix: str,
+    model: str,
+    *,
+    api_key: str | None = None,
+    base_url: str | None = None,
+    model_type: str = "chat",
+    timeout_s: float | None = 600.0,
+    num_retries: int = 3,
+    **options: Any,
+) -> WireClient:
+    """Return the client for "prefix/model".
+
+    Args:
+        prefix: "openai", "anthropic", or another that `_hosts` lists.
+        model: The name that the server knows.
+        api_key: None: from the environment.
+        base_url: None: from the environment, else the provider's own.
+        model_type: "chat" or "text".
+        timeout_s: For a whole call; None: no limit.
+        num_retries: Tries beyond the first.
+        options: `api_version` (azure), `extra_headers`, `transport`, `attempt_timeout_s`.
+
+    Raises:
+        UnknownProviderError: No client has this prefix.
+        NotConfiguredError: A key is needed and there is none.
+        ConfigurationError: Something else that cannot work.
+    """
+    transport = options.pop("transport", None)
+    attempt_timeout_s = options.pop("attempt_timeout_s", None)
+    dialect: Dialect
+    if prefix == "anthropic":
+        if model_type != "chat":
+            raise ConfigurationError(f"anthropic/{model} has no model_type {model_type!r}; use 'chat'")
+        dialect = AnthropicDialect(model, api_key=api_key, base_url=base_url, **options)
+    else:
+        dialect = OpenAIDialect(
+            prefix, model, api_key=api_key, base_url=base_url, model_type=model_type, **options
+        )
+    return WireClient(
+        dialect,
+        transport=transport,
+        retry=RetryPolicy(num_retries=num_retries),
+        timeout_s=timeout_s,
+        attempt_timeout_s=attempt_timeout_s,
+    )
