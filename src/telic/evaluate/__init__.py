@@ -2,6 +2,7 @@
 
 from telic.evaluate._evaluate import Evaluate as Evaluate
 from telic.evaluate._evaluate import EvaluationInterrupted as EvaluationInterrupted
+from telic.evaluate._evaluate import checked_examples as checked_examples
 from telic.evaluate._metrics import EM as EM
 from telic.evaluate._metrics import F1 as F1
 from telic.evaluate._metrics import HotPotF1 as HotPotF1
@@ -14,4 +15,11 @@ from telic.evaluate._metrics import normalize_text as normalize_text
 from telic.evaluate._metrics import precision_score as precision_score
 from telic.evaluate._result import Comparison as Comparison
 from telic.evaluate._result import EvaluationResult as EvaluationResult
+from telic.evaluate._row import FATAL as FATAL
 from telic.evaluate._row import Row as Row
+from telic.evaluate._row import RowJob as RowJob
+from telic.evaluate._row import inputs_of as inputs_of
+from telic.evaluate._row import program_failure as program_failure
+from telic.evaluate._row import resolved as resolved
+from telic.evaluate._row import score_row as score_row
+from telic.evaluate._score import MetricCall as MetricCall

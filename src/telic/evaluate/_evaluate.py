@@ -16,9 +16,11 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Final, NamedTuple, NoReturn, final
 
-from telic import context
 from telic._optional import load
 from telic._text import did_you_mean, plural
+from telic.context import get as get_setting
+from telic.context import pop as pop_setting
+from telic.context import push as push_setting
 from telic.data import Example
 from telic.errors import BudgetExceeded, ConfigurationError, DatasetError, EvaluationError, NotConfiguredError
 from telic.evaluate import _records
@@ -171,7 +173,7 @@ class _Plan(NamedTuple):
     num_threads: int
     max_errors: int
     progress: bool
-    table: int | None | bool
+    table: int | bool | None
     tracebacks: bool
     csv: Path | None
     json: Path | None
@@ -205,30 +207,30 @@ class _Run:
         self.plan = plan
         self.finished: list[Row] = []
         self.fatal: BaseException | None = None
-        self.tracker = UsageTracker(context.get("usage_tracker"))
+        self.tracker = UsageTracker(get_setting("usage_tracker"))
         self.started = time.perf_counter()
         self._show: Callable[[Row], None] | None = None
 
     def rows(self) -> list[Row]:
         work = self._awork if is_async(self.job.program) else self._work
-        token = context.push("usage_tracker", self.tracker)
+        token = push_setting("usage_tracker", self.tracker)
         try:
             with self._progress():
                 return self._in_order(run_all(self._items(), work, **self._options()))
         except BaseException as error:
             self._stopped(error)
         finally:
-            context.pop(token)
+            pop_setting(token)
 
     async def arows(self) -> list[Row]:
-        token = context.push("usage_tracker", self.tracker)
+        token = push_setting("usage_tracker", self.tracker)
         try:
             with self._progress():
                 return self._in_order(await arun_all(self._items(), self._awork, **self._options()))
         except BaseException as error:
             self._stopped(error)
         finally:
-            context.pop(token)
+            pop_setting(token)
 
     def _items(self) -> list[tuple[int, Example]]:
         return list(enumerate(self.plan.devset))
@@ -359,7 +361,7 @@ def _index(row: Row) -> int:
 
 def setting(name: str, given: Any) -> Any:
     """Return `given`, or the setting of that name where it is None."""
-    return context.get(name) if given is None else given
+    return get_setting(name) if given is None else given
 
 
 def refuse_unknown(where: str, given: dict[str, Any], known: Sequence[str]) -> None:

@@ -11,8 +11,10 @@ import time
 from collections.abc import Generator, Mapping
 from typing import Any, NamedTuple, final
 
-from telic import context
 from telic._text import truncate
+from telic.context import get as get_setting
+from telic.context import pop as pop_setting
+from telic.context import push as push_setting
 from telic.data import Example, Prediction
 from telic.errors import BudgetExceeded, NotConfiguredError, ProgramError, TelicError
 from telic.evaluate._score import MetricCall, callable_name
@@ -26,7 +28,7 @@ FATAL = (BudgetExceeded, NotConfiguredError)
 class Row(NamedTuple):
     """What became of one example."""
 
-    index: int
+    index: int  # pyright: ignore[reportIncompatibleMethodOverride] - a tuple's `index` is of no use here
     example: Example
     prediction: Any
     """What the program returned; an empty `Prediction` where it failed."""
@@ -44,7 +46,7 @@ class Row(NamedTuple):
 
 
 @final
-class RowFailed(Exception):  # noqa: N818 - it carries a row, it is caught at once
+class RowFailed(Exception):
     """Carries a failed row out of the work function, so that the runner counts it as a failure."""
 
     def __init__(self, row: Row) -> None:
@@ -71,8 +73,8 @@ def _flow(job: RowJob, index: int, example: Example) -> _Flow:
     """Yield (what to call, its arguments); receive the answers; return the row."""
     clock = time.perf_counter
     started = clock()
-    tracker = UsageTracker(context.get("usage_tracker"))
-    token = context.push("usage_tracker", tracker)
+    tracker = UsageTracker(get_setting("usage_tracker"))
+    token = push_setting("usage_tracker", tracker)
     prediction: Any = None
     error: TelicError | None = None
     value, feedback = job.failure_score, ""
@@ -99,7 +101,7 @@ def _flow(job: RowJob, index: int, example: Example) -> _Flow:
                 except TelicError as raised:
                     error = raised
     finally:
-        context.pop(token)
+        pop_setting(token)
     used = tracker.total
     return Row(
         index,

@@ -1,0 +1,269 @@
+"""Bootstrap few-shot: demonstrations for every step of a program, made by running it on examples that it gets right.
+
+The teacher runs the training examples in order; where the metric accepts the outcome, the inputs and outputs of every
+predictor call on the way become demonstrations, so that steps nobody labelled get some too. Many examples run at once;
+the result is that of a run one after another (see `_harvest`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, final
+
+from telic._text import plural
+from telic.context import get as get_setting
+from telic.data import Example
+from telic.errors import BudgetExceeded, EvaluationError
+from telic.evaluate import MetricCall, checked_examples
+from telic.optimizers._base import (
+    Compile,
+    CompileInterrupted,
+    Optimizer,
+    check_settings,
+    check_size,
+    check_student,
+    check_teacher,
+    told_failures,
+)
+from telic.optimizers._demos import labelled_demos
+from telic.optimizers._harvest import Harvest, Try
+from telic.optimizers._labeled import put_labelled
+from telic.optimizers._measure import measured
+from telic.optimizers._pool import Source, Task, run_pool
+from telic.optimizers._teacher import Teacher
+
+
+class BootstrapOptions(NamedTuple):
+    """The settings of one bootstrap."""
+
+    metric_threshold: float | None = None
+    teacher_settings: dict[str, Any] | None = None
+    max_bootstrapped_demos: int = 4
+    max_labeled_demos: int = 16
+    max_rounds: int = 1
+    max_errors: int = 10
+    seed: int = 0
+
+
+@final
+class Bootstrap(Source):
+    """One bootstrap as work for a pool; `program()` makes the compiled program of what was found."""
+
+    def __init__(
+        self,
+        student: Any,
+        teacher: Any,
+        rows: Sequence[Example],
+        metric: MetricCall,
+        options: BootstrapOptions,
+    ) -> None:
+        self._student = student
+        self._rows = rows
+        self._options = options
+        self.harvest = Harvest(len(rows), options.max_bootstrapped_demos, options.max_errors)
+        self.stopped: str | None = None
+        shown = (student if teacher is None else teacher).deepcopy()
+        if options.max_labeled_demos > 0 and not shown._compiled:
+            put_labelled(shown, rows, options.max_labeled_demos, seed=options.seed)
+        self._teacher = Teacher(
+            shown,
+            metric,
+            threshold=options.metric_threshold,
+            settings=options.teacher_settings,
+            max_rounds=options.max_rounds,
+            seed=options.seed,
+        )
+
+    def take(self) -> Task | None:
+        """Return the next example worth trying."""
+        index = self.harvest.take()
+        if index is None:
+            return None
+        attempt, example = self._teacher.attempt, self._rows[index]
+        return Task(lambda: attempt(index, example), self._done)
+
+    def _done(self, found: Try | None, error: Exception | None) -> None:
+        if isinstance(error, BudgetExceeded):
+            self.stopped = f"budget: {error}"
+            self.harvest.stop()
+        elif error is not None:
+            raise error
+        elif found is not None:
+            self.harvest.put(found)
+            self._check_failures()
+
+    def _check_failures(self) -> None:
+        harvest = self.harvest
+        if harvest.failed:
+            last = harvest.failures[-1][1]
+            raise EvaluationError(
+                f"bootstrapping stopped after {harvest.used} examples: "
+                f"{told_failures(harvest.failures, self._options.max_errors)}",
+                results=[found.value for found in harvest.accepted],
+            ) from last
+
+    @property
+    def finished(self) -> bool:
+        """Whether no more examples are worth trying."""
+        return self.harvest.closed
+
+    @property
+    def extra_runs(self) -> int:
+        """Examples tried ahead that turned out not to be needed."""
+        return max(0, self.harvest.tried - self.harvest.used)
+
+    @property
+    def failures(self) -> list[str]:
+        """What went wrong on the examples up to the end of the search."""
+        return [str(error) for _, error in self.harvest.failures]
+
+    def program(self) -> Any:
+        """Return the student with its demonstrations: bootstrapped ones, then labelled rows that made none."""
+        options, accepted = self._options, self.harvest.accepted
+        compiled = self._student.reset_copy()
+        used = {found.index for found in accepted}
+        rest = [row for index, row in enumerate(self._rows) if index not in used]
+        for path, predictor in compiled.named_predictors():
+            made = [found.value[path] for found in accepted if path in found.value]
+            room = max(0, options.max_labeled_demos - len(made))
+            predictor.demos = made + labelled_demos(rest, predictor, path, room, seed=options.seed)
+        compiled._compiled = True
+        return compiled
+
+
+def check_bootstrap(
+    max_bootstrapped_demos: Any, max_labeled_demos: Any, max_rounds: Any, max_errors: Any, num_threads: Any
+) -> None:
+    """Refuse sizes that cannot work.
+
+    Raises:
+        ConfigurationError: One is no integer, or too small.
+    """
+    check_size("max_bootstrapped_demos", max_bootstrapped_demos)
+    check_size("max_labeled_demos", max_labeled_demos)
+    check_size("max_rounds", max_rounds, 1)
+    if max_errors is not None:
+        check_size("max_errors", max_errors, 1)
+    if num_threads is not None:
+        check_size("num_threads", num_threads, 1)
+
+
+@final
+class BootstrapFewShot(Optimizer):
+    """Makes demonstrations by running a teacher on the training set.
+
+    Args:
+        metric: `metric(example, prediction, trace)`; decides which runs become demonstrations. `trace` is the list of
+            steps, so that a metric can be stricter here than in evaluation.
+        metric_threshold: The least score that is accepted (0 counts); None: any score but 0.
+        teacher_settings: Settings for the teacher's runs, as for `telic.context`: `{"lm": LM(…)}`.
+        max_bootstrapped_demos: How many accepted examples are looked for.
+        max_labeled_demos: Up to how many demos a predictor gets in all, filled up with labelled rows; the teacher
+            works with that many labelled rows unless it was compiled.
+        max_rounds: Tries for each example; later ones are fresh samples at temperature 1.
+        max_errors: Failures of program or metric that stop the compile; None: the setting `max_errors`.
+        num_threads: Examples at once; None: the setting `num_threads`. The result does not depend on it.
+        seed: Of all draws.
+
+    Source: Khattab et al. 2023 (arXiv 2310.03714), appendix E.1. Deviations: examples run at once with the result of one
+    after another; the draws are seeded by predictor and content; labelled rows that lack a predictor's fields are not
+    given to it; the teacher's instructions may differ from the student's; a compiled student is compiled anew.
+
+    Cost: at most `len(trainset) * max_rounds` runs of the teacher, usually a few more than `max_bootstrapped_demos`
+    divided by its success rate; runs made ahead that were not needed are in `report.extra_runs`.
+    """
+
+    def __init__(
+        self,
+        metric: Any = None,
+        metric_threshold: float | None = None,
+        teacher_settings: dict[str, Any] | None = None,
+        max_bootstrapped_demos: int = 4,
+        max_labeled_demos: int = 16,
+        max_rounds: int = 1,
+        max_errors: int | None = None,
+        *,
+        num_threads: int | None = None,
+        seed: int = 0,
+    ) -> None:
+        check_bootstrap(max_bootstrapped_demos, max_labeled_demos, max_rounds, max_errors, num_threads)
+        check_settings("teacher_settings", teacher_settings)
+        self.metric = metric
+        self.metric_threshold = metric_threshold
+        self.teacher_settings = teacher_settings
+        self.max_bootstrapped_demos = max_bootstrapped_demos
+        self.max_labeled_demos = max_labeled_demos
+        self.max_rounds = max_rounds
+        self.max_errors = max_errors
+        self.num_threads = num_threads
+        self.seed = seed
+
+    def compile(
+        self,
+        student: Any,
+        *,
+        teacher: Any = None,
+        trainset: Sequence[Example],
+        valset: Sequence[Example] | None = None,
+    ) -> Any:
+        """Return a copy of `student` with bootstrapped and labelled demos.
+
+        Args:
+            student: The program.
+            teacher: A program with the same predictors that makes the demonstrations; None: the student itself.
+            trainset: Examples with declared inputs; labels only as far as the metric needs them.
+            valset: Rows to score the given and the compiled program on, for the report; None: nothing is scored.
+
+        Raises:
+            ConfigurationError: Something cannot work; nothing was paid for.
+            DatasetError: A list is empty or its rows do not declare their inputs.
+            EvaluationError: `max_errors` failures; `.results` holds the demonstrations made so far.
+            CompileInterrupted: Ctrl-C (a `KeyboardInterrupt`); `.program` has the demonstrations made so far.
+
+        Cost: see the class; and with `valset`, two runs of the program for each of its rows.
+        """
+        metric = MetricCall(self.metric)
+        check_student(student)
+        if teacher is not None:
+            check_teacher(teacher, student)
+        rows = checked_examples("trainset", trainset)
+        held_out = None if valset is None else checked_examples("valset", valset)
+        threads: int = get_setting("num_threads") if self.num_threads is None else self.num_threads
+        with Compile(self, student, trainset=rows, teacher=teacher, valset=valset) as run:
+            search = Bootstrap(student, teacher, rows, metric, self._options())
+            try:
+                run_pool(search, threads)
+            except KeyboardInterrupt as interrupt:
+                raise CompileInterrupted(
+                    f"interrupted with {len(search.harvest.accepted)} demonstrations made; a program with them is in "
+                    "`.program`",
+                    program=self._finished(run, search, stopped="interrupted"),
+                ) from interrupt
+            compiled = self._finished(run, search, stopped=search.stopped)
+            if held_out is not None and search.stopped is None:
+                compiled.report = measured(
+                    run, student, compiled, held_out, metric=self.metric, num_threads=threads
+                )
+            return compiled
+
+    def _finished(self, run: Compile, search: Bootstrap, *, stopped: str | None) -> Any:
+        compiled = search.program()
+        found = len(search.harvest.accepted)
+        if found < self.max_bootstrapped_demos and stopped is None:
+            run.note(
+                f"{plural(found, 'demonstration')} of {self.max_bootstrapped_demos} wanted: the metric accepted "
+                f"{found} of {plural(search.harvest.used, 'example')}"
+            )
+        compiled.report = run.report(stopped=stopped, failures=search.failures, extra_runs=search.extra_runs)
+        return compiled
+
+    def _options(self) -> BootstrapOptions:
+        return BootstrapOptions(
+            self.metric_threshold,
+            self.teacher_settings,
+            self.max_bootstrapped_demos,
+            self.max_labeled_demos,
+            self.max_rounds,
+            get_setting("max_errors") if self.max_errors is None else self.max_errors,
+            self.seed,
+        )

@@ -1,0 +1,61 @@
+"""Demonstrations: which rows can serve as labelled ones, and how a traced run becomes bootstrapped ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from telic._hash import content_key
+from telic._seed import derive
+from telic.data import Example, Step
+
+Demos = dict[str, Example]
+"""One demonstration for each predictor that a run called, by the predictor's path."""
+
+
+def usable(example: Example, predictor: Any) -> bool:
+    """Whether a row can be a labelled demo: it has at least one input and one output of the predictor's signature.
+
+    Adapters leave out demos that lack either, so such a row would only take the place of a useful one.
+    """
+    signature = predictor.signature
+    return any(example.get(name) is not None for name in signature.input_fields) and any(
+        example.get(name) is not None for name in signature.output_fields
+    )
+
+
+def labelled_demos(
+    rows: Sequence[Example], predictor: Any, path: str, k: int, *, sample: bool = True, seed: int = 0
+) -> list[Example]:
+    """Return up to `k` of the usable rows: a draw that depends on `seed` and the predictor's path, or the first ones."""
+    fit = [row for row in rows if usable(row, predictor)]
+    if not sample:
+        return fit[:k]
+    return derive(seed, "labelled", path).sample(fit, min(k, len(fit)))
+
+
+def demos_of_trace(trace: Sequence[Step], paths: Mapping[int, str], seed: int = 0) -> Demos:
+    """Return one demo for each predictor of a successful run.
+
+    Args:
+        trace: The run's steps.
+        paths: The path of each predictor, by its `id`; steps of other predictors are left out.
+        seed: For the choice below.
+
+    Of several calls of one predictor (a loop) one is kept: with even chances the last, or any of the earlier ones, drawn
+    by the content of the calls, so that equal runs make equal demos.
+    """
+    calls: dict[str, list[Example]] = {}
+    for predictor, inputs, prediction in trace:
+        path = paths.get(id(predictor))
+        if path is not None:
+            demo = Example(augmented=True, **{**inputs, **dict(prediction.items())})
+            calls.setdefault(path, []).append(demo)
+    return {
+        path: demos[0] if len(demos) == 1 else _chosen(path, demos, seed) for path, demos in calls.items()
+    }
+
+
+def _chosen(path: str, demos: Sequence[Example], seed: int) -> Example:
+    rng = derive(seed, "call", path, content_key([dict(demo.items()) for demo in demos]))
+    return demos[-1] if rng.random() < 0.5 else rng.choice(demos[:-1])

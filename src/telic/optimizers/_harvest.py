@@ -1,0 +1,115 @@
+"""Finding the first so many successes in a list, in its order, with many tries at once.
+
+One after another, a search for `needed` successes tries example 0, 1, 2 … and stops at the last one it needs. Here tries
+run ahead of what is known, and results are taken in index order: the same examples are accepted, the same failures
+counted, whatever finished first. Running ahead may pay for tries that turn out not to be needed, so another one is
+started only while those in flight are not likely to bring the successes that are missing: with a share `p` of the tries
+successful so far, while P(Binomial(in flight, p) >= missing) < 0.9. Before anything is known p is taken as 1, so that no
+more tries run than successes are needed.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple, final
+
+
+class Try(NamedTuple):
+    """What became of one example."""
+
+    index: int
+    value: Any
+    """What the try found; None: no success."""
+    failures: tuple[Exception, ...] = ()
+    """What went wrong on the way; a try may fail, be made again, and succeed."""
+
+
+_LIKELY: Final = 0.9
+
+
+def binomial_tail(n: int, k: int, p: float) -> float:
+    """Return P(X >= k) of X ~ Binomial(n, p), for 0 < p <= 1.
+
+    Example:
+        >>> round(binomial_tail(10, 5, 0.5), 3)
+        0.623
+    """
+    if p >= 1.0:
+        return 1.0 if n >= k else 0.0
+    term = (1.0 - p) ** n
+    below = 0.0
+    for successes in range(k):
+        below += term
+        term *= (n - successes) / (successes + 1) * p / (1.0 - p)
+    return 1.0 - below
+
+
+@final
+class Harvest:
+    """The order book of one search.
+
+    Args:
+        total: How many examples there are.
+        needed: How many successes end the search.
+        max_failures: How many failures end it, counted in index order.
+
+    Attributes:
+        accepted: The successes in index order, at most `needed`.
+        failures: All failures up to where the search ended, in index order.
+        tried: How many tries were started.
+        closed: Nothing more is to be started: enough successes, too many failures, or the end of the list.
+        failed: `max_failures` was reached.
+    """
+
+    def __init__(self, total: int, needed: int, max_failures: int) -> None:
+        self.accepted: list[Try] = []
+        self.failures: list[tuple[int, Exception]] = []
+        self.tried = 0
+        self.failed = False
+        self.closed = total == 0 or needed == 0
+        self._total = total
+        self._needed = needed
+        self._max_failures = max_failures
+        self._waiting: dict[int, Try] = {}  # results that stand behind one not yet known
+        self._cursor = 0
+        self._done = 0
+        self._successes = 0
+
+    @property
+    def used(self) -> int:
+        """How many tries an unhurried search would have made."""
+        return self._cursor
+
+    def take(self) -> int | None:
+        """Return the next index to try, or None while none is worth starting."""
+        if self.closed or self.tried >= self._total or self._likely_enough(self.tried - self._done):
+            return None
+        self.tried += 1
+        return self.tried - 1
+
+    def _likely_enough(self, in_flight: int) -> bool:
+        missing = self._needed - self._successes
+        if missing <= 0:
+            # Enough successes are known, but one may stand behind a try that is still running: that one decides
+            # whether they are the first ones. Nothing new can help.
+            return True
+        if in_flight < missing:
+            return False
+        share = (self._successes + 1) / (self._done + 1)
+        return binomial_tail(in_flight, missing, share) >= _LIKELY
+
+    def put(self, result: Try) -> None:
+        """Note a result; accept what is now certain."""
+        self._done += 1
+        self._successes += result.value is not None
+        self._waiting[result.index] = result
+        while not self.closed and (known := self._waiting.pop(self._cursor, None)) is not None:
+            self._cursor += 1
+            self.failures += [(known.index, failure) for failure in known.failures]
+            if known.value is not None:
+                self.accepted.append(known)
+            self.failed = len(self.failures) >= self._max_failures
+            self.closed = self.failed or len(self.accepted) == self._needed or self._cursor == self._total
+
+    def stop(self) -> None:
+        """End the search here; what was accepted stays."""
+        self.closed = True

@@ -1,0 +1,75 @@
+"""Labelled few-shot: rows of the training set as demonstrations, as they are. No LM call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, final
+
+from telic.data import Example
+from telic.errors import ConfigurationError
+from telic.evaluate import checked_examples
+from telic.optimizers._base import Compile, Optimizer, check_size, check_student
+from telic.optimizers._demos import labelled_demos
+
+
+@final
+class LabeledFewShot(Optimizer):
+    """Gives each predictor up to `k` rows of the training set as demonstrations.
+
+    Args:
+        k: How many.
+        seed: Of the draw; each predictor has a draw of its own.
+
+    Source: the baseline of Khattab et al. 2023 (arXiv 2310.03714). Deviations: a row counts for a predictor only if it
+    has at least one of its inputs and one of its outputs; predictors draw independently.
+
+    Cost: no LM call.
+    """
+
+    def __init__(self, k: int = 16, *, seed: int = 0) -> None:
+        check_size("k", k)
+        self.k = k
+        self.seed = seed
+
+    def compile(
+        self,
+        student: Any,
+        *,
+        trainset: Sequence[Example],
+        teacher: Any = None,
+        valset: Sequence[Example] | None = None,
+        sample: bool = True,
+    ) -> Any:
+        """Return a copy of `student` with labelled demos.
+
+        Args:
+            student: The program.
+            trainset: Rows with labels.
+            teacher: Refused: there is none.
+            valset: Refused: nothing is evaluated.
+            sample: False: the first `k` rows instead of a draw.
+
+        Raises:
+            ConfigurationError: The student has no predictors, or something was given that is not used.
+            DatasetError: `trainset` is empty or its rows do not declare their inputs.
+        """
+        check_student(student)
+        rows = checked_examples("trainset", trainset)
+        if teacher is not None or valset is not None:
+            raise ConfigurationError(
+                "LabeledFewShot takes labelled rows as they are: it has no use for teacher= or valset="
+            )
+        with Compile(self, student, trainset=rows) as run:
+            compiled = student.reset_copy()
+            put_labelled(compiled, rows, self.k, sample=sample, seed=self.seed)
+            compiled._compiled = True
+            compiled.report = run.report()
+        return compiled
+
+
+def put_labelled(
+    program: Any, rows: Sequence[Example], k: int, *, sample: bool = True, seed: int = 0
+) -> None:
+    """Give each predictor of `program` (a copy of the caller's own) its labelled demos."""
+    for path, predictor in program.named_predictors():
+        predictor.demos = labelled_demos(rows, predictor, path, k, sample=sample, seed=seed)

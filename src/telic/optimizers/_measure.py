@@ -1,0 +1,55 @@
+"""Before and after: the given and the compiled program on the same rows, for the report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from telic.data import Example
+from telic.evaluate import Evaluate, EvaluationResult
+from telic.optimizers._base import Compile
+from telic.optimizers._report import Candidate, Report
+
+
+def measured(
+    run: Compile, student: Any, compiled: Any, rows: Sequence[Example], *, metric: Any, num_threads: int
+) -> Report:
+    """Return the compiled program's report with both scores and their paired comparison.
+
+    Raises:
+        EvaluationError: Too many rows failed.
+
+    Cost: two runs of the program and of the metric for each row.
+    """
+    evaluate = Evaluate(devset=rows, metric=metric, num_threads=num_threads)
+    before, after = evaluate(student), evaluate(compiled)
+    report: Report = compiled.report
+    fresh = run.report()
+    return replace(
+        report,
+        score=after.score,
+        baseline=before.score,
+        comparison=after.compare(before),
+        candidates=[
+            candidate(compiled, after, None, "compiled"),
+            candidate(student, before, None, "as given"),
+        ],
+        spend=fresh.spend,
+        seconds=fresh.seconds,
+        failures=[*report.failures, *(str(row.error) for row in [*before.failures, *after.failures])],
+    )
+
+
+def candidate(program: Any, result: EvaluationResult, seed: int | None, label: str) -> Candidate:
+    """Return an evaluated program as a candidate of a report."""
+    low, high = result.interval
+    return Candidate(
+        program,
+        result.score,
+        (100 * low, 100 * high),
+        seed,
+        label,
+        tuple(row.score for row in result.rows),
+        len(result.failures),
+    )

@@ -1,0 +1,154 @@
+"""Threads that pull work from one source, which decides what is worth doing next.
+
+A list of jobs is not enough for a search: whether the next run is needed depends on what the last ones found, and many
+candidates share the threads. So the source is asked for work whenever a thread is free, and told of every result; both
+happen one at a time, under the pool's lock, so that a source is ordinary sequential code. What a search decides must
+depend on the indices of its work, never on the order in which results come in: then any number of threads finds the same.
+
+Threads are started as they are needed. With one thread the work runs in the caller's own.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, NamedTuple, final
+
+from telic.errors import ConfigurationError
+
+
+class Task(NamedTuple):
+    """A piece of work, and who is told of its result."""
+
+    work: Callable[[], Any]
+    """Runs in a thread, in a copy of the caller's context."""
+    done: Callable[[Any, Exception | None], None]
+    """Gets the value, or the error that `work` raised; under the pool's lock. What it raises ends the run."""
+
+
+class Source(ABC):
+    """Where work comes from. All methods are called under the pool's lock."""
+
+    @abstractmethod
+    def take(self) -> Task | None:
+        """Return work that is ready, or None: nothing is until a result comes in (or ever)."""
+
+    @property
+    @abstractmethod
+    def finished(self) -> bool:
+        """Whether nothing is worth starting any more; work in flight is still waited for and told of."""
+
+
+def run_pool(source: Source, num_threads: int) -> None:
+    """Run what `source` gives until it is finished, `num_threads` pieces at once.
+
+    Raises:
+        Exception: What a `done` raised; no more was started and work in flight was waited for.
+        KeyboardInterrupt: Ctrl-C, or raised by the work itself; work in flight was waited for, unless a second
+            Ctrl-C came.
+        ConfigurationError: `num_threads` is below 1.
+    """
+    if num_threads < 1:
+        raise ConfigurationError(f"num_threads must be 1 or more, got {num_threads!r}")
+    pool = _Pool(source, num_threads)
+    if num_threads == 1:
+        pool.work()
+    else:
+        pool.run_threads()
+    if pool.failure is not None:
+        raise pool.failure
+
+
+@final
+class _Pool:
+    def __init__(self, source: Source, num_threads: int) -> None:
+        self.failure: BaseException | None = None
+        self._source = source
+        self._num_threads = num_threads
+        self._carried = contextvars.copy_context()
+        self._changed = threading.Condition(threading.Lock())  # protects the source and the counts below
+        self._threads = 0
+        self._idle = 0
+        self._in_flight = 0
+        self._ended = threading.Semaphore(0)
+
+    def run_threads(self) -> None:
+        with self._changed:
+            self._start_thread()
+        ended = 0
+        while (
+            ended < self._threads
+        ):  # a thread that is started is counted before the one that started it ends
+            try:
+                self._ended.acquire()
+                ended += 1
+            except KeyboardInterrupt as interrupt:
+                if self.failure is not None:
+                    raise
+                self._fail(interrupt)
+
+    def _start_thread(self) -> None:
+        self._threads += 1
+        thread = threading.Thread(target=self._thread, name=f"telic-pool-{self._threads}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the system allows no more: those that run do the work
+            self._threads -= 1
+            self._num_threads = self._threads
+            if not self._threads:
+                raise
+
+    def _thread(self) -> None:
+        try:
+            self.work()
+        finally:
+            self._ended.release()
+
+    def work(self) -> None:
+        """Do work until there is none left."""
+        while (task := self._next()) is not None:
+            value, error = None, None
+            try:
+                value = self._carried.copy().run(task.work)
+            except Exception as raised:  # noqa: BLE001 - a failure is a result: the source decides
+                error = raised
+            except BaseException as stop:  # noqa: BLE001 - an interrupt: handed to the thread that waits
+                self._fail(stop)
+                return
+            self._tell(task, value, error)
+
+    def _next(self) -> Task | None:
+        with self._changed:
+            while self.failure is None and not self._source.finished:
+                task = self._source.take()
+                if task is not None:
+                    self._in_flight += 1
+                    if self._idle:
+                        self._changed.notify()
+                    elif self._threads and self._threads < self._num_threads:
+                        self._start_thread()
+                    return task
+                if not self._in_flight:  # nothing is ready and nothing can become ready
+                    break
+                self._idle += 1
+                self._changed.wait()
+                self._idle -= 1
+            self._changed.notify_all()
+            return None
+
+    def _tell(self, task: Task, value: Any, error: Exception | None) -> None:
+        with self._changed:
+            self._in_flight -= 1
+            try:
+                task.done(value, error)
+            except BaseException as raised:  # noqa: BLE001 - the source gave up: told to the caller
+                self.failure = raised if self.failure is None else self.failure
+            if self._idle:
+                self._changed.notify()
+
+    def _fail(self, error: BaseException) -> None:
+        with self._changed:
+            self.failure = error if self.failure is None else self.failure
+            self._changed.notify_all()

@@ -1,0 +1,181 @@
+"""`Report`: what an optimizer found, and what it cost. It goes with the program it made, and is saved with it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, final, overload
+
+from telic._text import plural
+from telic.data import NO_USAGE, Usage
+
+if TYPE_CHECKING:
+    from telic.evaluate import Comparison
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A program that was tried."""
+
+    program: Any
+    score: float
+    """Mean on the validation set, in percent; nan where it was not evaluated."""
+    interval: tuple[float, float] = (math.nan, math.nan)
+    """95 % interval of the mean, in percent."""
+    seed: int | None = None
+    label: str = ""
+    subscores: Sequence[float] = ()
+    """The score of each row, in the metric's units."""
+    failures: int = 0
+    """Rows that failed."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all but the program, as plain data; nan as None."""
+        return {
+            "score": _number(self.score),
+            "interval": [_number(bound) for bound in self.interval],
+            "seed": self.seed,
+            "label": self.label,
+            "subscores": [_number(score) for score in self.subscores],
+            "failures": self.failures,
+        }
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Report:
+    """What a compile did.
+
+    Attributes:
+        optimizer: The class that did it.
+        stopped: None, or why it ended early.
+        score: The returned program's mean on the validation set, in percent; None where nothing was evaluated.
+        baseline: The same of the program as it was given; None where it was not evaluated.
+        comparison: The returned program against the given one on the same rows; positive favours the returned one.
+        candidates: What was tried, best first.
+        spend: What was paid, by role: "task", "teacher" ….
+        seconds: Wall time.
+        failures: What programs and metrics raised on the way, as text.
+        extra_runs: Program runs made ahead that turned out not to be needed; they are in `spend`.
+        notes: What a reader of the numbers must know.
+        run_dir: The folder of the run, where there is one.
+    """
+
+    optimizer: str = ""
+    stopped: str | None = None
+    score: float | None = None
+    baseline: float | None = None
+    comparison: Comparison | None = None
+    candidates: Sequence[Candidate] = ()
+    spend: Mapping[str, Usage] = field(default_factory=dict[str, Usage])
+    seconds: float = 0.0
+    failures: Sequence[str] = ()
+    extra_runs: int = 0
+    notes: Sequence[str] = ()
+    run_dir: str | None = None
+
+    _share_on_copy: ClassVar[bool] = True
+
+    @property
+    def total_spend(self) -> Usage:
+        """The spend of all roles together."""
+        total = NO_USAGE
+        for usage in self.spend.values():
+            total = total.plus(usage)
+        return total
+
+    @property
+    def verdict(self) -> str:
+        """Whether the compiled program is shown to be better than the given one, as a sentence."""
+        if self.comparison is None:
+            return "not compared: nothing was evaluated"
+        return self.comparison.verdict
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain data that JSON holds; candidates without their programs."""
+        return {
+            "optimizer": self.optimizer,
+            "stopped": self.stopped,
+            "score": self.score,
+            "baseline": self.baseline,
+            "comparison": None if self.comparison is None else _plain_numbers(self.comparison.to_dict()),
+            "candidates": [candidate.to_dict() for candidate in self.candidates],
+            "spend": {role: usage.to_dict() for role, usage in self.spend.items()},
+            "seconds": self.seconds,
+            "failures": list(self.failures),
+            "extra_runs": self.extra_runs,
+            "notes": list(self.notes),
+            "run_dir": self.run_dir,
+        }
+
+    def __deepcopy__(self, memo: object) -> Report:
+        return self  # it is never changed
+
+    def __str__(self) -> str:
+        lines = [f"{self.optimizer}: {'finished' if self.stopped is None else f'stopped: {self.stopped}'}"]
+        if self.score is not None:
+            before = "" if self.baseline is None else f" (before: {self.baseline:.2f} %)"
+            lines.append(f"score {self.score:.2f} %{before}")
+        if self.comparison is not None:
+            lines.append(self.verdict)
+        lines += [f"{role}: {_told(usage)}" for role, usage in self.spend.items()]
+        if self.failures:
+            lines.append(f"{plural(len(self.failures), 'failure')}; the first: {self.failures[0]}")
+        return "\n".join([*lines, *self.notes])
+
+
+@final
+class CandidatePrograms(Sequence[dict[str, Any]]):
+    """What DSPy calls `candidate_programs`: dicts of `score`, `subscores`, `seed` and `program`, best first.
+
+    Not a list on purpose: programs inside a list of a program would count as its parts.
+    """
+
+    _share_on_copy: ClassVar[bool] = True
+
+    def __init__(self, candidates: Sequence[Candidate]) -> None:
+        self._items = [
+            {"score": c.score, "subscores": list(c.subscores), "seed": c.seed, "program": c.program}
+            for c in candidates
+        ]
+
+    @overload
+    def __getitem__(self, index: int) -> dict[str, Any]: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[dict[str, Any]]: ...
+    def __getitem__(self, index: int | slice) -> Any:
+        return self._items[index]
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return iter(self._items)
+
+    def __deepcopy__(self, memo: object) -> CandidatePrograms:
+        return self
+
+    def __repr__(self) -> str:
+        return f"CandidatePrograms({[(item['seed'], item['score']) for item in self._items]!r})"
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _plain_numbers(values: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: [_number(bound) for bound in value]
+        if isinstance(value, list)
+        else _number(value)
+        if isinstance(value, float)
+        else value
+        for name, value in values.items()
+    }
+
+
+def _told(usage: Usage) -> str:
+    cost = "price unknown" if usage.cost_usd is None else f"{usage.cost_usd:.4f} USD"
+    return f"{plural(usage.calls, 'call')}, {plural(usage.total_tokens, 'token')}, {cost}"

@@ -1,0 +1,114 @@
+"""The teacher: runs an example with its trace on, asks the metric, and makes demonstrations of what was right."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, final
+
+from telic.context import context
+from telic.data import Example, Step
+from telic.errors import ProgramError, TelicError
+from telic.evaluate import FATAL, MetricCall, inputs_of, program_failure, resolved
+from telic.optimizers._demos import demos_of_trace
+from telic.optimizers._harvest import Try
+
+
+@final
+class Teacher:
+    """A program that shows how it is done. Runs of it may overlap; it is never changed.
+
+    Args:
+        program: The teacher's own copy, with the demos it is to work with.
+        metric: Decides which runs are worth showing.
+        threshold: The least score of a run that is; None: any score but 0.
+        settings: Settings for its runs, such as another `lm`.
+        max_rounds: Tries for each example. Later rounds are fresh samples at temperature 1.
+        seed: Of the choice among several calls of one predictor.
+    """
+
+    def __init__(
+        self,
+        program: Any,
+        metric: MetricCall,
+        *,
+        threshold: float | None,
+        settings: Mapping[str, Any] | None,
+        max_rounds: int,
+        seed: int,
+    ) -> None:
+        self._program = program
+        self._metric = metric
+        self._threshold = threshold
+        self._settings: dict[str, Any] = {"role": "teacher", **({} if settings is None else settings)}
+        self._max_rounds = max_rounds
+        self._seed = seed
+        self._predictors = program.named_predictors()
+        self._paths = {id(predictor): path for path, predictor in self._predictors}
+
+    def attempt(self, index: int, example: Example) -> Try:
+        """Run one example, up to `max_rounds` times, until the metric accepts it.
+
+        Raises:
+            BudgetExceeded: The budget is used up.
+            NotConfiguredError: There is no LM.
+
+        Cost: one run of the program and one of the metric for each round.
+        """
+        program, paths = self._without(example)
+        failures: list[Exception] = []
+        for number in range(self._max_rounds):
+            trace: list[Step] = []
+            settings = {**self._settings, "trace": trace}
+            if number > 0:
+                given = self._settings.get("lm_options")
+                settings["sample"] = number
+                settings["lm_options"] = {**({} if given is None else given), "temperature": 1.0}
+            try:
+                right = self._judged(program, index, example, trace, settings)
+            except (*FATAL, KeyboardInterrupt):
+                raise
+            except TelicError as error:
+                failures.append(error)
+            else:
+                if right:
+                    return Try(index, demos_of_trace(trace, paths, self._seed), tuple(failures))
+        return Try(index, None, tuple(failures))
+
+    def _judged(
+        self, program: Any, index: int, example: Example, trace: list[Step], settings: dict[str, Any]
+    ) -> bool:
+        with context(**settings):
+            try:
+                prediction = resolved(program(**inputs_of(example)))
+                if prediction is None:
+                    raise ProgramError("it returned None instead of a Prediction")
+            except FATAL:
+                raise
+            except Exception as error:
+                raise program_failure(program, error, index) from error
+        with context(trace=None):  # the metric's own LM calls are no steps of the program
+            try:
+                answer = resolved(self._metric.compile(example, prediction, trace))
+            except FATAL:
+                raise
+            except Exception as error:
+                raise self._metric.failure(error, index) from error
+        score = self._metric.score(answer, index).value
+        return bool(score) if self._threshold is None else score >= self._threshold
+
+    def _without(self, example: Example) -> tuple[Any, Mapping[int, str]]:
+        """Return the program with `example` not among its demos (it would only have to copy the answer)."""
+        shown = [
+            path for path, predictor in self._predictors if any(_same(d, example) for d in predictor.demos)
+        ]
+        if not shown:
+            return self._program, self._paths
+        program = self._program.deepcopy()
+        predictors = program.named_predictors()
+        for _, predictor in predictors:
+            predictor.demos = [demo for demo in predictor.demos if not _same(demo, example)]
+        return program, {id(predictor): path for path, predictor in predictors}
+
+
+def _same(demo: Any, example: Example) -> bool:
+    return demo is example or demo == example
