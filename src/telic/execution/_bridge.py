@@ -6,8 +6,8 @@ import contextvars
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from telic import context
 from telic._optional import load
+from telic.context import get as setting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -77,7 +77,7 @@ _pools_lock = threading.Lock()  # protects `_pools`: two first calls make one po
 
 
 def _pool(depth: int) -> Any:
-    key = (context.get("async_max_workers"), depth)
+    key = (setting("async_max_workers"), depth)
     with _pools_lock:
         pool = _pools.get(key)
         if pool is None:

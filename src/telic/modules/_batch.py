@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from telic import context
+from telic.context import get as setting
 from telic.data import Example
 from telic.errors import InputError
 from telic.execution import run_all
@@ -37,8 +37,8 @@ def run_batch(
     outcomes = run_all(
         work,
         lambda pair: _run_one(pair[0], pair[1], access_examples),
-        num_threads=context.get("num_threads") if num_threads is None else num_threads,
-        max_errors=context.get("max_errors") if max_errors is None else max_errors,
+        num_threads=setting("num_threads") if num_threads is None else num_threads,
+        max_errors=setting("max_errors") if max_errors is None else max_errors,
     )
     results = [outcome.value for outcome in outcomes]
     return (results, *_failures(work, outcomes)) if return_failed else results

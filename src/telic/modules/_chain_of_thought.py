@@ -48,7 +48,7 @@ class ChainOfThought(FlowModule, Generic[S]):
     ) -> None: ...
     @overload
     def __init__(
-        self: ChainOfThought[S],
+        self,
         signature: type[S],
         rationale_field: Any = None,
         rationale_field_type: Any = str,

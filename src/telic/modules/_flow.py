@@ -18,8 +18,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar, cast
 
-from telic import context
 from telic._optional import load
+from telic.context import get as setting
 from telic.errors import TelicError
 from telic.execution import is_async, run_all, run_coroutine, run_in_thread
 
@@ -113,7 +113,7 @@ class Gather:
         """Run them in threads."""
         if not self.effects:
             return []
-        threads = min(context.get("num_threads"), len(self.effects))
+        threads = min(setting("num_threads"), len(self.effects))
         outcomes = run_all(self.effects, _run, num_threads=threads)
         return self._results([o.value if o.error is None else o.error for o in outcomes])
 

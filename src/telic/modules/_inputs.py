@@ -12,10 +12,10 @@ import types
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, Union, cast, get_args, get_origin
 
-from telic import context
 from telic._optional import load
 from telic._text import did_you_mean, join_names, truncate
 from telic._unset import UNSET
+from telic.context import get as setting
 from telic.errors import InputError
 from telic.signatures import type_adapter, type_name
 
@@ -82,7 +82,7 @@ class InputChecker:
     def _refuse(self, name: str, value: Any) -> None:
         """Raise for a value that does not fit; only None is refused where `warn_on_type_mismatch` is off."""
         field = self._signature.input_fields[name]
-        if value is not None and not context.get("warn_on_type_mismatch"):
+        if value is not None and not setting("warn_on_type_mismatch"):
             return
         expected = type_name(field.annotation)
         shown = truncate(repr(value), 120)

@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TextIO, cast
 
-from telic import context
+from telic.context import get as setting
+from telic.context import pop, push
 from telic.data import Prediction
 from telic.errors import ConfigurationError, InputError, ProgramError, StateError
 from telic.execution import run_coroutine, run_in_thread
@@ -57,34 +58,33 @@ class Module(Node):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         own = vars(cls)
-        if "forward" in own:
-            if "aforward" not in own:
-                cls._has_aforward = False
-                cls.aforward = _forward_in_thread
         if "aforward" in own:
             cls._has_aforward = True
+        elif "forward" in own:  # nearer than an inherited `aforward`, which would not do what it says
+            cls._has_aforward = False
+            cls.aforward = _forward_in_thread
 
     # Calling
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the program on its inputs."""
-        if context.get("track_usage") or context.get("callbacks") or self.callbacks:
+        if setting("track_usage") or setting("callbacks") or self.callbacks:
             return self._observed_call(args, kwargs)
-        token = context.push("caller", (*context.get("caller"), self))
+        token = push("caller", (*setting("caller"), self))
         try:
             return self.forward(*args, **kwargs)
         finally:
-            context.pop(token)
+            pop(token)
 
     async def acall(self, *args: Any, **kwargs: Any) -> Any:
         """Run the program on its inputs, for callers on an event loop; never blocks the loop."""
-        if context.get("track_usage") or context.get("callbacks") or self.callbacks:
+        if setting("track_usage") or setting("callbacks") or self.callbacks:
             return await self._observed_acall(args, kwargs)
-        token = context.push("caller", (*context.get("caller"), self))
+        token = push("caller", (*setting("caller"), self))
         try:
             return await self.aforward(*args, **kwargs)
         finally:
-            context.pop(token)
+            pop(token)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Say what the program does. Written by subclasses; the default runs `aforward`."""
@@ -123,11 +123,11 @@ class Module(Node):
         return _close(call, tracker, result)
 
     def _enter(self) -> tuple[UsageTracker | None, list[Any]]:
-        tokens = [context.push("caller", (*context.get("caller"), self))]
+        tokens = [push("caller", (*setting("caller"), self))]
         tracker = None
-        if context.get("track_usage") and context.get("usage_tracker") is None:
+        if setting("track_usage") and setting("usage_tracker") is None:
             tracker = UsageTracker()
-            tokens.append(context.push("usage_tracker", tracker))
+            tokens.append(push("usage_tracker", tracker))
         return tracker, tokens
 
     # Parts
@@ -184,15 +184,6 @@ class Module(Node):
                 f"the predictors of {type(self).__name__} use {len(lms)} different LMs; read `.lm` of each"
             )
         return next(iter(lms.values()), None)
-
-    @property
-    def frozen(self) -> bool:
-        """Whether optimizers of a program around this one leave it as it is."""
-        return self._compiled
-
-    @frozen.setter
-    def frozen(self, value: bool) -> None:
-        self._compiled = value
 
     # Copies
 
@@ -253,7 +244,7 @@ class Module(Node):
         predictors = self.named_predictors()
         path = given.pop("predictor", None) if len(predictors) != 1 else None
         if path is not None:
-            return find(self, path).value.render(given)  # type: ignore[attr-defined]
+            return cast("Any", find(self, path).value).render(given)
         if len(predictors) != 1:
             known = ", ".join(repr(name) for name, _ in predictors)
             raise InputError(
@@ -345,7 +336,7 @@ async def _forward_in_thread(self: Module, *args: Any, **kwargs: Any) -> Any:
 
 def _leave(tokens: list[Any]) -> None:
     for token in reversed(tokens):
-        context.pop(token)
+        pop(token)
 
 
 def _close(call: Any, tracker: UsageTracker | None, result: Any) -> Any:

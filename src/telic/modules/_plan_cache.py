@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any, final
 
 from telic.modules._inputs import InputChecker
+from telic.modules._state_values import store_of
 
 _KEPT = 4  # plans per predictor: threads may use it with different adapters or LMs at once
 _ATOMS = frozenset({str, int, float, bool, bytes, type(None)})
@@ -27,7 +28,7 @@ class PreparedPlan:
         self.signature = signature
         self.adapter = adapter
         self.capabilities = capabilities
-        self.demos = [{k: _frozen(v) for k, v in _fields(demo).items()} for demo in demos]
+        self.demos = [{k: _frozen(v) for k, v in store_of(demo).items()} for demo in demos]
         self.checker = InputChecker(signature)
         self.plan = adapter.plan(signature, demos, capabilities)
         self.prefix = len(self.plan.prefix)
@@ -56,10 +57,6 @@ def prepared(
             return entry, kept
     made = PreparedPlan(signature, demos, adapter, capabilities)
     return made, (made, *kept[: _KEPT - 1])
-
-
-def _fields(demo: Any) -> Any:
-    return demo if isinstance(demo, dict) else demo._store
 
 
 def _frozen(value: Any) -> Any:

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
-from telic import context
 from telic.adapters import ChatAdapter
+from telic.context import get as setting
 from telic.data import Message, Prediction, Request, Step
 from telic.errors import AdapterParseError, NotConfiguredError
 from telic.lm import as_lm
@@ -77,9 +77,7 @@ class Predict(FlowModule, Leaf, Generic[S]):
         self: Predict[Prediction], signature: str, callbacks: Sequence[Any] | None = None, **config: Any
     ) -> None: ...
     @overload
-    def __init__(
-        self: Predict[S], signature: type[S], callbacks: Sequence[Any] | None = None, **config: Any
-    ) -> None: ...
+    def __init__(self, signature: type[S], callbacks: Sequence[Any] | None = None, **config: Any) -> None: ...
     def __init__(self, signature: Any, callbacks: Sequence[Any] | None = None, **config: Any) -> None:
         self.signature = ensure_signature(signature)
         self.demos = []
@@ -109,7 +107,7 @@ class Predict(FlowModule, Leaf, Generic[S]):
 
     def _asking(self, inputs: dict[str, Any]) -> Generator[Ask, Response, Prediction]:
         """The flow of one call."""
-        lm = self.lm if self.lm is not None else context.get("lm")
+        lm = self.lm if self.lm is not None else setting("lm")
         signature, demos, config, keep = self.signature, self.demos, self.config, True
         entry = self._prepared(signature, demos, lm)
         if inputs.keys() != entry.checker.names and (changes := _taken_changes(inputs, entry.checker.names)):
@@ -137,16 +135,16 @@ class Predict(FlowModule, Leaf, Generic[S]):
         if prediction is None:
             retries: int | None = config.get("max_retries")
             if retries is None:
-                retries = cast("int", context.get("max_retries"))
+                retries = cast("int", setting("max_retries"))
             rows, response = yield from read_all(entry.plan, lm, request, response, retries)
             prediction = Prediction.of(rows[0], response=response, completions=rows)
-        trace = context.get("trace")
+        trace = setting("trace")
         if trace is not None and keep:
             trace.append(Step(self, inputs, prediction))
         return prediction
 
     def _prepared(self, signature: Any, demos: Sequence[Any], lm: Any) -> PreparedPlan:
-        adapter = context.get("adapter")
+        adapter = setting("adapter")
         if adapter is None:
             adapter = _DEFAULT_ADAPTER
         capabilities = getattr(lm, "capabilities", _NOT_NATIVE)
@@ -163,7 +161,7 @@ class Predict(FlowModule, Leaf, Generic[S]):
     def render(self, inputs: Mapping[str, Any] | None = None, /, **fields: Any) -> list[Message]:
         """Return the exact messages of a call with these inputs; no LM is needed, and none is called."""
         given = {**(inputs or {}), **fields}
-        lm = self.lm if self.lm is not None else context.get("lm")
+        lm = self.lm if self.lm is not None else setting("lm")
         entry = self._prepared(self.signature, self.demos, lm)
         return entry.plan.render(entry.checker.check(given))
 
@@ -222,8 +220,8 @@ def _taken_changes(inputs: dict[str, Any], names: frozenset[str]) -> dict[str, A
 
 def _request(entry: PreparedPlan, inputs: dict[str, Any], config: Mapping[str, Any]) -> Request:
     messages = entry.plan.render(inputs)
-    sample: int = context.get("sample")
-    overlaid: Mapping[str, Any] | None = context.get("lm_options")
+    sample: int = setting("sample")
+    overlaid: Mapping[str, Any] | None = setting("lm_options")
     if not config and entry.options is None and not overlaid:
         return Request(messages, _NO_OPTIONS, sample=sample, prefix=entry.prefix)
     options = {**(entry.options or _NO_OPTIONS), **config, **(overlaid or _NO_OPTIONS)}

@@ -1,4 +1,4 @@
-"""Asking again for a reply that does not parse: in the same conversation, with the exact error, a bounded number of times.
+"""Asking again for a reply that does not parse: in the same conversation, with the exact error.
 
 A reply that parses is never asked for again, whatever happens to its siblings of the same request. A reply that was
 cut at `max_tokens` is not asked for again either: the answer would be cut again.

@@ -18,7 +18,7 @@ from telic.data import Example
 from telic.errors import SignatureError, StateError, StateMismatchError, StateVersionError
 from telic.modules import _state_file, _state_lm
 from telic.modules._options import checked_options
-from telic.modules._state_values import plain_value, typed_value
+from telic.modules._state_values import plain_value, store_of, typed_value
 from telic.modules._tree import Leaf, walk
 
 FORMAT = 1
@@ -81,14 +81,13 @@ def _dump_leaf(path: str, leaf: Any) -> dict[str, Any]:
     }
 
 
-_TEXT = (str, int, bool, type(None))
+_TEXT = frozenset({str, int, bool, type(None)})
 
 
 def _dump_demo(demo: Any, where: str) -> dict[str, Any]:
-    fields: Mapping[str, Any] = demo if isinstance(demo, dict) else demo._store
     return {
         name: value if type(value) in _TEXT else plain_value(value, f"{name!r} in {where}")
-        for name, value in fields.items()
+        for name, value in store_of(demo).items()
     }
 
 
@@ -155,7 +154,7 @@ def _entries(state: Mapping[str, Any], source: str) -> dict[str, Mapping[str, An
             found = {"self": {name: value for name, value in state.items() if name != "metadata"}}
     if not isinstance(found, Mapping):
         raise StateError(f"{source} is no saved program: it has no predictors")
-    entries = cast("dict[str, Any]", dict(cast("Mapping[str, Any]", found)))
+    entries = dict(cast("Mapping[str, Any]", found))
     wrong = [path for path, entry in entries.items() if not isinstance(entry, Mapping)]
     if wrong:
         raise StateError(f"{source} is no saved program: {wrong[0]!r} is not the state of a predictor")
@@ -198,12 +197,16 @@ def _read_leaf(path: str, leaf: Any, entry: Mapping[str, Any], source: str) -> _
     return _Change(leaf, values)
 
 
+_example = cast("Any", Example)._of
+
+
 def _read_demos(entry: Mapping[str, Any], signature: Any, where: str) -> list[Example]:
     rows = entry.get("demos", [])
     if not isinstance(rows, list):
         raise StateError(f"the demos of {where} are {type(rows).__name__}, and must be a list")
     typed = {name: field for name, field in signature.fields.items() if field.annotation is not str}
-    names = tuple(signature.input_fields)
+    names = frozenset(signature.input_fields)
+    given: dict[tuple[str, ...], frozenset[str]] = {}  # demos mostly have the same fields: one set for all
     demos: list[Example] = []
     for number, row in enumerate(cast("list[Any]", rows)):
         if not isinstance(row, dict):
@@ -212,5 +215,9 @@ def _read_demos(entry: Mapping[str, Any], signature: Any, where: str) -> list[Ex
         for name, field in typed.items():
             if name in fields:
                 fields = {**fields, name: typed_value(fields[name], field, f"demo {number} of {where}")}
-        demos.append(Example._of(fields, frozenset(name for name in names if name in fields)))
+        shape = tuple(fields)
+        inputs = given.get(shape)
+        if inputs is None:
+            inputs = given[shape] = names.intersection(shape)
+        demos.append(_example(fields, inputs))
     return demos

@@ -10,7 +10,6 @@ from typing import Any
 
 from telic._optional import load
 from telic.errors import StateError
-from telic.modules._state_values import is_finite
 
 
 def checked_path(path: Any) -> Path:
@@ -65,13 +64,11 @@ def _umask() -> int:
 
 def _encoded(state: dict[str, Any]) -> bytes:
     """Return the JSON bytes; text that UTF-8 cannot hold, and numbers that JSON has not, take the slow way."""
-    if is_finite(state):
-        orjson = load("orjson")
-        try:
-            return orjson.dumps(state, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-        except orjson.JSONEncodeError:
-            pass
-    return (json.dumps(state, indent=2) + "\n").encode()
+    orjson = load("orjson")
+    try:
+        return orjson.dumps(state, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    except orjson.JSONEncodeError:
+        return (json.dumps(state, indent=2) + "\n").encode()
 
 
 def read(file: Path) -> Any:

@@ -12,31 +12,41 @@ from telic.errors import StateError, StateMismatchError
 from telic.signatures import type_adapter, type_name
 
 
+class NotFinite(float):
+    """NaN or an infinity: a float of a class that the fast encoder refuses, since it would write null for it."""
+
+
+def store_of(row: Any) -> dict[str, Any]:
+    """Return the fields of a demo: those of an `Example`, or the dict that it is."""
+    return cast("dict[str, Any]", row) if isinstance(row, dict) else row._store
+
+
 def plain_value(value: Any, where: str) -> Any:
     """Return `value` as JSON data.
 
     Raises:
         StateError: It is nothing that JSON or pydantic can hold; names the place.
     """
-    kind = type(value)
+    kind: type = type(cast("object", value))
     if kind is str or kind is int or kind is bool or value is None:
         return value
     if kind is float:
-        return value
+        return value if math.isfinite(value) else NotFinite(value)
     if isinstance(value, Mapping):
         items = cast("Mapping[Any, Any]", value).items()
         return {_key(key, where): plain_value(item, where) for key, item in items}
     if kind is list or kind is tuple:
         return [plain_value(item, where) for item in cast("list[Any]", value)]
     if isinstance(value, Example):
-        return {name: plain_value(item, where) for name, item in value._store.items()}
+        return {name: plain_value(item, where) for name, item in store_of(value).items()}
     try:
-        return load("pydantic_core").to_jsonable_python(value)
+        data: Any = load("pydantic_core").to_jsonable_python(value)
     except (ValueError, TypeError) as error:
         raise StateError(
             f"{where} is {kind.__name__} {value!r}, which cannot be saved as JSON ({error}); "
             "keep plain data, dataclasses or pydantic models in demos"
         ) from error
+    return data if isinstance(data, str) else plain_value(data, where)
 
 
 def _key(key: Any, where: str) -> str:
@@ -51,7 +61,7 @@ def typed_value(value: Any, field: Any, where: str) -> Any:
     Raises:
         StateMismatchError: It does not fit the field's type any more.
     """
-    kind = type(value)
+    kind: type = type(cast("object", value))
     if kind is field.annotation:
         return value
     if kind is str and value.startswith("Not supplied"):
@@ -70,14 +80,3 @@ def typed_value(value: Any, field: Any, where: str) -> Any:
         ) from error
     except load("pydantic").PydanticUserError:
         return value  # a class that pydantic knows nothing of: the data as it was saved
-
-
-def is_finite(value: Any) -> bool:
-    """Whether all numbers in `value` are ones that JSON has."""
-    if isinstance(value, float):
-        return math.isfinite(value)
-    if isinstance(value, dict):
-        return all(is_finite(item) for item in cast("dict[str, Any]", value).values())
-    if isinstance(value, list):
-        return all(is_finite(item) for item in cast("list[Any]", value))
-    return True

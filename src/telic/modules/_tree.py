@@ -11,7 +11,7 @@ holds learnable state, which is not).
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple, Self, cast
 
 from telic._text import did_you_mean
@@ -20,7 +20,8 @@ from telic.errors import ConfigurationError
 
 def _items(value: Any) -> list[tuple[Any, Any]]:
     """Return keys or positions with what a dict, list or tuple holds there."""
-    return list(value.items()) if isinstance(value, dict) else list(enumerate(value))
+    held: Any = value
+    return list(held.items()) if isinstance(value, dict) else list(enumerate(cast("list[Any]", held)))
 
 
 def _may_hold(value: Any) -> bool:
@@ -44,6 +45,22 @@ class Node:
         own = [name for name, value in vars(cls).items() if name[:2] != "__" and _may_hold(value)]
         if own:
             cls._class_parts = (*cls._class_parts, *own)
+
+    @property
+    def frozen(self) -> bool:
+        """Whether optimizers of a program around this part leave it as it is."""
+        return self._compiled
+
+    @frozen.setter
+    def frozen(self, value: bool) -> None:
+        self._compiled = value
+
+    def held(self) -> list[tuple[str, Any]]:
+        """Return the names and values of all attributes in which parts may be."""
+        own = self.__dict__
+        if not self._class_parts:
+            return list(own.items())
+        return [*own.items(), *((name, getattr(self, name)) for name in self._class_parts if name not in own)]
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return _copied_node(self, memo)
@@ -79,59 +96,57 @@ class Part(NamedTuple):
     """None for the root."""
 
 
-def walk(root: Node, *, skip_compiled: bool = False, repeat: bool = False) -> Iterator[Part]:
-    """Go through all nodes, depth first, in the order of attributes; the root is first, with the path "self".
+def walk(root: Node, *, skip_compiled: bool = False, repeat: bool = False) -> list[Part]:
+    """Return all nodes, depth first, in the order of attributes; the root is first, with the path "self".
 
     Args:
         root: The program.
         skip_compiled: Leave out nodes below the root that are marked `_compiled`, with all below them.
         repeat: Report a node again where it is held again (it is still looked into only once).
     """
-    seen: set[int] = {id(root)}
-    yield Part("self", root, None)
+    parts = [Part("self", root, None)]
     if not isinstance(root, Leaf):
-        for name, value in _attributes(root):
+        visit = _Visit(parts, {id(root)}, skip_compiled, repeat)
+        visit.attributes(root, "", None)
+    return parts
+
+
+class _Visit(NamedTuple):
+    """One walk: what was found, and what was seen."""
+
+    parts: list[Part]
+    seen: set[int]
+    skip_compiled: bool
+    repeat: bool
+
+    def attributes(self, node: Node, prefix: str, outer: Place | None) -> None:
+        for name, value in node.held():
             if type(value) not in _PLAIN:
-                place = Place(root, ".", name, None)
-                yield from _visit(value, name, place, seen, skip_compiled, repeat)
+                self.value(value, prefix + name, node, ".", name, outer)
 
-
-def _visit(
-    value: Any, path: str, place: Place, seen: set[int], skip_compiled: bool, repeat: bool
-) -> Iterator[Part]:
-    if isinstance(value, Node):
-        if skip_compiled and value._compiled:
-            return
-        if id(value) in seen:
-            if repeat:
-                yield Part(path, value, place)
-            return
-        seen.add(id(value))
-        yield Part(path, value, place)
-        if isinstance(value, Leaf):
-            return
-        below = ((f"{path}.{name}", ".", name, inner) for name, inner in _attributes(value))
-    elif isinstance(value, (list, tuple, dict)):
-        if id(cast("object", value)) in seen:
-            return
-        seen.add(id(cast("object", value)))
-        below = ((f"{path}[{key!r}]", "[]", key, inner) for key, inner in _items(value))
-    else:
-        return
-    for inner_path, kind, key, inner in below:
-        if type(inner) not in _PLAIN:
-            yield from _visit(inner, inner_path, Place(value, kind, key, place), seen, skip_compiled, repeat)
+    def value(self, value: Any, path: str, holder: Any, kind: str, key: Any, outer: Place | None) -> None:
+        """Look at what `holder` holds at `key`; `outer` is the place of the holder."""
+        if isinstance(value, Node):
+            if self.skip_compiled and value.frozen:
+                return
+            known = id(value) in self.seen
+            if known and not self.repeat:
+                return
+            place = Place(holder, kind, key, outer)
+            self.parts.append(Part(path, value, place))
+            if not known:
+                self.seen.add(id(value))
+                if not isinstance(value, Leaf):
+                    self.attributes(value, f"{path}.", place)
+        elif isinstance(value, (list, tuple, dict)) and id(cast("object", value)) not in self.seen:
+            self.seen.add(id(cast("object", value)))
+            place = Place(holder, kind, key, outer)
+            for inner_key, inner in _items(value):
+                if type(inner) not in _PLAIN:
+                    self.value(inner, f"{path}[{inner_key!r}]", value, "[]", inner_key, place)
 
 
 _PLAIN: frozenset[type] = frozenset({str, int, float, bool, bytes, complex, type(None), type})
-
-
-def _attributes(node: Node) -> Iterator[tuple[str, Any]]:
-    own = node.__dict__
-    yield from list(own.items())
-    for name in node._class_parts:
-        if name not in own:
-            yield name, getattr(node, name)
 
 
 def find(root: Node, path: str) -> Part:
@@ -140,7 +155,7 @@ def find(root: Node, path: str) -> Part:
     Raises:
         ConfigurationError: There is none; the message suggests the nearest path.
     """
-    parts = list(walk(root, repeat=True))
+    parts = walk(root, repeat=True)
     for part in parts:
         if part.path == path:
             return part
@@ -160,7 +175,7 @@ def replace_all(root: Any, replacements: dict[int, Any]) -> Any:
     Returns:
         `root`, or its replacement.
     """
-    for part in list(walk(root, repeat=True)):
+    for part in walk(root, repeat=True):
         new = replacements.get(id(part.value))
         if new is not None and new is not part.value and part.place is not None:
             _put(part.place, new)
@@ -177,7 +192,7 @@ def _put(place: Place, new: Any) -> None:
         assert place.outer is not None
         values = list(cast("tuple[Any, ...]", _get(place.outer)))
         values[place.key] = new
-        made: Any = type(cast("Any", holder))
+        made = cast("Any", type(cast("object", holder)))
         _put(place.outer, made(*values) if hasattr(made, "_fields") else made(values))
         return
     holder[place.key] = new
@@ -223,14 +238,11 @@ _ATOMS: frozenset[type] = _PLAIN | {
 
 
 def _copied_node(node: Any, memo: dict[int, Any]) -> Any:
-    made = object.__new__(type(node))
+    made: Any = object.__new__(cast("type[Any]", type(node)))
     memo[id(node)] = made
-    fields = made.__dict__
-    for name, value in node.__dict__.items():
+    fields: dict[str, Any] = made.__dict__
+    for name, value in node.held():
         fields[name] = value if type(value) in _ATOMS else copied(value, memo)
-    for name in node._class_parts:
-        if name not in fields:
-            fields[name] = copied(getattr(node, name), memo)
     return made
 
 
@@ -243,7 +255,7 @@ def copied(value: Any, memo: dict[int, Any]) -> Any:
     known = memo.get(id(value))
     if known is not None:
         return known
-    kind = type(value)
+    kind: type = type(cast("object", value))
     if isinstance(value, Node):
         return value.__deepcopy__(memo)
     if kind is list:

@@ -17,8 +17,8 @@ import contextvars
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from telic import context
 from telic._optional import load
+from telic.context import get as setting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,7 +104,7 @@ def begin(kind: str, instance: Any, inputs: dict[str, Any]) -> ObservedCall | No
         instance: The object that is called; its own `callbacks` come after the setting's.
         inputs: The call's inputs by name.
     """
-    callbacks: Sequence[Any] = context.get("callbacks")
+    callbacks: Sequence[Any] = setting("callbacks")
     own: Sequence[Any] = getattr(instance, "callbacks", ())
     if not callbacks and not own:
         return None

@@ -12,7 +12,8 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, TextIO, cast, final
 
-from telic import context
+from telic.context import DEFAULTS
+from telic.context import get as setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -73,7 +74,7 @@ class HistoryEntry:
         return f"HistoryEntry({self.lm_name!r}, {len(self.request.messages)} messages, {self.seconds:.3f} s)"
 
 
-_ring: deque[HistoryEntry] = deque(maxlen=context.DEFAULTS["max_history_size"])
+_ring: deque[HistoryEntry] = deque(maxlen=DEFAULTS["max_history_size"])
 
 
 def record_call(
@@ -95,26 +96,26 @@ def record_call(
     Returns:
         The entry, or None where `disable_history` is set.
     """
-    tracker: UsageTracker | None = context.get("usage_tracker")
-    callers: tuple[Any, ...] = context.get("caller")
+    tracker: UsageTracker | None = setting("usage_tracker")
+    callers: tuple[Any, ...] = setting("caller")
     if tracker is not None and response is not None:
         tracker.add(
             response.usage,
             lm=lm_name,
-            role=context.get("role"),
+            role=setting("role"),
             predictor=callers[-1] if callers else None,
             cached=response.cached,
         )
-    if context.get("disable_history"):
+    if setting("disable_history"):
         return None
-    entry = HistoryEntry(lm_name, request, response, error, seconds, context.get("role"), callers)
+    entry = HistoryEntry(lm_name, request, response, error, seconds, setting("role"), callers)
     _ring_in_force().append(entry)
     return entry
 
 
 def _ring_in_force() -> deque[HistoryEntry]:
     global _ring  # noqa: PLW0603  one ring per process; replaced only when its size setting changes
-    size: int = context.get("max_history_size")
+    size: int = setting("max_history_size")
     if _ring.maxlen != size:
         _ring = deque(_ring, maxlen=size)
     return _ring

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from telic import context
+from telic.context import get as setting
 
 if TYPE_CHECKING:
     from telic.data import Step
@@ -17,6 +17,6 @@ if TYPE_CHECKING:
 
 def record(step: Step) -> None:
     """Append `step` to the trace in force, if there is one; safe from any thread."""
-    trace: list[Step] | None = context.get("trace")
+    trace: list[Step] | None = setting("trace")
     if trace is not None:
         trace.append(step)

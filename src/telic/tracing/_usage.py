@@ -11,7 +11,8 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, final
 
-from telic import context
+from telic.context import get as setting
+from telic.context import pop, push
 from telic.data import NO_USAGE, Usage
 
 if TYPE_CHECKING:
@@ -148,9 +149,9 @@ def track_usage() -> Generator[UsageTracker]:
         >>> tracker.total.calls
         0
     """
-    tracker = UsageTracker(context.get("usage_tracker"))
-    token = context.push("usage_tracker", tracker)
+    tracker = UsageTracker(setting("usage_tracker"))
+    token = push("usage_tracker", tracker)
     try:
         yield tracker
     finally:
-        context.pop(token)
+        pop(token)
