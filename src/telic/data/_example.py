@@ -182,7 +182,7 @@ class Example:
         self._copy_extras(made)
         return made
 
-    def _copy_extras(self, made: Self) -> None:
+    def _copy_extras(self, made: Example) -> None:
         extras: dict[str, Any] | None = getattr(
             self, "__dict__", None
         )  # subclasses without __slots__ have one
@@ -212,12 +212,12 @@ class Example:
 
     def __repr__(self) -> str:
         shown = dict(Example.items(self))
-        keys = None if self._input_keys is None else set(sorted(self._input_keys))
+        keys = None if self._input_keys is None else set(self._input_keys)
         return f"{type(self).__name__}({shown!r}) (input_keys={keys!r})"
 
 
-_set_store = cast(Any, Example.__dict__["_store"]).__set__
-_set_keys = cast(Any, Example.__dict__["_input_keys"]).__set__
+_set_store = Example.__dict__["_store"].__set__
+_set_keys = Example.__dict__["_input_keys"].__set__
 
 
 def plain(value: Any) -> Any:
@@ -227,8 +227,7 @@ def plain(value: Any) -> Any:
         >>> plain({"rows": (Example(a=1), {2})})
         {'rows': [{'a': 1}, [2]]}
     """
-    kind = type(value)
-    if kind in _ATOMS:
+    if type(value) in _ATOMS:
         return value
     if isinstance(value, Example):
         return value.to_dict()
@@ -238,7 +237,7 @@ def plain(value: Any) -> Any:
         return [plain(item) for item in sorted(cast("set[Any]", value), key=repr)]
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in cast("list[Any]", value)]
-    if kind is type or isinstance(value, type):
+    if isinstance(value, type):
         return value
     return _converted(value)
 
@@ -253,7 +252,7 @@ def _converted(value: Any) -> Any:
     names = getattr(value, "__dataclass_fields__", None)
     if names is not None:
         return {name: plain(getattr(value, name)) for name in names}
-    if hasattr(type(value), "__members__") and hasattr(value, "value"):  # an enum's member
+    if hasattr(value.__class__, "__members__") and hasattr(value, "value"):  # an enum's member
         return plain(value.value)
     isoformat = getattr(value, "isoformat", None)  # dates and times
     return isoformat() if callable(isoformat) else value

@@ -8,12 +8,14 @@ its `score` field is the number that `float()`, comparison and arithmetic see, a
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self
 
 from telic._text import did_you_mean
 from telic.data._example import Example
-from telic.data._messages import Response
 from telic.errors import DatasetError
+
+if TYPE_CHECKING:
+    from telic.data._messages import Response
 
 
 class Completions:
@@ -37,10 +39,7 @@ class Completions:
     def __init__(
         self, completions: Sequence[Mapping[str, Any]] | Mapping[str, list[Any]], signature: Any = None
     ) -> None:
-        if isinstance(completions, Mapping):
-            columns = dict(cast("Mapping[str, list[Any]]", completions))
-        else:
-            columns = _transposed(completions)
+        columns = dict(completions) if isinstance(completions, Mapping) else _transposed(completions)
         sizes = {name: len(column) for name, column in columns.items()}
         if len(set(sizes.values())) > 1:
             raise DatasetError(f"the columns of completions differ in length: {sizes}")
@@ -240,7 +239,7 @@ class Prediction(Example):
 
     # Copies and pickles
 
-    def _copy_extras(self, made: Self) -> None:
+    def _copy_extras(self, made: Example) -> None:
         _set_completions(made, self._completions)
         _set_response(made, self._response)
         _set_step(made, self._step)
@@ -260,12 +259,12 @@ class Prediction(Example):
         }
 
 
-_set_store = cast(Any, Example.__dict__["_store"]).__set__
-_set_keys = cast(Any, Example.__dict__["_input_keys"]).__set__
-_set_completions = cast(Any, Prediction.__dict__["_completions"]).__set__
-_set_response = cast(Any, Prediction.__dict__["_response"]).__set__
-_set_step = cast(Any, Prediction.__dict__["_step"]).__set__
-_set_usage = cast(Any, Prediction.__dict__["_usage"]).__set__
+_set_store = Example.__dict__["_store"].__set__
+_set_keys = Example.__dict__["_input_keys"].__set__
+_set_completions = Prediction.__dict__["_completions"].__set__
+_set_response = Prediction.__dict__["_response"].__set__
+_set_step = Prediction.__dict__["_step"].__set__
+_set_usage = Prediction.__dict__["_usage"].__set__
 
 
 def _is_number(other: Any) -> bool:

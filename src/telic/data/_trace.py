@@ -6,9 +6,10 @@ A trace is a plain list of steps, in the order in which the calls ended. A step 
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from telic.data._prediction import Prediction
+if TYPE_CHECKING:
+    from telic.data._prediction import Prediction
 
 
 class Step(NamedTuple):

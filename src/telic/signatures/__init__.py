@@ -1,10 +1,10 @@
 """What a step takes and gives: signatures, their fields, and their types."""
 
 from telic.signatures._field import FieldInfo as FieldInfo
-from telic.signatures._field import InputField as InputField
-from telic.signatures._field import OutputField as OutputField
 from telic.signatures._field import infer_prefix as infer_prefix
 from telic.signatures._names import type_name as type_name
+from telic.signatures._options import InputField as InputField
+from telic.signatures._options import OutputField as OutputField
 from telic.signatures._schema import json_schema as json_schema
 from telic.signatures._schema import type_adapter as type_adapter
 from telic.signatures._signature import Signature as Signature

@@ -7,7 +7,7 @@ fields that are edited share nothing but values.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from telic._text import did_you_mean
 from telic.errors import SignatureError
@@ -28,7 +28,8 @@ class Fields(dict[str, FieldInfo]):
             ".with_updated_fields return a new signature"
         )
 
-    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
+    if not TYPE_CHECKING:
+        __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
 
     def __missing__(self, name: str) -> NoReturn:
         raise KeyError(f"{name!r} is no field{did_you_mean(name, self)}")
@@ -48,7 +49,6 @@ class Facts(type):
     _telic_validators: Mapping[str, Any]
     _telic_pending: Any  # None, or what finds the fields whose types are not known yet
     _telic_model: Any
-
 
     @property
     def fields(cls) -> Fields:
@@ -107,9 +107,9 @@ class Facts(type):
         )
 
     @property
-    def has_validators(cls) -> bool:
-        """Whether the class body has pydantic validators, that is, whether `check_outputs` does anything."""
-        return bool(cls._telic_validators)
+    def validators(cls) -> Mapping[str, Any]:
+        """The pydantic validators of the class body, by name; where there are none, `check_outputs` does nothing."""
+        return cls._telic_validators
 
     def check_outputs(cls, values: dict[str, Any], inputs: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Return the outputs as the validators of the class body leave them; free where there are none.

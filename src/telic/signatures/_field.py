@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 import typing
 from collections.abc import Callable, Mapping
+from copy import copy
 from types import MappingProxyType
 from typing import Any, Final, Literal, final
 
-from telic._text import did_you_mean
-from telic._unset import UNSET, Unset
+from telic._unset import UNSET
 from telic.errors import SignatureError
 from telic.signatures._names import allows_none, type_name
 
@@ -33,10 +33,11 @@ CONSTRAINTS: Final[Mapping[str, str]] = {
     "allow_inf_nan": "",
     "strict": "",
 }
-_NUMERIC: Final = frozenset({"gt", "ge", "lt", "le", "multiple_of", "max_digits", "decimal_places", "allow_inf_nan"})
+_NUMERIC: Final = frozenset(
+    {"gt", "ge", "lt", "le", "multiple_of", "max_digits", "decimal_places", "allow_inf_nan"}
+)
 _SIZED: Final = frozenset({"min_length", "max_length", "pattern"})
 _EMPTY: Final[Mapping[str, Any]] = MappingProxyType({})
-_OPTIONS: Final = (*CONSTRAINTS, "desc", "description", "default", "default_factory", "prefix", "format", "parser")
 
 
 @final
@@ -133,8 +134,8 @@ class FieldInfo:
         """Return the value that stands where none was given (a fresh list, dict or set each time), or UNSET."""
         if self.default_factory is not None:
             return self.default_factory()
-        kind = type(self.default)
-        return self.default.copy() if kind is list or kind is dict or kind is set else self.default
+        default = self.default
+        return copy(default) if default.__class__ in (list, dict, set) else default
 
     @property
     def prefix(self) -> str:
@@ -144,7 +145,9 @@ class FieldInfo:
     @property
     def constraints_text(self) -> str:
         """The constraints in words, "" where there are none: "greater than or equal to 0, less than 10"."""
-        words = [CONSTRAINTS[name].format(value) for name, value in self.constraints.items() if CONSTRAINTS[name]]
+        words = [
+            CONSTRAINTS[name].format(value) for name, value in self.constraints.items() if CONSTRAINTS[name]
+        ]
         if self.constraints.get("allow_inf_nan") is False:
             words.append("finite")
         return ", ".join(words)
@@ -157,10 +160,29 @@ class FieldInfo:
     @property
     def json_schema_extra(self) -> dict[str, Any]:
         """The field in the form that DSPy's adapters read: `desc`, `prefix`, `__dspy_field_type` …; a copy."""
-        shown = {"desc": self.desc or f"${{{self.name}}}", "prefix": self.prefix, "__dspy_field_type": self.kind}
+        shown = {
+            "desc": self.desc or f"${{{self.name}}}",
+            "prefix": self.prefix,
+            "__dspy_field_type": self.kind,
+        }
         if self.constraints:
             shown["constraints"] = self.constraints_text
         return {**self.extra, **shown}
+
+    def bound(self, name: str, annotation: Any) -> FieldInfo:
+        """Return the field under a name and with a type, as it stands in a signature."""
+        factory, prefix = self.default_factory, self._prefix
+        return FieldInfo(
+            name,
+            annotation,
+            self.kind,
+            self.desc,
+            self.default,
+            factory,
+            self.constraints,
+            self.extra,
+            prefix,
+        )
 
     def replace(self, **changes: Any) -> FieldInfo:
         """Return the field with some of its attributes replaced."""
@@ -211,53 +233,6 @@ class FieldInfo:
         return f"FieldInfo({', '.join(shown)})"
 
 
-def make_field(kind: Kind, options: dict[str, Any]) -> FieldInfo:
-    """Return a nameless field from the keywords of `InputField` and `OutputField`.
-
-    Raises:
-        SignatureError: A keyword is a misspelt option, or has a value that it cannot have.
-    """
-    changes = field_changes(options)
-    return FieldInfo("", UNSET, kind, **changes)
-
-
-def field_changes(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the attributes of a `FieldInfo` that keywords of `InputField` set.
-
-    Raises:
-        SignatureError: As in `make_field`.
-    """
-    rest = {name: value for name, value in options.items() if value is not UNSET}
-    changes: dict[str, Any] = {}
-    for name in ("desc", "description"):
-        if (text := rest.pop(name, None)) is not None:
-            if not isinstance(text, str):
-                raise SignatureError(f"the {name} of a field must be text, not {text!r}")
-            changes["desc"] = text
-    for name in ("default", "default_factory", "prefix"):
-        if name in rest:
-            changes[name] = rest.pop(name)
-    if changes.get("default", UNSET) is ...:  # pydantic's way to say "required"
-        del changes["default"]
-    if "default" in changes and changes.get("default_factory") is not None:
-        raise SignatureError("a field has either a default or a default_factory, not both")
-    for name in ("format", "parser"):  # accepted for programs that pass them; nothing reads them
-        rest.pop(name, None)
-    constraints = {name: rest.pop(name) for name in CONSTRAINTS if name in rest}
-    constraints = {name: value for name, value in constraints.items() if value is not None}
-    if constraints:
-        changes["constraints"] = MappingProxyType(constraints)
-    more = rest.pop("json_schema_extra", None)
-    if isinstance(more, Mapping):
-        rest.update(more)  # pyright: ignore[reportUnknownArgumentType]
-    for name in rest:
-        if hint := did_you_mean(name, _OPTIONS):
-            raise SignatureError(f"a field has no option {name!r}{hint}")
-    if rest:
-        changes["extra"] = MappingProxyType(rest)
-    return changes
-
-
 def check_constraints(field: FieldInfo) -> None:
     """Refuse constraints that the field's type can never satisfy or break.
 
@@ -278,81 +253,6 @@ def check_constraints(field: FieldInfo) -> None:
                 f"field {field.name!r} is a {type_name(kind)}, to which the constraint {name!r} cannot apply; "
                 "change its type or drop the constraint"
             )
-
-
-def InputField(  # noqa: N802
-    *,
-    desc: str | None = None,
-    description: str | None = None,
-    default: Any = UNSET,
-    default_factory: Callable[[], Any] | Unset = UNSET,
-    gt: Any = None,
-    ge: Any = None,
-    lt: Any = None,
-    le: Any = None,
-    multiple_of: float | None = None,
-    min_length: int | None = None,
-    max_length: int | None = None,
-    pattern: str | None = None,
-    prefix: str | Unset = UNSET,
-    format: Any = None,
-    parser: Any = None,
-    **extra: Any,
-) -> Any:
-    """Declare an input field in the body of a signature class.
-
-    Args:
-        desc: What the field means, in words for the LM. `description` is the same.
-        default: The value of callers that give none.
-        default_factory: Makes that value anew for each call.
-        gt: Smallest value, itself excluded; `ge`: included; `lt`, `le`: the same for the largest.
-        multiple_of: What a number must be a multiple of.
-        min_length: Fewest characters or items; `max_length`: most.
-        pattern: A regular expression that text must match.
-        prefix: Kept in saved programs; shown by no adapter.
-        format: Accepted for old programs, and without effect; so is `parser`.
-        extra: Anything else, kept in `FieldInfo.extra` for adapters of your own.
-
-    Raises:
-        SignatureError: A keyword looks like a misspelt option.
-    """
-    given = {"desc": desc, "description": description, "default": default, "default_factory": default_factory}
-    bounds = {"gt": gt, "ge": ge, "lt": lt, "le": le, "multiple_of": multiple_of}
-    sizes = {"min_length": min_length, "max_length": max_length, "pattern": pattern, "prefix": prefix}
-    return make_field("input", {**given, **bounds, **sizes, **extra})
-
-
-def OutputField(  # noqa: N802
-    *,
-    desc: str | None = None,
-    description: str | None = None,
-    default: Any = UNSET,
-    default_factory: Callable[[], Any] | Unset = UNSET,
-    gt: Any = None,
-    ge: Any = None,
-    lt: Any = None,
-    le: Any = None,
-    multiple_of: float | None = None,
-    min_length: int | None = None,
-    max_length: int | None = None,
-    pattern: str | None = None,
-    prefix: str | Unset = UNSET,
-    format: Any = None,
-    parser: Any = None,
-    **extra: Any,
-) -> Any:
-    """Declare an output field in the body of a signature class.
-
-    The options are those of `InputField`. Constraints are shown to the LM and hold on what it answers; a default
-    stands where the LM leaves the field out.
-
-    Raises:
-        SignatureError: A keyword looks like a misspelt option.
-    """
-    given = {"desc": desc, "description": description, "default": default, "default_factory": default_factory}
-    bounds = {"gt": gt, "ge": ge, "lt": lt, "le": le, "multiple_of": multiple_of}
-    sizes = {"min_length": min_length, "max_length": max_length, "pattern": pattern, "prefix": prefix}
-    return make_field("output", {**given, **bounds, **sizes, **extra})
 
 
 _WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^\W\dA-Z_]+|\d+|[^\W_]+")

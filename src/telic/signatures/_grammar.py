@@ -1,4 +1,4 @@
-'''The string syntax of signatures: a tokenizer and a parser by recursive descent.
+'''The string syntax of signatures, read by recursive descent.
 
     signature   = fields "->" fields
     fields      = [ field { "," field } [ "," ] ]           the output side needs at least one
@@ -16,156 +16,119 @@ no module is imported and no caller is looked at. Every fault is a `SignatureSyn
 from __future__ import annotations
 
 import keyword
-import re
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NoReturn
 
 from telic._optional import load
 from telic._text import did_you_mean
-from telic.errors import SignatureError, SignatureSyntaxError
-from telic.signatures._field import FieldInfo, Kind, check_constraints, field_changes
+from telic.errors import SignatureError
+from telic.signatures._field import FieldInfo, Kind, check_constraints
 from telic.signatures._names import MISSING, find_type, known_names
+from telic.signatures._options import field_changes
+from telic.signatures._tokens import CONSTANTS, Tokens
 
-_TOKEN: Final = re.compile(
-    r"""\s*(?:
-      (?P<name>[^\W\d]\w*)
-    | (?P<op>->|\.\.\.|[:,=\[\](){}|.\-*])
-    | (?P<string>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')
-    | (?P<number>\d[\d_]*(?:\.\d+)?(?:[eE][+-]?\d+)?)
-    | (?P<bad>\S)
-    )""",
-    re.VERBOSE | re.DOTALL,
-)
-_ESCAPE: Final = re.compile(r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|.)", re.DOTALL)
-_SIMPLE_ESCAPES: Final = {"n": "\n", "t": "\t", "r": "\r", "0": "\0", "\\": "\\", "'": "'", '"': '"', "\n": ""}
-_CONSTANTS: Final[Mapping[str, Any]] = {"True": True, "False": False, "None": None}
 _ARITY: Final[Mapping[Any, tuple[int, str]]] = {
     list: (1, "one type: list[str]"),
     set: (1, "one type: set[str]"),
     frozenset: (1, "one type: frozenset[str]"),
     dict: (2, "a key type and a value type: dict[str, int]"),
 }
-_MAX_DEPTH: Final = 50
+_NEEDS_BRACKETS: Final = (typing.Literal, typing.Annotated, typing.Union, typing.Optional)
+_LITERALS: Final = "Literal takes text, whole numbers, True, False, None and enum members"
 
-Fields = dict[str, FieldInfo]
+FieldsByName = dict[str, FieldInfo]
 
 
-def parse(text: str, custom_types: Mapping[str, Any] | None = None) -> tuple[Fields, Fields]:
+def parse(text: str, custom_types: Mapping[str, Any] | None = None) -> tuple[FieldsByName, FieldsByName]:
     """Return the input and the output fields that a signature string declares.
 
     Raises:
         SignatureSyntaxError: The string does not follow the grammar, or a type's name is not known.
+
+    Example:
+        >>> inputs, outputs = parse('question "what is asked", k: int = 3 -> answer: list[str]')
+        >>> inputs["k"].default, outputs["answer"].annotation
+        (3, list[str])
     """
     return _Parser(text, {} if custom_types is None else custom_types).signature()
 
 
-class _Parser:
-    __slots__ = ("at", "custom", "depth", "text", "tokens")
+class _Parser(Tokens):
+    __slots__ = ("custom",)
 
     def __init__(self, text: str, custom: Mapping[str, Any]) -> None:
-        self.text = text
+        super().__init__(text)
         self.custom = custom
-        self.at = 0
-        self.depth = 0
-        self.tokens: list[tuple[str, str, int]] = [
-            (kind, match[kind], match.start(kind))
-            for match in _TOKEN.finditer(text)
-            if (kind := match.lastgroup) is not None
-        ]
-        self.tokens.append(("end", "", len(text)))
-
-    # Tokens
-
-    def fail(self, message: str, column: int | None = None) -> NoReturn:
-        column = self.tokens[self.at][2] if column is None else column
-        raise SignatureSyntaxError(message, text=self.text, column=column)
-
-    def accept(self, symbol: str) -> bool:
-        if self.tokens[self.at][1] == symbol:
-            self.at += 1
-            return True
-        return False
-
-    def expect(self, symbol: str, why: str) -> None:
-        if not self.accept(symbol):
-            self.fail(f"expected {symbol!r} {why}, found {self.found()}")
-
-    def found(self) -> str:
-        kind, value, _ = self.tokens[self.at]
-        if kind == "end":
-            return "the end"
-        if kind == "bad" and value in "\"'":
-            return "a quote that is never closed"
-        return f"'{value}'" if kind != "string" else value
 
     # Fields
 
-    def signature(self) -> tuple[Fields, Fields]:
+    def signature(self) -> tuple[FieldsByName, FieldsByName]:
         inputs = self.fields("input", {})
         if not self.accept("->"):
-            if self.tokens[self.at][0] == "end":
-                self.fail("a signature needs '->' between its inputs and its outputs, as in 'question -> answer'")
+            if not self.words[self.at]:
+                self.fail(
+                    "a signature needs '->' between its inputs and its outputs, as in 'question -> answer'"
+                )
             self.fail(f"expected ',' or '->' after a field, found {self.found()}")
         outputs = self.fields("output", inputs)
-        if self.tokens[self.at][1] == "->":
+        if self.words[self.at] == "->":
             self.fail("a signature has one '->', and this is the second")
-        if self.tokens[self.at][0] != "end":
+        if self.words[self.at]:
             self.fail(f"expected ',' or the end after a field, found {self.found()}")
         if not outputs:
             self.fail("a signature needs at least one output field after '->'")
         return inputs, outputs
 
-    def fields(self, kind: Kind, others: Fields) -> Fields:
-        made: Fields = {}
-        tokens = self.tokens
-        while True:
-            token, name, column = tokens[self.at]
-            if token == "end" or name == "->":
-                return made
-            field = self.field(kind, token, name, column)
-            if field.name in made or field.name in others:
-                self.fail(f"the field {field.name!r} is declared twice; each name may stand once", column)
-            made[field.name] = field
-            if not self.accept(","):
-                return made
+    def fields(self, kind: Kind, others: FieldsByName) -> FieldsByName:
+        made: FieldsByName = {}
+        words = self.words
+        while words[self.at] not in ("", "->"):
+            start = self.at
+            name = words[start]
+            if not name.isidentifier() or name[0] == "_" or keyword.iskeyword(name):
+                self.bad_name(name)
+            if name in made or name in others:
+                self.fail(f"the field {name!r} is declared twice; each name may stand once")
+            self.at = start + 1
+            if words[self.at] in (",", "->", ""):
+                made[name] = FieldInfo(name, str, kind)
+            else:
+                made[name] = self.field(kind, name, start)
+            if words[self.at] != ",":
+                break
+            self.at += 1
+        return made
 
-    def field(self, kind: Kind, token: str, name: str, column: int) -> FieldInfo:
-        if token != "name":
-            self.no_name(name)
-        if keyword.iskeyword(name) or name[0] == "_" or not name.isidentifier():
-            self.bad_name(name, column)
-        self.at += 1
+    def field(self, kind: Kind, name: str, start: int) -> FieldInfo:
         annotation: Any = str
         changes: dict[str, Any] = {}
         if self.accept(":"):
-            if self.tokens[self.at][1] == "Annotated" and "Annotated" not in self.custom:
+            if self.words[self.at] == "Annotated" and "Annotated" not in self.custom:
                 annotation, changes = self.annotated_field()
             else:
                 annotation = self.type()
         if self.accept("="):
             changes["default"] = self.value()
-        if self.tokens[self.at][0] == "string":
+        word = self.words[self.at]
+        if len(word) > 1 and word[0] in "\"'":
             changes["desc"] = self.string()
         field = FieldInfo(name, annotation, kind, **changes)
         if field.constraints:
             try:
                 check_constraints(field)
             except SignatureError as error:
-                self.fail(str(error), column)
+                self.fail(str(error), start)
         return field
 
-    def no_name(self, value: str) -> NoReturn:
-        if value == "*":
+    def bad_name(self, name: str) -> NoReturn:
+        if name == "*":
             self.fail("a field has no '*': write each field by its name")
-        self.fail(f"expected the name of a field, found {self.found()}")
-
-    def bad_name(self, name: str, column: int) -> NoReturn:
         if keyword.iskeyword(name):
-            self.fail(f"{name!r} is a keyword of Python and cannot name a field; write {name + '_'!r}", column)
+            self.fail(f"{name!r} is a keyword of Python and cannot name a field; write {name + '_'!r}")
         if name[0] == "_":
-            self.fail(f"the field {name!r} may not start with an underscore", column)
-        self.fail(f"{name!r} cannot name a field: it is no Python identifier", column)
+            self.fail(f"the field {name!r} may not start with an underscore")
+        self.fail(f"expected the name of a field, found {self.found()}")
 
     def annotated_field(self) -> tuple[Any, dict[str, Any]]:
         """Return type and options of `Annotated[type, Field(...)]`, whose constraints become the field's own."""
@@ -173,92 +136,98 @@ class _Parser:
         self.at += 1
         self.expect("[", "after Annotated")
         annotation = self.type()
-        if self.accept(",") and self.tokens[self.at][1] == "Field":
-            column = self.tokens[self.at][2]
+        if self.accept(",") and self.words[self.at] == "Field":
+            call = self.at
             options = self.field_call()
-            if self.accept("]") and self.tokens[self.at][1] != "|":
+            if self.accept("]") and self.words[self.at] != "|":
                 try:
                     return annotation, field_changes(options)
                 except SignatureError as error:
-                    self.fail(str(error), column)
+                    self.fail(str(error), call)
         self.at = start
         return self.type(), {}
 
     # Types
 
     def type(self) -> Any:
-        self.depth += 1
-        if self.depth > _MAX_DEPTH:
-            self.fail(f"types are nested more than {_MAX_DEPTH} deep")
+        self.deeper("types")
         first = self.part()
-        if self.tokens[self.at][1] == "|":
-            column = self.tokens[self.at][2]
+        if self.words[self.at] == "|":
+            start = self.at
             parts = [first]
             while self.accept("|"):
                 parts.append(self.part())
-            first = self.made(typing.Union, tuple(parts), column)
+            first = self.made(typing.Union, tuple(parts), start)
         self.depth -= 1
         return first
 
     def part(self) -> Any:
-        kind, value, column = self.tokens[self.at]
-        if kind != "name":
+        words, start = self.words, self.at
+        name = words[start]
+        if not name.isidentifier():
             if self.accept("("):
                 inner = self.type()
                 self.expect(")", "after a type in parentheses")
                 return inner
-            if kind == "string":
-                self.fail("a type is written without quotes; a description follows the type or the name, without ':'")
+            if len(name) > 1 and name[0] in "\"'":
+                self.fail(
+                    "a type is written without quotes; a description follows the type or the name, without ':'"
+                )
             self.fail(f"expected a type, found {self.found()}")
-        self.at += 1
-        while self.tokens[self.at][1] == "." and self.tokens[self.at + 1][0] == "name":
-            value = f"{value}.{self.tokens[self.at + 1][1]}"
+        self.at = start + 1
+        while words[self.at] == "." and words[self.at + 1].isidentifier():
+            name = f"{name}.{words[self.at + 1]}"
             self.at += 2
-        base = self.named(value, column)
-        if self.tokens[self.at][1] == "[" and self.tokens[self.at][0] == "op":
-            return self.subscript(base, column)
-        if base is typing.Literal or base is typing.Annotated or base is typing.Union or base is typing.Optional:
-            self.fail(f"{value} needs brackets: {value}[…]", column)
+        base = self.named(name, start)
+        if words[self.at] == "[":
+            return self.subscript(base, start)
+        if base in _NEEDS_BRACKETS:
+            self.fail(f"{name} needs brackets: {name}[…]", start)
         return base
 
-    def named(self, name: str, column: int) -> Any:
-        if name in self.custom:
-            return self.custom[name]
-        first, *rest = name.split(".")
-        if rest and first in self.custom:
-            found = self.custom[first]
-            for attribute in rest:
-                found = getattr(found, attribute, MISSING)
-            if found is not MISSING:
-                return found
+    def named(self, name: str, start: int) -> Any:
+        custom = self.custom
+        if custom:
+            if name in custom:
+                return custom[name]
+            first, *rest = name.split(".")
+            if rest and first in custom:
+                found = custom[first]
+                for attribute in rest:
+                    found = getattr(found, attribute, MISSING)
+                if found is not MISSING:
+                    return found
         found = find_type(name)
         if found is not MISSING:
             return found
-        hint = did_you_mean(name, [*self.custom, *known_names()])
-        self.fail(
-            f"unknown type {name!r}{hint or '; types of your own are passed in'}: "
+        first = name.partition(".")[0]
+        hint = did_you_mean(name, [*custom, *known_names()])
+        return self.fail(
+            f"unknown type {name!r}{hint}; a type of your own is passed in as "
             f"Signature(…, custom_types={{{first!r}: {first}}})",
-            column,
+            start,
         )
 
-    def subscript(self, base: Any, column: int) -> Any:
+    def subscript(self, base: Any, start: int) -> Any:
         self.at += 1
         if base is typing.Literal:
-            return self.made(base, self.until_bracket(self.literal), column)
+            return self.made(base, self.until_bracket(self.literal), start)
         if base is typing.Annotated:
-            args = (self.type(), *(self.until_bracket(self.metadata) if self.accept(",") else self.closed()))
-            return self.made(base, args, column)
+            args = [self.type()]
+            if self.accept(","):
+                args += self.until_bracket(self.metadata)
+            else:
+                self.expect("]", "or ','")
+            return self.made(base, tuple(args), start)
         args = self.until_bracket(self.argument)
         arity, wanted = _ARITY.get(typing.get_origin(base) or base, (0, ""))
         if arity and len(args) != arity:
-            self.fail(f"{base.__name__} takes {wanted}", column)
-        return self.made(base, args, column)
+            self.fail(f"{base.__name__} takes {wanted}", start)
+        if ... in args and (typing.get_origin(base) or base) not in (tuple, Callable):
+            self.fail("'...' stands only in tuple[…, ...] and Callable[..., …]", start)
+        return self.made(base, args, start)
 
-    def closed(self) -> tuple[Any, ...]:
-        self.expect("]", "at the end of the brackets")
-        return ()
-
-    def until_bracket(self, item: Any) -> tuple[Any, ...]:
+    def until_bracket(self, item: Callable[[], Any]) -> tuple[Any, ...]:
         items: list[Any] = []
         while not self.accept("]"):
             items.append(item())
@@ -266,7 +235,7 @@ class _Parser:
                 self.expect("]", "or ','")
                 break
         if not items:
-            self.fail("there is nothing between the brackets", self.tokens[self.at - 1][2])
+            self.fail("there is nothing between the brackets", self.at - 1)
         return tuple(items)
 
     def argument(self) -> Any:
@@ -277,29 +246,34 @@ class _Parser:
         return self.type()
 
     def literal(self) -> Any:
-        kind, value, column = self.tokens[self.at]
-        if kind == "name" and value not in _CONSTANTS:
+        start, word = self.at, self.words[self.at]
+        if word.isidentifier() and word not in CONSTANTS:
             member = self.part()
-            if isinstance(member, type) or not hasattr(type(member), "__members__"):
-                self.fail(f"Literal takes text, whole numbers, True, False, None and enum members, not {value}", column)
+            if isinstance(member, type) or not hasattr(member.__class__, "__members__"):
+                self.fail(f"{_LITERALS}, not {word}", start)
             return member
         found = self.value()
         if isinstance(found, (str, int)) or found is None:
             return found
-        self.fail(f"Literal takes text, whole numbers, True, False, None and enum members, not {found!r}", column)
+        return self.fail(f"{_LITERALS}, not {found!r}", start)
 
     def metadata(self) -> Any:
-        if self.tokens[self.at][1] != "Field":
+        if self.words[self.at] != "Field":
             return self.value()
-        return load("pydantic").Field(**self.field_call())
+        start = self.at
+        options = self.field_call()
+        try:
+            return load("pydantic").Field(**options)
+        except TypeError as error:
+            return self.fail(f"this Field cannot be made: {error}", start)
 
     def field_call(self) -> dict[str, Any]:
         self.at += 1
         self.expect("(", "after Field")
         options: dict[str, Any] = {}
         while not self.accept(")"):
-            kind, name, _ = self.tokens[self.at]
-            if kind != "name":
+            name = self.words[self.at]
+            if not name.isidentifier():
                 self.fail(f"expected an option of Field, found {self.found()}")
             self.at += 1
             self.expect("=", f"after the option {name!r}")
@@ -309,100 +283,9 @@ class _Parser:
                 break
         return options
 
-    def made(self, base: Any, args: tuple[Any, ...], column: int) -> Any:
+    def made(self, base: Any, args: tuple[Any, ...], start: int) -> Any:
         """Return `base[args]`, with Python's own objections as syntax errors."""
         try:
             return base[args if len(args) != 1 else args[0]]
         except (TypeError, ValueError, AttributeError) as error:
-            self.fail(f"this type cannot be made: {error}", column)
-
-    # Values
-
-    def value(self) -> Any:
-        kind, value, _ = self.tokens[self.at]
-        if kind == "string":
-            return self.string()
-        if kind == "number":
-            return self.number()
-        if kind == "name" and value in _CONSTANTS:
-            self.at += 1
-            return _CONSTANTS[value]
-        if self.accept("-"):
-            if self.tokens[self.at][0] != "number":
-                self.fail(f"expected a number after '-', found {self.found()}")
-            return -self.number()
-        return self.collection()
-
-    def collection(self) -> Any:
-        self.depth += 1
-        if self.depth > _MAX_DEPTH:
-            self.fail(f"values are nested more than {_MAX_DEPTH} deep")
-        found: Any
-        if self.accept("["):
-            found = self.values("]")
-        elif self.accept("("):
-            found = tuple(self.values(")"))
-        elif self.accept("{"):
-            found = self.mapping()
-        else:
-            self.fail(f"expected a value (text in quotes, a number, True, False, None, a list …), found {self.found()}")
-        self.depth -= 1
-        return found
-
-    def values(self, end: str) -> list[Any]:
-        found: list[Any] = []
-        while not self.accept(end):
-            found.append(self.value())
-            if not self.accept(","):
-                self.expect(end, "or ','")
-                break
-        return found
-
-    def mapping(self) -> Any:
-        pairs: list[tuple[Any, Any]] = []
-        items: list[Any] = []
-        start = self.tokens[self.at][2]
-        while not self.accept("}"):
-            first = self.value()
-            if self.accept(":"):
-                pairs.append((first, self.value()))
-            else:
-                items.append(first)
-            if not self.accept(","):
-                self.expect("}", "or ','")
-                break
-        if pairs and items:
-            self.fail("a value in braces is either a dict or a set", start)
-        try:
-            return set(items) if items else dict(pairs)
-        except TypeError as error:
-            self.fail(f"this value cannot be made: {error}", start)
-
-    def number(self) -> int | float:
-        _, text, column = self.tokens[self.at]
-        self.at += 1
-        try:
-            return int(text) if text.replace("_", "").isdigit() else float(text)
-        except ValueError:
-            self.fail(f"{text[:20]!r} is no number that can be read", column)
-
-    def string(self) -> str:
-        """Return adjacent quoted strings as Python reads them, one at a time."""
-        _, quoted, column = self.tokens[self.at]
-        self.at += 1
-        body = quoted[1:-1]
-        if "\\" not in body:
-            return body
-
-        def unescape(match: re.Match[str]) -> str:
-            code = match[1]
-            if code in _SIMPLE_ESCAPES:
-                return _SIMPLE_ESCAPES[code]
-            number = int(code[1:], 16) if len(code) > 1 else 0x110000
-            if number > 0x10FFFF:
-                self.fail(f"unknown escape {match[0]!r} in a string", column + 1 + match.start())
-            return chr(number)
-
-        return _ESCAPE.sub(unescape, body)
-
-
+            return self.fail(f"this type cannot be made: {error}", start)

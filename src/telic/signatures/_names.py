@@ -7,6 +7,7 @@ through `custom_types`.
 
 from __future__ import annotations
 
+import builtins
 import collections
 import collections.abc
 import types
@@ -17,34 +18,24 @@ from typing import Any, Final
 import telic.types
 from telic._optional import load
 
-_BUILTINS: Final[Mapping[str, Any]] = {
-    kind.__name__: kind
-    for kind in (
-        str, int, float, bool, list, dict, set, frozenset, tuple, bytes, bytearray, complex, object, type,
-    )  # fmt: skip
-}
-_TYPING: Final[Mapping[str, Any]] = {
-    name: getattr(typing, name)
-    for name in (
-        "Annotated", "Any", "Callable", "Collection", "Container", "DefaultDict", "Deque", "Dict", "FrozenSet",
-        "Iterable", "Iterator", "List", "Literal", "Mapping", "MutableMapping", "MutableSequence", "MutableSet",
-        "Optional", "OrderedDict", "Sequence", "Set", "Tuple", "Type", "Union",
-    )  # fmt: skip
-}
+_BUILTIN_NAMES: Final = "str int float bool list dict set frozenset tuple bytes bytearray complex object type"
+_TYPING_NAMES: Final = (
+    "Annotated Any Callable Collection Container DefaultDict Deque Dict FrozenSet Iterable Iterator List Literal "
+    "Mapping MutableMapping MutableSequence MutableSet Optional OrderedDict Sequence Set Tuple Type Union"
+)
+_ABC_NAMES: Final = (
+    "Callable Collection Container Iterable Iterator Mapping MutableMapping MutableSequence MutableSet "
+    "Sequence Set"
+)
+_BUILTINS: Final[Mapping[str, Any]] = {name: getattr(builtins, name) for name in _BUILTIN_NAMES.split()}
+_TYPING: Final[Mapping[str, Any]] = {name: getattr(typing, name) for name in _TYPING_NAMES.split()}
 _COLLECTIONS: Final[Mapping[str, Any]] = {
-    "deque": collections.deque,
-    "defaultdict": collections.defaultdict,
-    "OrderedDict": collections.OrderedDict,
-    "Counter": collections.Counter,
+    name: getattr(collections, name) for name in ("deque", "defaultdict", "OrderedDict", "Counter")
 }
-_ABC: Final[Mapping[str, Any]] = {
-    name: getattr(collections.abc, name)
-    for name in (
-        "Callable", "Collection", "Container", "Iterable", "Iterator", "Mapping", "MutableMapping",
-        "MutableSequence", "MutableSet", "Sequence", "Set",
-    )  # fmt: skip
-}
-_STANDARD: Final[Mapping[str, str]] = {  # modules of the standard library that are loaded when such a field is made
+_ABC: Final[Mapping[str, Any]] = {name: getattr(collections.abc, name) for name in _ABC_NAMES.split()}
+_STANDARD: Final[
+    Mapping[str, str]
+] = {  # values of the standard library; its module is loaded for the first such field
     "datetime": "datetime",
     "date": "datetime",
     "time": "datetime",
@@ -119,9 +110,8 @@ def _argument(arg: Any) -> str:
 
 
 def _literal(value: Any) -> str:
-    kind = type(value)
-    if hasattr(kind, "__members__"):  # an enum's member
-        return f"{kind.__name__}.{value.name}"
+    if hasattr(value.__class__, "__members__"):  # an enum's member
+        return f"{value.__class__.__name__}.{value.name}"
     return repr(value)
 
 

@@ -52,7 +52,8 @@ def json_schema(field_or_annotation: Any) -> dict[str, Any]:
         >>> json_schema(list[int])
         {'items': {'type': 'integer'}, 'type': 'array'}
     """
-    annotation, constraints = field_or_annotation, {}
+    annotation: Any = field_or_annotation
+    constraints: Mapping[str, Any] = {}
     if isinstance(field_or_annotation, FieldInfo):
         annotation, constraints = field_or_annotation.annotation, field_or_annotation.constraints
     key = _key(annotation, constraints)
@@ -78,13 +79,15 @@ def _adapter(annotation: Any, constraints: Mapping[str, Any], what: str) -> Any:
             known = pydantic.TypeAdapter(narrowed, config=_config(pydantic, annotation))
         except (TypeError, NameError, pydantic.PydanticUserError) as error:
             limits = f" with the constraints {dict(constraints)}" if constraints else ""
-            raise SignatureError(f"{what} has the type {type_name(annotation)}{limits}, which cannot be checked: {error}") from error  # fmt: skip
+            raise SignatureError(
+                f"{what} has the type {type_name(annotation)}{limits}, which cannot be checked: {error}"
+            ) from error
         _keep(_adapters, key, known)
     return known
 
 
 def _config(pydantic: Any, annotation: Any) -> Any:
-    """Return a config that lets classes unknown to pydantic stand (checked by isinstance), where pydantic allows one."""
+    """Return a config that lets classes unknown to pydantic stand (checked by isinstance), where one is allowed."""
     owns_config = isinstance(annotation, type) and (
         hasattr(annotation, "__pydantic_config__")
         or hasattr(annotation, "model_config")
@@ -100,7 +103,8 @@ def _key(annotation: Any, constraints: Mapping[str, Any]) -> Any:
     Unions are equal in any order of their members, and pydantic is not indifferent to it: hence the text beside.
     """
     text = "" if isinstance(annotation, type) else repr(annotation)
-    key = (annotation, text, tuple((name, type(value), value) for name, value in constraints.items()))
+    limits = tuple((name, repr(value)) for name, value in constraints.items())
+    key: tuple[Any, str, Any] = (annotation, text, limits)
     try:
         hash(key)
     except TypeError:

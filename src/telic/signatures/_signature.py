@@ -14,16 +14,17 @@ import copyreg
 import keyword
 import sys
 import threading
-from collections.abc import Callable, Mapping
-from types import FrameType
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from telic._text import did_you_mean
 from telic._unset import UNSET
 from telic.errors import SignatureError
-from telic.signatures import _body, _grammar, _state
+from telic.signatures import _grammar, _state
+from telic.signatures._body import read_body
 from telic.signatures._facts import Facts, Fields
-from telic.signatures._field import FieldInfo, Kind, check_constraints, field_changes
+from telic.signatures._field import FieldInfo, Kind, check_constraints
+from telic.signatures._options import field_changes
 
 if TYPE_CHECKING:
     from telic.signatures._typed import TypedPrediction as _Instance
@@ -41,7 +42,9 @@ class SignatureMeta(Facts):
 
     def __new__(mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **kwargs: Any) -> Any:
         frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
-        return _from_body(mcls, name, bases, namespace, frame, kwargs)
+        cls: Any = type.__new__(mcls, name, bases, read_body(name, bases, namespace, frame), **kwargs)
+        cls._telic_origin = cls
+        return cls
 
     if TYPE_CHECKING:
 
@@ -133,7 +136,9 @@ class SignatureMeta(Facts):
         """
         made = _named(name, (type_, field))
         if name in cls.fields:
-            raise SignatureError(f"{cls.__name__} has a field {name!r} already; use with_updated_fields to change it")
+            raise SignatureError(
+                f"{cls.__name__} has a field {name!r} already; use with_updated_fields to change it"
+            )
         side = list(_side(cls, made.kind).items())
         place = index if index >= 0 else index + len(side) + 1
         if not 0 <= place <= len(side):
@@ -198,7 +203,9 @@ def make_signature(
             _remember(signature, made)
         return made
     if not isinstance(signature, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise SignatureError(f"a signature is made from a string or from fields by name, not from {signature!r}")
+        raise SignatureError(
+            f"a signature is made from a string or from fields by name, not from {signature!r}"
+        )
     fields = {name: _named(name, given) for name, given in signature.items()}
     inputs = {name: field for name, field in fields.items() if field.kind == "input"}
     outputs = {name: field for name, field in fields.items() if field.kind == "output"}
@@ -236,10 +243,15 @@ def _remember(text: str, made: type[Signature]) -> None:
 
 
 def _derive(
-    cls: SignatureT, text: str | None, inputs: Fields, outputs: Fields, fields: Fields, name: str | None = None
+    cls: SignatureT,
+    text: str | None,
+    inputs: Fields,
+    outputs: Fields,
+    fields: Fields,
+    name: str | None = None,
 ) -> SignatureT:
     """Return a new class beside `cls`: a direct child of the class that the user wrote, however many edits ago."""
-    origin: Any = cls._telic_origin
+    origin: Any = cls._telic_origin  # pyright: ignore[reportPrivateUsage]
     namespace: dict[str, Any] = {
         "__module__": cls.__module__,
         "__doc__": text,
@@ -249,7 +261,8 @@ def _derive(
         "_telic_fields": fields,
         "_telic_pending": None,
     }
-    return type.__new__(type(origin), cls.__name__ if name is None else name, (origin,), namespace)  # pyright: ignore[reportReturnType]
+    title = cls.__name__ if name is None else name
+    return cast("SignatureT", type.__new__(origin.__class__, title, (origin,), namespace))
 
 
 def _side(cls: SignatureMeta, kind: Kind) -> dict[str, FieldInfo]:
@@ -276,82 +289,9 @@ def _named(name: str, given: Any) -> FieldInfo:
         raise SignatureError(f"{name!r} cannot name a field; use a Python name without a leading underscore")
     if annotation is None:
         annotation = str if field.annotation is UNSET else field.annotation
-    made = field.replace(name=name, annotation=annotation)
+    made = field.bound(name, annotation)
     check_constraints(made)
     return made
-
-
-def _from_body(
-    mcls: type[SignatureMeta],
-    name: str,
-    bases: tuple[type, ...],
-    namespace: dict[str, Any],
-    frame: FrameType,
-    kwargs: dict[str, Any],
-) -> Any:
-    own = _body.own_fields(namespace)
-    validators = _body.own_validators(namespace)
-    rest = {key: value for key, value in namespace.items() if key not in own and key not in validators}
-    cls: Any = type.__new__(mcls, name, bases, rest, **kwargs)
-    parents = [base for base in bases if isinstance(base, SignatureMeta)]
-    cls._telic_origin = cls
-    cls._telic_text = _inherited_text(namespace.get("__doc__"), parents)
-    cls._telic_validators = validators
-    for parent in parents:
-        cls._telic_validators = {**parent._telic_validators, **cls._telic_validators}
-    find = _finder(name, namespace, own, parents, frame)
-    cls._telic_pending = find
-    try:
-        find(cls)
-    except NameError:  # a type that is defined later: looked up again when the fields are asked for
-        cls._telic_pending = _late(name, find)
-    return cls
-
-
-def _inherited_text(doc: str | None, parents: list[SignatureMeta]) -> str | None:
-    text = "" if doc is None else _body.clean_text(doc)
-    if text or not parents:
-        return text
-    known = [parent._telic_text for parent in parents if parent is not Signature]
-    return next((text for text in known if text is not None), None)
-
-
-def _finder(
-    name: str,
-    namespace: dict[str, Any],
-    own: dict[str, FieldInfo],
-    parents: list[SignatureMeta],
-    frame: FrameType,
-) -> Callable[[Any], None]:
-    """Return what finds the fields of a class body and settles them on the class; a NameError leaves all as it was."""
-    module, around = frame.f_globals, frame.f_locals
-    around = {} if around is module else dict(around)
-
-    def find(cls: Any) -> None:
-        annotations = _body.own_annotations(namespace)
-        _body.check_body(name, namespace, annotations)
-        inherited: dict[str, FieldInfo] = {}
-        for parent in reversed(parents):
-            inherited.update(parent.fields)
-        made = _body.named_fields(name, own, annotations, inherited, _body.look_up_in(module, around))
-        fields = {**inherited, **made}
-        inputs = {key: field for key, field in fields.items() if field.kind == "input"}
-        outputs = {key: field for key, field in fields.items() if field.kind == "output"}
-        cls._telic_inputs, cls._telic_outputs = Fields(inputs), Fields(outputs)
-        cls._telic_fields = Fields({**inputs, **outputs})
-        cls._telic_pending = None
-
-    return find
-
-
-def _late(name: str, find: Callable[[Any], None]) -> Callable[[Any], None]:
-    def find_or_say(cls: Any) -> None:
-        try:
-            find(cls)
-        except NameError as error:
-            raise _body.unknown_type(name, error) from error
-
-    return find_or_say
 
 
 def _rebuild(

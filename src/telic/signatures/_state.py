@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from telic._text import join_names
 from telic._unset import UNSET
 from telic.errors import StateError, StateMismatchError
-from telic.signatures._field import FieldInfo
 from telic.signatures._names import type_name
+
+if TYPE_CHECKING:
+    from telic.signatures._field import FieldInfo
 
 
 def default_instructions(inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> str:
@@ -47,15 +49,14 @@ def _field_text(field: FieldInfo) -> str:
 
 
 def _value_text(value: Any) -> str:
-    kind = type(value)
-    if kind is float and math.isinf(value):
+    if isinstance(value, float) and math.isinf(value):
         return "1e999" if value > 0 else "-1e999"
-    if kind is list:
-        return f"[{', '.join(_value_text(item) for item in value)}]"
-    if kind is tuple:
-        return f"({', '.join(_value_text(item) for item in value)})"
-    if kind is dict:
-        return f"{{{', '.join(f'{_value_text(key)}: {_value_text(item)}' for key, item in value.items())}}}"
+    if isinstance(value, (list, tuple)):
+        items = ", ".join(_value_text(item) for item in cast("Sequence[Any]", value))
+        return f"[{items}]" if isinstance(value, list) else f"({items})"
+    if isinstance(value, dict):
+        pairs = cast("dict[Any, Any]", value).items()
+        return f"{{{', '.join(f'{_value_text(key)}: {_value_text(item)}' for key, item in pairs)}}}"
     return repr(value)
 
 
@@ -84,7 +85,9 @@ def restore(title: str, fields: Mapping[str, FieldInfo], state: Any) -> tuple[st
     if not isinstance(state, Mapping) or not isinstance(cast("Any", state).get("instructions"), str):
         raise StateError(f"the saved state of {title} is {state!r}; it must have 'instructions' and 'fields'")
     rows = cast("Mapping[str, Any]", state).get("fields")
-    if not isinstance(rows, Sequence) or not all(isinstance(row, Mapping) for row in cast("Sequence[Any]", rows)):
+    if not isinstance(rows, Sequence) or not all(
+        isinstance(row, Mapping) for row in cast("Sequence[Any]", rows)
+    ):
         raise StateError(f"the saved 'fields' of {title} are {rows!r}; they must be a list of objects")
     saved = cast("Sequence[Mapping[str, Any]]", rows)
     if len(saved) != len(fields):

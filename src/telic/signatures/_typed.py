@@ -8,9 +8,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from telic.data import Completions
+if TYPE_CHECKING:
+    from telic.data import Completions
 
 
 class TypedPrediction:

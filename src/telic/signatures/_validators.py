@@ -6,21 +6,26 @@ They run in a pydantic model that is made on the first check; signatures without
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from telic._optional import load
-from telic.signatures._field import FieldInfo
+
+if TYPE_CHECKING:
+    from telic.signatures._field import FieldInfo
 
 
 def make_model(
-    title: str, inputs: Mapping[str, FieldInfo], outputs: Mapping[str, FieldInfo], validators: Mapping[str, Any]
+    title: str,
+    inputs: Mapping[str, FieldInfo],
+    outputs: Mapping[str, FieldInfo],
+    validators: Mapping[str, Any],
 ) -> Any:
     """Return a pydantic model that takes outputs (typed) and inputs (as they are), and runs the validators.
 
     Validators of fields that an edit has taken out are left out.
     """
     pydantic = load("pydantic")
-    fields: dict[str, Any] = {name: (Any, None) for name in inputs}
+    fields: dict[str, Any] = dict.fromkeys(inputs, (Any, None))
     for name, field in outputs.items():
         options: dict[str, Any] = dict(field.constraints)
         if field.default_factory is not None:

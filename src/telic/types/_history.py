@@ -67,9 +67,10 @@ class History:
         core = load("pydantic_core.core_schema")
 
         def read(value: Any) -> Any:
-            if isinstance(value, Mapping):
-                return cls(value["messages"]) if set(value) == {"messages"} else value  # pyright: ignore[reportUnknownArgumentType]
-            return cls(value) if isinstance(value, list) else value  # pyright: ignore[reportUnknownArgumentType]
+            plain: Any = value
+            if isinstance(value, dict) and list(plain) == ["messages"]:
+                plain = plain["messages"]
+            return cls(plain) if isinstance(plain, list) else plain
 
         return core.no_info_before_validator_function(read, core.is_instance_schema(cls))
 
