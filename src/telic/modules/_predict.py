@@ -18,7 +18,7 @@ from telic.errors import AdapterParseError, NotConfiguredError
 from telic.lm import as_lm
 from telic.modules._flow import adrive, drive
 from telic.modules._inputs import positional_error
-from telic.modules._module import FlowModule
+from telic.modules._module import Module
 from telic.modules._options import LOCAL, checked_options
 from telic.modules._plan_cache import PreparedPlan, prepared
 from telic.modules._reask import Ask, read_all
@@ -36,7 +36,48 @@ _DEFAULT_ADAPTER = ChatAdapter()
 _NO_OPTIONS: Mapping[str, Any] = {}
 
 
-class Predict(FlowModule, Leaf, Generic[S]):
+class OpenCall:
+    """One call between its request and its prediction."""
+
+    __slots__ = ("config", "entry", "inputs", "keep", "lm", "request")
+
+    def __init__(
+        self,
+        entry: PreparedPlan,
+        lm: Any,
+        request: Request,
+        inputs: dict[str, Any],
+        config: Mapping[str, Any],
+        keep: bool,
+    ) -> None:
+        self.entry = entry
+        self.lm = lm
+        self.request = request
+        self.inputs = inputs
+        self.config = config
+        self.keep = keep
+
+    def read(self, response: Response) -> Prediction | None:
+        """Return the prediction of a response with one completion that parses, as nearly all are; else None."""
+        completions = response.completions
+        if len(completions) != 1:
+            return None
+        try:
+            return Prediction.of(self.entry.plan.parse(completions[0]), response=response)
+        except AdapterParseError:
+            return None
+
+    def read_again(self, response: Response) -> Generator[Ask, Response, Prediction]:
+        """Read many completions, and ask again for what does not parse."""
+        retries: int | None = self.config.get("max_retries")
+        if retries is None:
+            retries = cast("int", setting("max_retries"))
+        plan = self.entry.plan
+        rows, first = yield from read_all(plan, self.lm, self.request, response, retries)
+        return Prediction.of(rows[0], response=first, completions=rows)
+
+
+class Predict(Module, Leaf, Generic[S]):
     """Ask the LM for the output fields of a signature.
 
     Args:
@@ -91,56 +132,54 @@ class Predict(FlowModule, Leaf, Generic[S]):
         def __call__(self, *args: Any, **inputs: Any) -> S: ...
         async def acall(self, *args: Any, **inputs: Any) -> S: ...
 
-    # One call
+    # One call. What is done before and after the LM's answer is written once; the way to the answer is all that the
+    # sync and the async side have of their own, because this is the path of every call.
 
     def forward(self, *args: Any, **inputs: Any) -> Any:
         """Ask the LM, in this thread."""
-        if args:
-            raise positional_error(self.signature, len(args))
-        return drive(self._asking(inputs))
+        call = self._open(args, inputs)
+        response = call.lm.complete(call.request)
+        prediction = call.read(response)
+        if prediction is None:
+            prediction = drive(call.read_again(response))
+        return self._recorded(call, prediction)
 
     async def aforward(self, *args: Any, **inputs: Any) -> Any:
         """Ask the LM, on the running loop."""
+        call = self._open(args, inputs)
+        response = await call.lm.acomplete(call.request)
+        prediction = call.read(response)
+        if prediction is None:
+            prediction = await adrive(call.read_again(response))
+        return self._recorded(call, prediction)
+
+    def _open(self, args: tuple[Any, ...], inputs: dict[str, Any]) -> OpenCall:
+        """Check the inputs and render the request."""
         if args:
             raise positional_error(self.signature, len(args))
-        return await adrive(self._asking(inputs))
-
-    def _asking(self, inputs: dict[str, Any]) -> Generator[Ask, Response, Prediction]:
-        """The flow of one call."""
-        lm = self.lm if self.lm is not None else setting("lm")
-        signature, demos, config, keep = self.signature, self.demos, self.config, True
-        entry = self._prepared(signature, demos, lm)
+        lm = self.lm
+        if lm is None:
+            lm = setting("lm")
+        config, keep = self.config, True
+        entry = self._prepared(self.signature, self.demos, lm)
         if inputs.keys() != entry.checker.names and (changes := _taken_changes(inputs, entry.checker.names)):
-            signature = ensure_signature(changes.get("signature", signature))
-            demos = changes.get("demos", demos)
             lm = changes.get("lm", lm)
             if changed := changes.get("config"):
                 config = {**config, **checked_options(changed, type(self).__name__)}
             keep = changes.get("_trace", True)
-            entry = self._prepared(signature, demos, lm)
+            signature = ensure_signature(changes.get("signature", self.signature))
+            entry = self._prepared(signature, changes.get("demos", self.demos), lm)
         inputs = entry.checker.check(inputs)
         if lm is None:
-            raise NotConfiguredError(_NO_LM.format(name=signature.__name__))
+            raise NotConfiguredError(_NO_LM.format(name=entry.signature.__name__))
         if not hasattr(lm, "complete"):
             lm = as_lm(lm)
-        request = _request(entry, inputs, config)
-        response = yield Ask(lm, request)
-        completions = response.completions
-        prediction: Prediction | None = None
-        if len(completions) == 1:
-            try:
-                prediction = Prediction.of(entry.plan.parse(completions[0]), response=response)
-            except AdapterParseError:
-                pass  # read again below, where it is asked for again
-        if prediction is None:
-            retries: int | None = config.get("max_retries")
-            if retries is None:
-                retries = cast("int", setting("max_retries"))
-            rows, response = yield from read_all(entry.plan, lm, request, response, retries)
-            prediction = Prediction.of(rows[0], response=response, completions=rows)
-        trace = setting("trace")
-        if trace is not None and keep:
-            trace.append(Step(self, inputs, prediction))
+        return OpenCall(entry, lm, _request(entry, inputs, config), inputs, config, keep)
+
+    def _recorded(self, call: OpenCall, prediction: Prediction) -> Prediction:
+        trace: list[Step] | None = setting("trace")
+        if trace is not None and call.keep:
+            trace.append(Step(self, call.inputs, prediction))
         return prediction
 
     def _prepared(self, signature: Any, demos: Sequence[Any], lm: Any) -> PreparedPlan:
@@ -221,10 +260,9 @@ def _taken_changes(inputs: dict[str, Any], names: frozenset[str]) -> dict[str, A
 def _request(entry: PreparedPlan, inputs: dict[str, Any], config: Mapping[str, Any]) -> Request:
     messages = entry.plan.render(inputs)
     sample: int = setting("sample")
-    overlaid: Mapping[str, Any] | None = setting("lm_options")
-    if not config and entry.options is None and not overlaid:
+    if not config and entry.options is None:
         return Request(messages, _NO_OPTIONS, sample=sample, prefix=entry.prefix)
-    options = {**(entry.options or _NO_OPTIONS), **config, **(overlaid or _NO_OPTIONS)}
+    options = {**(entry.options or _NO_OPTIONS), **config}
     rollout: Any = options.get("rollout_id")
     cache: bool | None = options.get("cache")
     for name in LOCAL:
