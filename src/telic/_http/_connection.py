@@ -78,7 +78,7 @@ class Connection:
         self._received = 0
         self._buffered = 0
         self._head_done = self._complete = self._keep = self._streaming = self._paused = False
-        self._parser = load("httptools").HttpResponseParser(self)
+        self._parser: Any = load("httptools").HttpResponseParser(self)
 
     # What the pool calls.
 
@@ -171,7 +171,9 @@ class Connection:
         if self._received > self._max_bytes or (not self._head_done and self._received > MAX_HEAD_BYTES):
             limit = self._max_bytes if self._head_done else MAX_HEAD_BYTES
             part = "an answer" if self._head_done else "headers"
-            self._fail(LMResponseError(f"{self.origin.name} sent {part} of more than {limit:,} bytes; refused"))
+            self._fail(
+                LMResponseError(f"{self.origin.name} sent {part} of more than {limit:,} bytes; refused")
+            )
         elif self._streaming:
             self._advance_stream(len(data))
         elif self._complete:

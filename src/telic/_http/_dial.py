@@ -136,7 +136,9 @@ class Dialer:
         host = f"[{origin.host}]" if ":" in origin.host else origin.host
         authority = f"{host}:{origin.port}"
         token = f"Proxy-Authorization: {proxy.authorization}\r\n" if proxy.authorization else ""
-        handshake.transport.write(f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n{token}\r\n".encode())
+        handshake.transport.write(
+            f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n{token}\r\n".encode()
+        )
         protocol = factory()
         try:
             await handshake.answer
@@ -221,12 +223,12 @@ def _explain(origin: Origin, proxy: Proxy | None, error: OSError) -> str:
             "for an authority of your own set SSL_CERT_FILE to its certificate"
         )
     if isinstance(error, load("ssl").SSLError):
-        return f"TLS with {where} failed: {getattr(error, 'reason', None) or error}; does it speak https there?"
+        return (
+            f"TLS with {where} failed: {getattr(error, 'reason', None) or error}; does it speak https there?"
+        )
     if isinstance(error, socket.gaierror):
         name = origin.host if proxy is None else proxy.origin.host
         return f"the name {name!r} is not known ({error.strerror}); check the spelling of base_url and the network"
     if isinstance(error, ConnectionRefusedError):
         return f"{where} refused the connection: nobody listens there; is the server running?"
     return f"no connection to {where}: {error.strerror or error}"
-
-

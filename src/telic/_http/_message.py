@@ -7,11 +7,13 @@ become bytes, so that a request costs one concatenation. Nothing here shows a he
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Final, NamedTuple, final
+from typing import TYPE_CHECKING, Final, NamedTuple, final
 from urllib.parse import quote, unquote, urlsplit
 
 from telic.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _FORBIDDEN = re.compile(r"[\r\n\0]")
@@ -129,7 +131,12 @@ class Endpoint:
     __slots__ = ("fields", "head", "method", "origin", "target")
 
     def __init__(
-        self, url: str, headers: Mapping[str, str] | None = None, *, method: str = "POST", compress: bool = True
+        self,
+        url: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        method: str = "POST",
+        compress: bool = True,
     ) -> None:
         if not _TOKEN.fullmatch(method):
             raise ConfigurationError(f"{method!r} is no HTTP method")

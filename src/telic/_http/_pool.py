@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Final, final
 
 from telic._http._connection import Connection
 from telic._http._dial import Dialer, Proxy, proxy_for
-from telic._http._message import Endpoint, HttpRequest, Origin
 
 if TYPE_CHECKING:
     import asyncio
+
+    from telic._http._message import Endpoint, HttpRequest, Origin
 
 _SWEEPS_PER_IDLE_TIME: Final = 2
 

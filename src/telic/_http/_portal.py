@@ -48,7 +48,9 @@ class _Call:
 
     __slots__ = ("args", "cancelled", "context", "done", "error", "function", "future", "result", "task")
 
-    def __init__(self, function: Function[Any], args: tuple[Any, ...], done: Callable[[_Call], object]) -> None:
+    def __init__(
+        self, function: Function[Any], args: tuple[Any, ...], done: Callable[[_Call], object]
+    ) -> None:
         self.function = function
         self.args = args
         self.done = done
@@ -306,7 +308,7 @@ class Portal:
     def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
         while not self._closing:
             called = self._signal.acquire(True, _HOUSEKEEPING_S)
-            # Called: wait for the driver to finish. Not called: timers may be due; if somebody drives, they are seen to.
+            # Called: wait for the driver to finish. Else timers may be due, and whoever drives sees to them.
             if self._closing or not self._baton.acquire(called):
                 continue
             self._driver = get_ident()

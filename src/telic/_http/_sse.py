@@ -14,13 +14,13 @@ class Event(NamedTuple):
 
 @final
 class ServerSentEvents:
-    """A reader of one stream.
+    r"""A reader of one stream.
 
     Example:
         >>> events = ServerSentEvents()
-        >>> events.feed(b"data: 1\\n\\nda")
+        >>> events.feed(b"data: 1\n\nda")
         [Event(name=b'', data=b'1')]
-        >>> events.feed(b"ta: 2\\r\\n\\r\\n")
+        >>> events.feed(b"ta: 2\r\n\r\n")
         [Event(name=b'', data=b'2')]
     """
 
@@ -57,7 +57,8 @@ class ServerSentEvents:
 def _parse(block: bytes) -> Event | None:
     if block.startswith(b"data: ") and b"\n" not in block:  # by far the most frequent form
         return Event(b"", block[6:])
-    name, data = b"", []
+    name = b""
+    data: list[bytes] = []
     for line in block.split(b"\n"):
         field, _, value = line.partition(b":")
         value = value[1:] if value.startswith(b" ") else value

@@ -183,7 +183,16 @@ class Transport:
 class HttpStream:
     """An answer whose body is still coming: `async for piece in stream`. Reading slowly slows the server down."""
 
-    __slots__ = ("_connection", "_deadline", "_deadlines", "_decoder", "_pool", "_request", "headers", "status")
+    __slots__ = (
+        "_connection",
+        "_deadline",
+        "_deadlines",
+        "_decoder",
+        "_pool",
+        "_request",
+        "headers",
+        "status",
+    )
 
     def __init__(
         self, deadlines: Deadlines, pool: Pool, connection: Connection, request: HttpRequest, deadline: float
@@ -246,7 +255,9 @@ class HttpStream:
 
 def _late(request: HttpRequest, connection: Connection | None) -> str:
     doing = "connecting" if connection is None else "waiting for the answer"
-    return f"{request.endpoint.origin.name}: the deadline passed while {doing}; raise `timeout` to wait longer"
+    return (
+        f"{request.endpoint.origin.name}: the deadline passed while {doing}; raise `timeout` to wait longer"
+    )
 
 
 def _decoder(encoding: str) -> Any:
@@ -284,5 +295,3 @@ def shared_transport() -> Transport:
     if _shared is None:
         _shared = Transport()
     return _shared
-
-

@@ -7,14 +7,16 @@ JSON that cannot hold what JSON cannot hold, and answers that are not JSON.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from telic._http import Endpoint, HttpRequest, HttpResponse
 from telic._optional import load
 from telic._text import truncate
-from telic.data import Request, Response
 from telic.errors import ConfigurationError, LMError, LMInvalidRequestError, LMResponseError
-from telic.protocols import Capabilities, Delta
+
+if TYPE_CHECKING:
+    from telic._http import Endpoint, HttpRequest, HttpResponse
+    from telic.data import Request, Response
+    from telic.protocols import Capabilities, Delta
 
 
 class StreamDecoder(Protocol):

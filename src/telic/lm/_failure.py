@@ -8,10 +8,9 @@ repeats them.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from telic._optional import load
 from telic._text import truncate
@@ -28,6 +27,9 @@ from telic.errors import (
     LMTimeoutError,
     LMUnsupportedModelError,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _CONTEXT = re.compile(
     r"context_length_exceeded|context_window_exceeded|exceed_context_size|model_context_window"
@@ -56,7 +58,9 @@ _MODEL = re.compile(
     re.IGNORECASE,
 )
 _KEYS = re.compile(r"\b(?:sk|pk|gsk|xai|hf|key|nvapi|fw|AIza|r8|csk)[-_][A-Za-z0-9_\-*.]{6,}|Bearer\s+\S+")
-_TRY_AGAIN = re.compile(r"(?:try again|retry) (?:in|after) ((?:\d+(?:\.\d+)?\s*(?:ms|milliseconds?|s|m|h)[a-z]*\s*)+)", re.I)
+_TRY_AGAIN = re.compile(
+    r"(?:try again|retry) (?:in|after) ((?:\d+(?:\.\d+)?\s*(?:ms|milliseconds?|s|m|h)[a-z]*\s*)+)", re.I
+)
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)")
 _UNIT_S: Final[Mapping[str, float]] = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _MAX_WAIT_S: Final = 86400.0
@@ -143,7 +147,9 @@ def failure(place: Place, status: int, headers: Mapping[str, str], body: bytes) 
         status=status,
         code=refusal.code or None,
         request_id=refusal.request_id,
-        retry_after_s=retry_after_s(headers, refusal.message) if status in (408, 409, 425, 429) or status >= 500 else None,
+        retry_after_s=retry_after_s(headers, refusal.message)
+        if status in (408, 409, 425, 429) or status >= 500
+        else None,
     )
 
 
@@ -168,13 +174,19 @@ def _classify(place: Place, status: int, words: str, headers: Mapping[str, str])
 
 def _classify_request(status: int, words: str) -> tuple[type[LMError], str]:
     if _CONTEXT.search(words):
-        return ContextWindowExceededError, "shorten the inputs, use fewer demos, or a model with a larger context"
+        return (
+            ContextWindowExceededError,
+            "shorten the inputs, use fewer demos, or a model with a larger context",
+        )
     if _FILTER.search(words):
         return ContentFilterError, "change the prompt"
     if _MODEL.search(words):
         return LMUnsupportedModelError, "check the model's name"
     if status == 404:
-        return LMInvalidRequestError, "nothing is there: check base_url (most end in /v1) and the model's name"
+        return (
+            LMInvalidRequestError,
+            "nothing is there: check base_url (most end in /v1) and the model's name",
+        )
     return LMInvalidRequestError, "correct the request"
 
 
@@ -224,7 +236,7 @@ def _reset(text: str, now: datetime | None) -> float | None:
         return _duration(text) if _DURATION.match(text.strip()) else _until(text, now)
     if number > 1e9:  # a point in time, in seconds or milliseconds
         moment = number / 1000 if number > 1e12 else number
-        return _bounded(moment - (datetime.now(timezone.utc) if now is None else now).timestamp())
+        return _bounded(moment - (datetime.now(UTC) if now is None else now).timestamp())
     return _bounded(number)
 
 
@@ -243,12 +255,16 @@ def _duration(text: str) -> float | None:
 
 def _until(text: str, now: datetime | None) -> float | None:
     try:
-        moment = datetime.fromisoformat(text.strip()) if text.strip()[:1].isdigit() else parsedate_to_datetime(text)
+        moment = (
+            datetime.fromisoformat(text.strip())
+            if text.strip()[:1].isdigit()
+            else parsedate_to_datetime(text)
+        )
     except (ValueError, TypeError):
         return None
     if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=timezone.utc)
-    return _bounded((moment - (datetime.now(timezone.utc) if now is None else now)).total_seconds())
+        moment = moment.replace(tzinfo=UTC)
+    return _bounded((moment - (datetime.now(UTC) if now is None else now)).total_seconds())
 
 
 def _bounded(seconds: float) -> float:

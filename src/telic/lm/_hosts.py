@@ -6,11 +6,13 @@ Data, not code: a new host is a line here, or no line at all (`LM("openai/name",
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from telic._http import Endpoint
 from telic.errors import NotConfiguredError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Host(NamedTuple):
@@ -34,9 +36,7 @@ class Host(NamedTuple):
 
 HOSTS: Final[Mapping[str, Host]] = {
     "openai": Host("https://api.openai.com/v1", ("OPENAI_API_KEY",), ("OPENAI_BASE_URL", "OPENAI_API_BASE")),
-    "azure": Host(
-        "", ("AZURE_API_KEY", "AZURE_OPENAI_API_KEY"), ("AZURE_API_BASE", "AZURE_OPENAI_ENDPOINT")
-    ),
+    "azure": Host("", ("AZURE_API_KEY", "AZURE_OPENAI_API_KEY"), ("AZURE_API_BASE", "AZURE_OPENAI_ENDPOINT")),
     "openrouter": Host(
         "https://openrouter.ai/api/v1", ("OPENROUTER_API_KEY",), native_n=False, response_schema=False
     ),
@@ -47,7 +47,9 @@ HOSTS: Final[Mapping[str, Host]] = {
     "together_ai": Host("https://api.together.xyz/v1", ("TOGETHER_API_KEY", "TOGETHERAI_API_KEY")),
     "mistral": Host("https://api.mistral.ai/v1", ("MISTRAL_API_KEY",), stream_usage=False),
     "xai": Host("https://api.x.ai/v1", ("XAI_API_KEY",)),
-    "fireworks_ai": Host("https://api.fireworks.ai/inference/v1", ("FIREWORKS_API_KEY", "FIREWORKS_AI_API_KEY")),
+    "fireworks_ai": Host(
+        "https://api.fireworks.ai/inference/v1", ("FIREWORKS_API_KEY", "FIREWORKS_AI_API_KEY")
+    ),
     "perplexity": Host(
         "https://api.perplexity.ai", ("PERPLEXITY_API_KEY",), native_n=False, json_object=False
     ),
@@ -83,6 +85,9 @@ ALIASES: Final[Mapping[str, str]] = {
     "moonshotai": "moonshot",
     "text-completion-openai": "openai",
 }
+
+PREFIXES: Final = frozenset({*HOSTS, *ALIASES, "anthropic"})
+"""Every prefix that `telic.lm._wire` makes a client for."""
 
 
 def find_host(prefix: str) -> Host | None:

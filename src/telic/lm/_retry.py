@@ -9,10 +9,12 @@ Source: "Exponential Backoff and Jitter" (AWS Architecture Blog, 2015), full jit
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from telic.errors import LMError, LMRateLimitError, LMServerError, LMTimeoutError, LMTransportError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 RETRIED: Final = (LMTransportError, LMTimeoutError, LMRateLimitError, LMServerError)
 

@@ -8,25 +8,33 @@ tries and the waits between them. A streamed answer is tried again only while no
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any, final
 
-from telic import context
-from telic._http import HttpRequest, HttpResponse, HttpStream, ServerSentEvents, Transport, portal, shared_transport
+from telic._http import (
+    HttpRequest,
+    HttpResponse,
+    Transport,
+    portal,
+    shared_transport,
+)
 from telic._optional import load
-from telic.data import Request, Response
+from telic.context import get as get_setting
 from telic.errors import ConfigurationError, LMError, LMRateLimitError, LMTimeoutError, RequestsForbiddenError
 from telic.lm._anthropic import AnthropicDialect
-from telic.lm._dialect import Dialect, StreamDecoder
 from telic.lm._failure import rate_reset_s
 from telic.lm._limiter import Limiter
 from telic.lm._openai import OpenAIDialect
 from telic.lm._retry import RetryPolicy
-from telic.protocols import Capabilities, Delta
+from telic.lm._wire_stream import StreamReader
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Iterator, Mapping
+
+    from telic.data import Request, Response
+    from telic.lm._dialect import Dialect
+    from telic.lm._registry import ClientSpec
+    from telic.protocols import Capabilities, Delta
 
 _limiters: dict[tuple[Any, ...], Limiter] = {}
 
@@ -55,7 +63,9 @@ class WireClient:
         limiter: Limiter | None = None,
     ) -> None:
         if timeout_s is not None and not timeout_s > 0:
-            raise ConfigurationError(f"timeout={timeout_s!r} leaves no time for a call; pass seconds > 0, or None")
+            raise ConfigurationError(
+                f"timeout={timeout_s!r} leaves no time for a call; pass seconds > 0, or None"
+            )
         self.dialect = dialect
         self._transport = shared_transport() if transport is None else transport
         self._retry = RetryPolicy() if retry is None else retry
@@ -70,6 +80,11 @@ class WireClient:
     def capabilities(self) -> Capabilities:
         """What the model can do natively."""
         return self.dialect.capabilities
+
+    @property
+    def endpoint(self) -> str:
+        """Where the answers come from, for cache keys."""
+        return f"{self.dialect.endpoint.origin.name}{self.dialect.endpoint.target}"
 
     def complete(self, request: Request) -> Response:
         """Return the answer. Cost: one LM call, or n where the server gives one completion a request.
@@ -108,7 +123,7 @@ class WireClient:
             portal.call_soon(reader.close)
 
     def _refuse_if_forbidden(self) -> None:
-        if context.get("forbid_requests"):
+        if get_setting("forbid_requests"):
             raise RequestsForbiddenError(
                 f"a request to {self.dialect.provider}/{self.dialect.model} at {self.dialect.endpoint.origin.name} "
                 "while requests are forbidden; pass a scripted LM, or a recorded cassette",
@@ -136,7 +151,9 @@ class WireClient:
         rest = await self._fan_out(loop, request, missing, deadline)
         return _join([response, rest])
 
-    async def _fan_out(self, loop: asyncio.AbstractEventLoop, request: Request, n: int, deadline: float) -> Response:
+    async def _fan_out(
+        self, loop: asyncio.AbstractEventLoop, request: Request, n: int, deadline: float
+    ) -> Response:
         message = self.dialect.encode(request, n=1)
         tasks = [loop.create_task(self._ask(loop, message, deadline)) for _ in range(n)]
         try:
@@ -174,7 +191,7 @@ class WireClient:
         _heed(answer.headers, limiter)
         return response
 
-    async def _open_stream(self, request: Request) -> _StreamReader:
+    async def _open_stream(self, request: Request) -> StreamReader:
         loop = load("asyncio").get_running_loop()
         deadline = loop.time() + self._timeout_s
         n = request.options.get("n")
@@ -188,10 +205,10 @@ class WireClient:
             try:
                 await self._enter(loop, limiter, deadline, first=attempt > 1)
                 sent_at = loop.time()
-                reader: _StreamReader | None = None
+                reader: StreamReader | None = None
                 try:
                     stream = await self._transport.stream(message, deadline)
-                    reader = _StreamReader(stream, self.dialect.open_stream(), lambda: limiter.leave(loop))
+                    reader = StreamReader(stream, self.dialect.open_stream(), lambda: limiter.leave(loop))
                     await reader.start(self.dialect)
                 except BaseException as error:
                     if reader is None:
@@ -208,7 +225,9 @@ class WireClient:
             _heed(stream.headers, limiter)
             return reader
 
-    async def _pause(self, loop: asyncio.AbstractEventLoop, error: LMError, attempt: int, deadline: float) -> None:
+    async def _pause(
+        self, loop: asyncio.AbstractEventLoop, error: LMError, attempt: int, deadline: float
+    ) -> None:
         """Wait before the next try, or raise `error`: no more tries, or no time for them."""
         error.attempts = attempt
         error.model = error.model or self.dialect.model
@@ -248,76 +267,21 @@ class WireClient:
         return limiter
 
 
-@final
-class _StreamReader:
-    """One streamed answer: all pieces that are there are taken in one go."""
-
-    def __init__(self, stream: HttpStream, decoder: StreamDecoder, on_close: Any) -> None:
-        self._stream = stream
-        self._decoder = decoder
-        self._on_close = on_close
-        self._events = ServerSentEvents()
-        self._ready: list[Delta] = []
-        self._finished = False
-        self._closed = False
-
-    async def start(self, dialect: Dialect) -> None:
-        """Check the status and read up to the first piece: until then the request may be sent again."""
-        stream = self._stream
-        if not 200 <= stream.status < 300:
-            raise dialect.decode_error(stream.status, stream.headers, await stream.read_all())
-        if "text/event-stream" not in stream.headers.get("content-type", "text/event-stream"):
-            whole = HttpResponse(stream.status, stream.headers, await stream.read_all())
-            self._ready = _deltas(dialect.decode(whole))  # a server that does not stream answers whole
-            self._end()
-            return
-        while not self._ready and not self._finished:
-            await self._advance()
-
-    async def next_batch(self) -> list[Delta]:
-        """Return the pieces that are there, waiting for at least one; empty at the end."""
-        while not self._ready and not self._finished:
-            await self._advance()
-        batch, self._ready = self._ready, []
-        return batch
-
-    def close(self) -> None:
-        """Close the connection unless the answer ended, and give the limiter's place back. Idempotent."""
-        if not self._closed:
-            self._closed = True
-            self._stream.close()
-            self._on_close()
-
-    async def _advance(self) -> None:
-        data = await self._stream.read()
-        events = self._events.feed(data) if data else self._events.finish()
-        for event in events:
-            self._ready.extend(self._decoder.feed(event.name, event.data))
-        if not data:
-            self._ready.append(Delta(response=self._decoder.finish()))
-            self._end()
-
-    def _end(self) -> None:
-        self._finished = True
-        self.close()
-
-
-def _deltas(response: Response) -> list[Delta]:
-    completion = response.completions[0]
-    return [Delta(completion.text, completion.reasoning or ""), Delta(response=response)]
-
-
 def _heed(headers: Mapping[str, str], limiter: Limiter) -> None:
     """Hold new calls back where the server says that nothing is left.
 
     The reset it names is when the allowance is full again; the next call fits in long before, so the wait is the
     reset's share of one request.
     """
-    left = headers.get("x-ratelimit-remaining-requests") or headers.get("anthropic-ratelimit-requests-remaining")
+    left = headers.get("x-ratelimit-remaining-requests") or headers.get(
+        "anthropic-ratelimit-requests-remaining"
+    )
     if left != "0":
         return
     reset = rate_reset_s(headers)
-    size = headers.get("x-ratelimit-limit-requests") or headers.get("anthropic-ratelimit-requests-limit") or "1"
+    size = (
+        headers.get("x-ratelimit-limit-requests") or headers.get("anthropic-ratelimit-requests-limit") or "1"
+    )
     if reset:
         limiter.pause(reset / max(1, int(size)) if size.isdigit() else min(reset, 1.0))
 
@@ -337,9 +301,8 @@ def open_client(
     api_key: str | None = None,
     base_url: str | None = None,
     model_type: str = "chat",
-    timeout_s: float | None = 600.0,
-    num_retries: int = 3,
-    **options: Any,
+    extra_headers: Mapping[str, str] | None = None,
+    **wire: Any,
 ) -> WireClient:
     """Return the client for "prefix/model".
 
@@ -349,30 +312,40 @@ def open_client(
         api_key: None: from the environment.
         base_url: None: from the environment, else the provider's own.
         model_type: "chat" or "text".
-        timeout_s: For a whole call; None: no limit.
-        num_retries: Tries beyond the first.
-        options: `api_version` (azure), `extra_headers`, `transport`, `attempt_timeout_s`.
+        extra_headers: Sent with every request.
+        wire: Arguments of `WireClient`.
 
     Raises:
         UnknownProviderError: No client has this prefix.
         NotConfiguredError: A key is needed and there is none.
         ConfigurationError: Something else that cannot work.
     """
-    transport = options.pop("transport", None)
-    attempt_timeout_s = options.pop("attempt_timeout_s", None)
     dialect: Dialect
     if prefix == "anthropic":
         if model_type != "chat":
             raise ConfigurationError(f"anthropic/{model} has no model_type {model_type!r}; use 'chat'")
-        dialect = AnthropicDialect(model, api_key=api_key, base_url=base_url, **options)
+        dialect = AnthropicDialect(model, api_key=api_key, base_url=base_url, extra_headers=extra_headers)
     else:
         dialect = OpenAIDialect(
-            prefix, model, api_key=api_key, base_url=base_url, model_type=model_type, **options
+            prefix,
+            model,
+            api_key=api_key,
+            base_url=base_url,
+            model_type=model_type,
+            extra_headers=extra_headers,
         )
-    return WireClient(
-        dialect,
-        transport=transport,
-        retry=RetryPolicy(num_retries=num_retries),
-        timeout_s=timeout_s,
-        attempt_timeout_s=attempt_timeout_s,
+    return WireClient(dialect, **wire)
+
+
+def wire_client(spec: ClientSpec) -> WireClient:
+    """Return the client for what an `LM` was given; see `open_client`."""
+    return open_client(
+        spec.provider,
+        spec.name,
+        api_key=spec.api_key,
+        base_url=spec.base_url,
+        model_type=spec.model_type,
+        extra_headers=spec.headers,
+        timeout_s=spec.timeout_s,
+        retry=RetryPolicy(num_retries=spec.num_retries),
     )
