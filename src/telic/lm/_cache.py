@@ -1,6 +1,6 @@
 """The response cache: a memory tier over a disk tier, keyed by what was asked, of whom.
 
-One `Cache` serves the process (`cache()`); `configure_cache` replaces it. Modes:
+One `Cache` serves the process; `configure_cache` replaces it, and `cache` stands for whichever it is. Modes:
 
     on           read and write
     off          neither
@@ -18,16 +18,19 @@ import atexit
 import os
 import sys
 import threading
-from collections.abc import Sequence
-from typing import Any, Final, Literal, final, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, final, get_args
 
 from telic._text import did_you_mean
+from telic.context import get as get_setting
 from telic.data import Response
 from telic.errors import ConfigurationError
 from telic.lm._cache_codec import decode, encode_response, encode_value
 from telic.lm._cache_key import value_key
 from telic.lm._cache_memory import MemoryTier
 from telic.lm._cache_store import DiskStore
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 CacheMode = Literal["on", "off", "read", "write", "replay-only"]
 MODES: Final[tuple[str, ...]] = get_args(CacheMode)
@@ -69,7 +72,10 @@ class Cache:
             raise ConfigurationError(
                 f"unknown cache mode {mode!r}{did_you_mean(str(mode), MODES)}; one of: {', '.join(MODES)}"
             )
-        for name, size in (("memory_max_bytes", memory_max_bytes), ("disk_size_limit_bytes", disk_size_limit_bytes)):
+        for name, size in (
+            ("memory_max_bytes", memory_max_bytes),
+            ("disk_size_limit_bytes", disk_size_limit_bytes),
+        ):
             if size is not None and size < 0:
                 raise ConfigurationError(f"{name} is {size!r}; it is a number of bytes, 0 or more")
         self.mode = mode
@@ -123,7 +129,11 @@ class Cache:
             TypeError: The value is not JSON-able.
         """
         key = request if type(request) is bytes else value_key(request)
-        blob = encode_response(value) if type(value) is Response else encode_value(value)
+        blob = (
+            encode_response(value)
+            if type(value) is Response
+            else encode_value(value, squeeze=self.disk is not None)  # memory alone: speed before size
+        )
         if self.memory is not None:
             self._remember(self.memory, key, value, blob)
         if self.disk is not None:
@@ -134,7 +144,9 @@ class Cache:
         if type(value) is Response and not any(c.tool_calls or c.logprobs for c in value.completions):
             if not value.cached or value.raw is not None:
                 value = value._replace(cached=True, raw=None)
-            size = 500 + sum(len(c.text) + (len(c.reasoning) if c.reasoning else 0) for c in value.completions)
+            size = 500 + sum(
+                len(c.text) + (len(c.reasoning) if c.reasoning else 0) for c in value.completions
+            )
             memory.put(key, value, size)
         else:
             memory.put(key, blob, len(blob))
@@ -173,13 +185,54 @@ def default_folder() -> str:
     return os.path.join(base, "telic")
 
 
+_OFF: Final = Cache(None, mode="off")
 _current: Cache | None = None
 _lock = threading.Lock()  # protects the making and replacing of `_current`
 
 
-def cache() -> Cache:
-    """Return the cache of this process, made now if it was not before."""
+def current_cache() -> Cache:
+    """Return the cache of this process, made now if it was not before; where a cassette plays, one that is off."""
+    if get_setting("cassette") is not None:
+        return _OFF
     return _current if _current is not None else _install(None)
+
+
+def replays_only() -> bool:
+    """Return whether the cache of this process is in replay-only mode; makes none."""
+    return _current is not None and _current.mode == "replay-only"
+
+
+@final
+class CurrentCache:
+    """The cache of this process, whichever `configure_cache` made last: `cache.get(…)`, or `cache()` for itself."""
+
+    __slots__ = ()
+
+    def __call__(self) -> Cache:
+        return current_cache()
+
+    def get(self, request: Any) -> Any:
+        """Same as `Cache.get`."""
+        return current_cache().get(request)
+
+    def put(self, request: Any, value: Any) -> None:
+        """Same as `Cache.put`."""
+        current_cache().put(request, value)
+
+    def cache_key(self, request: Any) -> str:
+        """Same as `Cache.cache_key`."""
+        return current_cache().cache_key(request)
+
+    def reset_memory_cache(self) -> None:
+        """Same as `Cache.reset_memory_cache`."""
+        current_cache().reset_memory_cache()
+
+    def flush(self) -> None:
+        """Same as `Cache.flush`."""
+        current_cache().flush()
+
+
+cache: Final = CurrentCache()
 
 
 def configure_cache(
@@ -227,7 +280,7 @@ def configure_cache(
 
 def _install(new: Cache | None) -> Cache:
     """Put `new` in the place of the current cache; None: keep the current one, or make the default one."""
-    global _current
+    global _current  # noqa: PLW0603  the one cache of the process
     with _lock:
         before = _current
         if new is None:
@@ -246,7 +299,7 @@ def _at_exit() -> None:
 
 
 def _after_fork() -> None:
-    global _lock
+    global _lock  # noqa: PLW0603  the parent may have held the old one
     _lock = threading.Lock()
     if _current is not None and _current.disk is not None:
         _current.disk.after_fork()
@@ -255,4 +308,3 @@ def _after_fork() -> None:
 atexit.register(_at_exit)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
-

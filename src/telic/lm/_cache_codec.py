@@ -30,13 +30,17 @@ def encode_response(response: Response) -> bytes:
     )
 
 
-def encode_value(value: Any) -> bytes:
+def encode_value(value: Any, *, squeeze: bool = True) -> bytes:
     """Return the bytes of any JSON-able value, tag first.
+
+    Args:
+        value: What to keep.
+        squeeze: Compress what is long enough.
 
     Raises:
         TypeError: It is not JSON-able.
     """
-    return _pack(0, value)
+    return _pack(0, value, squeeze)
 
 
 def decode(blob: bytes) -> Any:
@@ -54,7 +58,12 @@ def decode(blob: bytes) -> Any:
         return value
     completions, usage, model, identifier = value
     return Response(
-        tuple([Completion(text, finish, reasoning, tuple(calls), logprobs) for text, finish, reasoning, calls, logprobs in completions]),
+        tuple(
+            [
+                Completion(text, finish, reasoning, tuple(calls), logprobs)
+                for text, finish, reasoning, calls, logprobs in completions
+            ]
+        ),
         Usage(*usage),
         model,
         identifier,
@@ -62,10 +71,10 @@ def decode(blob: bytes) -> Any:
     )
 
 
-def _pack(tag: int, value: Any) -> bytes:
+def _pack(tag: int, value: Any, squeeze: bool = True) -> bytes:
     orjson = load("orjson")
     body: bytes = orjson.dumps(value, default=_plain)
-    if len(body) >= _SQUEEZE_FROM:
+    if squeeze and len(body) >= _SQUEEZE_FROM:
         squeezed = zlib.compress(body, 1, -15)
         if len(squeezed) < len(body):
             return bytes((tag | SQUEEZED,)) + squeezed

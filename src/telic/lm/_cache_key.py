@@ -94,7 +94,7 @@ def _encoded(value: Any) -> bytes:
 def _first_dumps(value: Any, default: Any, options: int) -> bytes:
     """Import orjson at the first key, and stand aside."""
     del options
-    global _dumps, _options
+    global _dumps, _options  # noqa: PLW0603  an import that is made once
     orjson = load("orjson")
     _options = orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
     _dumps = orjson.dumps

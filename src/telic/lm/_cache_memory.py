@@ -52,7 +52,9 @@ class MemoryTier:
             before = young.get(key)
             young[key] = (value, size_bytes)
             self._bytes += size_bytes + (ENTRY_OVERHEAD_BYTES if before is None else -before[1])
-            if self._bytes > self._max_bytes or (self._max_entries is not None and len(young) > self._max_entries):
+            if self._bytes > self._max_bytes or (
+                self._max_entries is not None and len(young) > self._max_entries
+            ):
                 self._old, self._young, self._bytes = young, {}, 0
 
     def clear(self) -> None:

@@ -29,8 +29,11 @@ SCHEMA_VERSION: Final = 1
 LINGER_S: Final = 0.01
 BUSY_S: Final = 5.0  # how long another process may hold the file before we do without it
 BATCH_ROWS: Final = 512  # as many waiting rows are written by the thread that adds one more
-MAX_READERS: Final = 4  # connections that read; under the GIL more are no faster, and 512 threads need no 512 files
+MAX_READERS: Final = (
+    4  # connections that read; under the GIL more are no faster, and 512 threads need no 512 files
+)
 _CHUNKS: Final = (128, 16, 1)  # rows of one INSERT: few different statements, and few releases of the GIL
+_INSERTS: Final = {n: "REPLACE INTO entries VALUES " + ",".join(["(?,?,?)"] * n) for n in _CHUNKS}  # noqa: S608  only marks
 _DAY_S: Final = 86_400
 
 _SCHEMA: Final = f"""
@@ -209,10 +212,12 @@ class DiskStore:
             for size in _CHUNKS:
                 while len(items) - start >= size:
                     flat = [part for key, blob in items[start : start + size] for part in (key, today, blob)]
-                    writer.execute(f"REPLACE INTO entries VALUES (?,?,?){',(?,?,?)' * (size - 1)}", flat)
+                    writer.execute(_INSERTS[size], flat)
                     start += size
             if touched:
-                writer.executemany("UPDATE entries SET used = ? WHERE key = ?", [(today, key) for key in touched])
+                writer.executemany(
+                    "UPDATE entries SET used = ? WHERE key = ?", [(today, key) for key in touched]
+                )
             self._since_check += len(items)
             if self._since_check >= BATCH_ROWS:
                 self._since_check = 0
@@ -239,7 +244,8 @@ class DiskStore:
         if self._limit_bytes is None:
             return
         pages, free, size = (
-            writer.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
+            writer.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("page_count", "freelist_count", "page_size")
         )
         if (pages - free) * size <= self._limit_bytes:
             return

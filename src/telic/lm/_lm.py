@@ -1,0 +1,203 @@
+"""`LM`: a model by its name, with its options, cache, limits and history.
+
+    lm = LM("openai/gpt-5-mini", temperature=0.7)
+    lm("Say hello")                                      # ['Hello!']
+    LM("openai/qwen3", base_url="http://localhost:8000/v1")      # any server that speaks OpenAI's protocol
+
+The client is found by the prefix (`_registry`) and made at the first call; what is above it is in `_base` and
+`_chokepoint`, the same for every LM.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self, cast
+
+from telic._text import did_you_mean
+from telic.data import Request
+from telic.errors import ConfigurationError
+from telic.lm._base import SECRETS, BaseLM
+from telic.lm._options import check_options
+from telic.lm._registry import ClientSpec, client_for, endpoint_of, split_model
+from telic.lm._stream import astream_through, stream_through
+from telic.lm._tape import Taped
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+
+    from telic.lm._chokepoint import Completes
+    from telic.protocols import Capabilities, Client, Delta
+
+MODEL_TYPES = ("chat", "text", "responses")
+_OF_THE_CLIENT = frozenset((
+    "model", "model_type", "api_key", "base_url", "timeout", "num_retries", "headers", "client",
+))  # fmt: skip
+_ELSEWHERE: Mapping[str, str] = {
+    "provider": "the prefix of the model names it, or pass client=",
+    "engine": "pass an object with `complete` and `acomplete` as client=",
+    "async_engine": "pass an object with `complete` and `acomplete` as client=",
+    "finetuning_model": "finetuning takes it from the optimizer",
+    "launch_kwargs": "start the server yourself and pass base_url=",
+    "train_kwargs": "finetuning takes them from the optimizer",
+}
+"""Arguments that DSPy's LM has, and where the thing is here; None, {} and "auto" are let through."""
+
+
+class LM(BaseLM):
+    """A model of a provider, a server or this process, by name.
+
+    Args:
+        model: "provider/model": "openai/gpt-5-mini", "anthropic/claude-haiku-4-5", "telic/tiny" ….
+        model_type: "chat", "text" or "responses".
+        temperature: None: the provider's default.
+        max_tokens: None: the provider's default.
+        cache: Keep answers and reuse them; `sample=` and `rollout_id=` ask for other draws.
+        callbacks: Told of this LM's calls, beside those of the settings.
+        num_retries: How often a call is sent again after a failure that may pass.
+        timeout: Seconds for the whole call, retries and waits included.
+        api_key: None: the provider's environment variable.
+        base_url: Where the server is; None: the provider's own. `api_base` is the same.
+        headers: Sent with every request.
+        client: An object with `complete` and `acomplete` that is used in place of the one the prefix names.
+        **options: Generation options for every call; unknown ones go to the provider as they are.
+
+    Raises:
+        UnknownProviderError: No client goes by the prefix.
+        ConfigurationError: A name is a slip of a known one, or a size is impossible.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        model_type: str = "chat",
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        cache: bool = True,
+        callbacks: Sequence[Any] | None = None,
+        num_retries: int = 3,
+        *,
+        timeout: float = 600.0,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        api_base: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        client: Client | None = None,
+        **options: Any,
+    ) -> None:
+        place = f"LM({model!r})"
+        if client is None:
+            split_model(model)
+        if model_type not in MODEL_TYPES:
+            near = did_you_mean(str(model_type), MODEL_TYPES)
+            raise ConfigurationError(
+                f"{place}: model_type is {model_type!r}{near}; one of {', '.join(MODEL_TYPES)}"
+            )
+        if not isinstance(cache, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError(
+                f"{place}: cache is {cache!r}; True or False (modes belong to configure_cache)"
+            )
+        if isinstance(num_retries, bool) or not isinstance(num_retries, int) or num_retries < 0:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError(f"{place}: num_retries is {num_retries!r}; a whole number, 0 or more")
+        if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout > 0:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError(
+                f"{place}: timeout is {timeout!r}; seconds for the whole call, more than 0"
+            )
+        if base_url is not None and api_base is not None and base_url != api_base:
+            raise ConfigurationError(f"{place}: base_url and api_base are the same thing; give one")
+        for name, instead in _ELSEWHERE.items():
+            if options.pop(name, None) not in (None, {}, "auto"):
+                raise ConfigurationError(f"{place}: {name}= is not taken; {instead}")
+        super().__init__(model, model_type, temperature, max_tokens, cache, callbacks, num_retries, **options)
+        check_options(self.kwargs, place)
+        self.timeout = timeout
+        self.api_key = api_key
+        self.base_url = base_url if base_url is not None else api_base
+        self.headers: Mapping[str, str] = {} if headers is None else headers
+        self.client = client
+        self._made: Client | None = None
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the model can do natively, as its client knows it."""
+        return self._client().capabilities
+
+    def forward(self, prompt: str | None = None, messages: list[Any] | None = None, **options: Any) -> Any:
+        """Return the whole `Response` to a prompt or messages, through cache, budget and history."""
+        return self.complete(_as_request(prompt, messages, options))
+
+    async def aforward(
+        self, prompt: str | None = None, messages: list[Any] | None = None, **options: Any
+    ) -> Any:
+        """Same as `forward`, for tasks."""
+        return await self.acomplete(_as_request(prompt, messages, options))
+
+    def stream(self, request: Request) -> Iterator[Delta]:
+        """Yield the answer in pieces as they come, the last one with the whole response; kept answers in one piece."""
+        final = self._final(request)
+        paid, cached = self._stack()
+        return stream_through(self._client(), paid, cached, final, self._uses_cache(final), self._record)
+
+    def astream(self, request: Request) -> AsyncIterator[Delta]:
+        """Same as `stream`, for tasks."""
+        final = self._final(request)
+        paid, cached = self._stack()
+        return astream_through(self._client(), paid, cached, final, self._uses_cache(final), self._record)
+
+    def _uses_cache(self, request: Request) -> bool:
+        return self.cache if request.cache is None else request.cache
+
+    def _defaults(self) -> Mapping[str, Any]:
+        return self.kwargs
+
+    def _client(self) -> Client:
+        if self._made is None:
+            made = self.client if self.client is not None else client_for(self._spec())
+            self._made = Taped(made, self.model) if getattr(made, "remote", True) else made
+        return self._made
+
+    def _spec(self) -> ClientSpec:
+        provider, name = split_model(self.model)
+        return ClientSpec(
+            provider, name, self.model_type, self.api_key, self.base_url, float(self.timeout), self.num_retries,
+            self.headers,
+        )  # fmt: skip
+
+    def _make_client(self) -> tuple[Completes, str, bool]:
+        client = self._client()
+        return client, endpoint_of(client), getattr(client, "remote", True)
+
+    def copy(self, **changes: Any) -> Self:
+        """Return an LM like this one with some things changed, and a history of its own.
+
+        The client, with its connections and limits, is shared unless something changes that it is made of.
+
+        Args:
+            **changes: Anything that `LM` takes.
+        """
+        if "api_base" in changes:
+            changes["base_url"] = changes.pop("api_base")
+        new = super().copy(**changes)
+        if _OF_THE_CLIENT & changes.keys():
+            new._made = None  # of the same class
+            if new.client is None:
+                split_model(new.model)
+        return new
+
+    @classmethod
+    def load_state(cls, state: Mapping[str, Any], **here: Any) -> Self:
+        """Return the LM that `dump_state` described.
+
+        Args:
+            state: From a file. Keys and endpoints in it are not used: where calls go is never a file's decision.
+            **here: What this program adds: `api_key=`, `base_url=`, `client=` ….
+        """
+        known = {
+            name: value
+            for name, value in state.items()
+            if name not in SECRETS and name not in _ELSEWHERE and not name.startswith("_")
+        }
+        return cast("Callable[..., Self]", cls)(**{**known, **here})
+
+
+def _as_request(prompt: str | None, messages: list[Any] | None, options: dict[str, Any]) -> Request:
+    turns: list[Any] = messages if messages is not None else [{"role": "user", "content": prompt}]
+    return Request(turns, options, cache=options.pop("cache", None))

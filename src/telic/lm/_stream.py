@@ -1,0 +1,120 @@
+"""Streaming through the chokepoint: a kept answer comes in one piece, a fresh one as it arrives.
+
+A stream that was read to its end is priced, charged, kept and recorded like any call. One that is left early, or
+breaks, is charged as a call, and nothing is kept of it. Streams do not wait for each other: an equal call under way
+does not make a stream silent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from time import perf_counter
+from typing import TYPE_CHECKING, Final, final
+
+from telic.data import Request, Response
+from telic.errors import LMResponseError
+from telic.lm._cache import Cache, current_cache
+from telic.lm._cache_key import request_key
+from telic.lm._chokepoint import Cached, Paid, refund
+from telic.lm._prices import price_of
+from telic.lm._usage import priced
+from telic.protocols import Client, Delta
+
+if TYPE_CHECKING:
+    from telic.budget import Budget
+
+Record = Callable[[Request, Response | None, BaseException | None, float], None]
+_LEFT_EARLY: Final = GeneratorExit()  # recorded where a stream was not read to its end
+
+
+@final
+class _Call:
+    """What one streamed call holds from its start to its end."""
+
+    def __init__(self, paid: Paid, cached: Cached, request: Request, use_cache: bool, record: Record) -> None:
+        self.started = perf_counter()
+        self.paid, self.cached, self.request, self.record = paid, cached, request, record
+        store = current_cache() if use_cache else None
+        self.store: Cache | None = store if store is not None and store.mode != "off" else None
+        self.key = b"" if self.store is None else request_key(cached.model_identity, request)
+        self.budget: Budget | None = None
+        self.response: Response | None = None
+
+    def kept(self) -> Response | None:
+        """Return the kept answer, recorded; or None, with the budget asked for a call."""
+        if self.store is not None:
+            hit = self.cached.lookup(self.key, self.request, self.store)
+            if hit is not None:
+                self.record(self.request, hit, None, perf_counter() - self.started)
+                return hit
+        self.budget = self.paid.admit()
+        return None
+
+    def passed_on(self, delta: Delta) -> Delta:
+        """Return the delta, the last one with its cost."""
+        if delta.response is None:
+            return delta
+        self.response = priced(delta.response, price_of(self.paid.model))
+        return delta._replace(response=self.response)
+
+    def close(self, error: BaseException | None) -> None:
+        """Settle, keep and record what came of it."""
+        seconds = perf_counter() - self.started
+        if self.response is None:
+            failure = error if error is not None else _LEFT_EARLY
+            if self.budget is not None:
+                refund(self.budget, failure)
+            self.record(self.request, None, failure, seconds)
+            return
+        if self.budget is not None:
+            self.budget.settle(self.response.usage)
+        if self.store is not None:
+            self.cached.keep(self.key, self.response, self.store)
+        self.record(self.request, self.response, None, seconds)
+
+    def check_end(self) -> None:
+        """Refuse a stream that ended without its response."""
+        if self.response is None:
+            raise LMResponseError(f"the stream of {self.paid.model!r} ended early", model=self.paid.model)
+
+
+def stream_through(
+    client: Client, paid: Paid, cached: Cached, request: Request, use_cache: bool, record: Record
+) -> Iterator[Delta]:
+    """Yield the pieces of one answer."""
+    call = _Call(paid, cached, request, use_cache, record)
+    hit = call.kept()
+    if hit is not None:
+        yield Delta(hit.text, response=hit)
+        return
+    failure: BaseException | None = None
+    try:
+        for delta in client.stream(request):
+            yield call.passed_on(delta)
+        call.check_end()
+    except BaseException as error:
+        failure = error
+        raise
+    finally:
+        call.close(failure)
+
+
+async def astream_through(
+    client: Client, paid: Paid, cached: Cached, request: Request, use_cache: bool, record: Record
+) -> AsyncIterator[Delta]:
+    """Same as `stream_through`, for tasks."""
+    call = _Call(paid, cached, request, use_cache, record)
+    hit = call.kept()
+    if hit is not None:
+        yield Delta(hit.text, response=hit)
+        return
+    failure: BaseException | None = None
+    try:
+        async for delta in client.astream(request):
+            yield call.passed_on(delta)
+        call.check_end()
+    except BaseException as error:
+        failure = error
+        raise
+    finally:
+        call.close(failure)
