@@ -41,6 +41,7 @@ DEFAULTS: Final[Mapping[str, Any]] = {
     "lm_options": None,  # generation options laid over every call of the block (a teacher's temperature)
     "caller": (),  # modules being called, outermost first
     "callbacks": (),
+    "cassette": None,  # records and answers in the place of remote LMs (`telic.testing.cassette`)
     "forbid_requests": False,  # True: no client may open a socket
     "provide_traceback": False,
     "allow_tool_async_sync_conversion": False,

@@ -1,0 +1,142 @@
+"""The commands and their options, and what a failure looks like: one line on standard error, and exit code 2.
+
+Commands refuse what cannot work (an unknown metric, a file that cannot be written) before the first call of an LM.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from click import exceptions as click_errors
+
+from telic._optional import load
+from telic.errors import TelicError
+
+app = typer.Typer(
+    name="telic",
+    help="Programs of language-model calls: measure them, and compile them toward the measure.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+ProgramArgument = Annotated[
+    str,
+    typer.Argument(
+        help="module:attribute (a module, a signature, a function), or a signature: 'question -> answer'."
+    ),
+]
+DataOption = Annotated[Path, typer.Option("--data", help="Examples: .csv, .tsv, .json or .jsonl.")]
+InputsOption = Annotated[
+    str | None,
+    typer.Option("--inputs", help="Input columns, as a,b. Left out: the columns that the program takes."),
+]
+MetricOption = Annotated[
+    str,
+    typer.Option(
+        "--metric", help="exact_match, answer_exact_match, answer_passage_match, or module:function."
+    ),
+]
+LMOption = Annotated[
+    str | None, typer.Option("--lm", help="provider/model, as openai/gpt-5-mini or telic/tiny.")
+]
+ThreadsOption = Annotated[int | None, typer.Option("--num-threads", help="How many rows at once.")]
+MaxErrorsOption = Annotated[
+    int | None, typer.Option("--max-errors", help="Stop when so many rows have failed.")
+]
+
+
+@app.command("eval")
+def evaluate(
+    program: ProgramArgument,
+    data: DataOption,
+    metric: MetricOption,
+    lm: LMOption = None,
+    inputs: InputsOption = None,
+    state: Annotated[
+        Path | None, typer.Option("--load", help="A saved program (.json) to load first.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write the rows there: .jsonl, .json or .csv.")
+    ] = None,
+    num_threads: ThreadsOption = None,
+    max_errors: MaxErrorsOption = None,
+) -> None:
+    """Score a program on examples. Ctrl-C and --max-errors keep the finished rows in --out."""
+    load("telic.cli._evaluate").run(program, data, metric, lm, inputs, state, out, num_threads, max_errors)
+
+
+@app.command("compile")
+def compile_program(
+    program: ProgramArgument,
+    data: DataOption,
+    metric: MetricOption,
+    out: Annotated[Path, typer.Option("--out", help="Where the compiled program goes (.json).")],
+    optimizer: Annotated[
+        str, typer.Option("--optimizer", help="LabeledFewShot, BootstrapFewShot, BootstrapRS.")
+    ] = "BootstrapFewShot",
+    option: Annotated[
+        list[str] | None, typer.Option("--option", help="name=value of the optimizer; may be given again.")
+    ] = None,
+    lm: LMOption = None,
+    inputs: InputsOption = None,
+    valset: Annotated[Path | None, typer.Option("--valset", help="Examples to choose by.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Of the optimizer.")] = None,
+    num_threads: ThreadsOption = None,
+) -> None:
+    """Compile a program toward a metric and save the result."""
+    command = load("telic.cli._compile")
+    command.run(
+        command.Job(
+            program, data, metric, out, optimizer, tuple(option or ()), lm, inputs, valset, seed, num_threads
+        )
+    )
+
+
+@app.command("demo")
+def demo(
+    task: Annotated[str | None, typer.Option("--task", help="Which task of the embedded LM's world.")] = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder of what the demo writes.")] = Path("out"),
+    seed: Annotated[int, typer.Option("--seed", help="Another draw of the search.")] = 0,
+) -> None:
+    """Compile a program with the LM in the box: offline, free, about a minute."""
+    load("telic.cli._demo").run(task, out, seed)
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+) -> None:
+    """Programs of language-model calls: measure them, and compile them toward the measure."""
+    if version:
+        metadata: Any = load("importlib.metadata")
+        typer.echo(f"telic {metadata.version('telic')}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line and exit: 0 done, 1 unfinished, 2 refused or failed, 130 interrupted."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line and return its exit code."""
+    command = typer.main.get_command(app)
+    try:
+        code: Any = command.main(arguments, prog_name="telic", standalone_mode=False)
+    except click_errors.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click_errors.Abort) as error:
+        return _fail(str(error) or "interrupted", 130)
+    except TelicError as error:
+        return _fail(f"{type(error).__name__}: {error}", 2)
+    return code if isinstance(code, int) else 0
+
+
+def _fail(message: str, code: int) -> int:
+    sys.stderr.write(f"telic: {message}\n")
+    return code

@@ -1,0 +1,67 @@
+"""`telic eval`: score a program, show the score with its interval, keep the rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from telic.cli import _target
+from telic.context import context
+from telic.errors import ConfigurationError, EvaluationError
+from telic.evaluate import Evaluate, EvaluationInterrupted, EvaluationResult
+from telic.modules import Module
+
+ENDINGS = (".jsonl", ".json", ".csv")
+
+
+def run(
+    program_name: str,
+    data: Path,
+    metric_name: str,
+    lm_name: str | None,
+    inputs: str | None,
+    state: Path | None,
+    out: Path | None,
+    num_threads: int | None,
+    max_errors: int | None,
+) -> None:
+    """Evaluate and print.
+
+    Raises:
+        TelicError: Something cannot work; the rows that were finished are in `out`.
+        EvaluationInterrupted: Ctrl-C; likewise.
+    """
+    if out is not None:
+        _target.check_out(out, ENDINGS)
+    program = _target.load_program(program_name)
+    if state is not None:
+        if not isinstance(program, Module):
+            raise ConfigurationError(
+                f"--load needs a telic.Module; {program_name!r} is a {type(program).__name__}"
+            )
+        program.load(state)
+    rows = _target.load_rows(data, inputs, program)
+    metric = _target.load_metric(metric_name)
+    lm = _target.load_lm(lm_name)
+    evaluate = Evaluate(
+        devset=rows, metric=metric, num_threads=num_threads, max_errors=max_errors, display_progress=True
+    )
+    console = Console()
+    with context(**({} if lm is None else {"lm": lm})):
+        try:
+            result = evaluate(program)
+        except (EvaluationError, EvaluationInterrupted) as error:
+            _keep(EvaluationResult(list(error.results), metric_name=metric_name), out, console)
+            raise
+    console.print(str(result))
+    _keep(result, out, console)
+
+
+def _keep(result: EvaluationResult, out: Path | None, console: Console) -> None:
+    if out is None:
+        return
+    writers: dict[str, Any] = {".jsonl": result.to_jsonl, ".json": result.to_json, ".csv": result.to_csv}
+    writers[out.suffix.lower()](out)
+    console.print(f"{result.n} rows in {out}", soft_wrap=True)
