@@ -8,15 +8,18 @@ tokens, and 0 on a label that only demos could tell while no demo of its class w
 from __future__ import annotations
 
 from dataclasses import dataclass
-from random import Random
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
 from telic.datasets.tiny import _mix, _render
-from telic.datasets.tiny._task import Task
 from telic.lm.tiny._tokenizer import ASSISTANT, END, PAD, SYSTEM, USER, Tokenizer
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from telic.datasets.tiny._task import Task
 
 VALUE, FORMAT, OTHER = 1.0, 0.3, 0.1
 POSITIONS = 0.45  # share of a batch's tokens that get a loss; the head is computed for these only
@@ -39,7 +42,9 @@ class Context:
     spans: list[Span]
 
 
-def context(rng: Random, tokenizer: Tokenizer, task: Task, length: int, *, request_always: bool = False) -> Context:
+def context(
+    rng: Random, tokenizer: Tokenizer, task: Task, length: int, *, request_always: bool = False
+) -> Context:
     """Return one row of at most `length` tokens."""
     encode = tokenizer.encode
     tokens = [SYSTEM, *encode(_render.system_text(task.inputs, task.outputs, task.instructions))]
@@ -66,7 +71,9 @@ def context(rng: Random, tokenizer: Tokenizer, task: Task, length: int, *, reque
                 start = len(tokens) + len(turn)
             turn += value
             marks += [VALUE if known or field.name != last else 0.0] * len(value)
-        stop = len(tokens) + len(turn) + 1  # the end marker belongs to it: where the value stops must be right too
+        stop = (
+            len(tokens) + len(turn) + 1
+        )  # the end marker belongs to it: where the value stops must be right too
         close = [*encode("\n\n[[ ## completed ## ]]"), END]
         turn += close
         marks += [FORMAT] * len(close)

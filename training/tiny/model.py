@@ -2,7 +2,7 @@
 
 RMSNorm, RoPE (theta 10^4, halves), SwiGLU, QK-norm, tied embedding and head, no biases, and one detail that Llama has
 not: *token shift* before attention, `h_t <- h_t + gate * h_(t-1)` on the normed input, one gate per channel. It makes
-induction ("what followed this word the last time") a one-layer circuit, which a model of this size otherwise finds late.
+induction ("what followed this word the last time") a one-layer circuit, which a model of this size else finds late.
 
 `src/telic/lm/tiny` runs the same network in NumPy; the names of the tensors are shared.
 """

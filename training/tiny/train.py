@@ -112,12 +112,22 @@ def main() -> None:
     torch.manual_seed(args.seed)
     args.out.mkdir(parents=True, exist_ok=True)
     tokenizer = Tokenizer.from_json(VOCAB.read_text())
-    shape = Shape(vocab=-(-len(tokenizer) // 16) * 16, width=args.width, layers=args.layers, heads=args.width // 64, hidden=args.hidden)
+    shape = Shape(
+        vocab=-(-len(tokenizer) // 16) * 16,
+        width=args.width,
+        layers=args.layers,
+        heads=args.width // 64,
+        hidden=args.hidden,
+    )
     model = TinyLM(shape)
-    matrices = [(p, parts) for b in model.blocks for p, parts in ((b.qkv, 3), (b.out, 1), (b.gate_up, 2), (b.down, 1))]
+    matrices = [
+        (p, parts) for b in model.blocks for p, parts in ((b.qkv, 3), (b.out, 1), (b.gate_up, 2), (b.down, 1))
+    ]
     muon = Muon(matrices, 0.02)
     ids = {id(p) for p, _ in matrices}
-    adam = torch.optim.AdamW([p for p in model.parameters() if id(p) not in ids], lr=4e-3, betas=(0.9, 0.95), weight_decay=0.0)
+    adam = torch.optim.AdamW(
+        [p for p in model.parameters() if id(p) not in ids], lr=4e-3, betas=(0.9, 0.95), weight_decay=0.0
+    )
     state = {"step": 0, "tokens": 0, "started": time.time()}
     latest = args.out / "latest.pt"
     if latest.exists():
@@ -136,12 +146,20 @@ def main() -> None:
 
     def save() -> None:
         torch.save(
-            {"model": model.state_dict(), "adam": adam.state_dict(), "muon": muon.momentum, "state": state, "shape": shape.to_dict()},
+            {
+                "model": model.state_dict(),
+                "adam": adam.state_dict(),
+                "muon": muon.momentum,
+                "state": state,
+                "shape": shape.to_dict(),
+            },
             args.out / "next.pt",
         )
         (args.out / "next.pt").rename(latest)
 
-    write(event="start", parameters=sum(p.numel() for p in model.parameters()), shape=shape.to_dict(), **state)
+    write(
+        event="start", parameters=sum(p.numel() for p in model.parameters()), shape=shape.to_dict(), **state
+    )
     loss_of = model.loss if args.eager else torch.compile(model.loss, dynamic=False)
     last_log = last_save = time.time()
     last_eval, tokens_then, losses = 0.0, state["tokens"], []
@@ -169,8 +187,15 @@ def main() -> None:
         state["tokens"] += MICRO * micro
         now = time.time()
         if now - last_log > 30:
-            write(event="train", step=state["step"], tokens=state["tokens"], loss=round(sum(losses) / len(losses), 4),
-                  rate=round((state["tokens"] - tokens_then) / (now - last_log)), progress=round(progress, 4), clock=time.strftime("%H:%M:%S"))
+            write(
+                event="train",
+                step=state["step"],
+                tokens=state["tokens"],
+                loss=round(sum(losses) / len(losses), 4),
+                rate=round((state["tokens"] - tokens_then) / (now - last_log)),
+                progress=round(progress, 4),
+                clock=time.strftime("%H:%M:%S"),
+            )
             last_log, tokens_then, losses = now, state["tokens"], []
         if now - last_save > 180:
             save()
@@ -178,11 +203,21 @@ def main() -> None:
         if state["tokens"] - last_eval > 1_000_000:
             last_eval = state["tokens"]
             for held_out in (False, True):
-                write(event="eval", held_out=held_out, tokens=state["tokens"], table=evaluate(model, tokenizer, held_out=held_out, count=64, seed=7))
+                write(
+                    event="eval",
+                    held_out=held_out,
+                    tokens=state["tokens"],
+                    table=evaluate(model, tokenizer, held_out=held_out, count=64, seed=7),
+                )
             last_log, tokens_then = time.time(), state["tokens"]
     save()
     for held_out in (False, True):
-        write(event="eval", held_out=held_out, tokens=state["tokens"], table=evaluate(model, tokenizer, held_out=held_out, count=240, seed=8))
+        write(
+            event="eval",
+            held_out=held_out,
+            tokens=state["tokens"],
+            table=evaluate(model, tokenizer, held_out=held_out, count=240, seed=8),
+        )
     write(event="end", **state)
 
 

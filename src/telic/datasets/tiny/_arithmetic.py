@@ -1,14 +1,18 @@
 """Arithmetic in one to three steps: with reasoning it is a chain of small sums, without it is a leap."""
 
+# ruff: noqa: E501 - tables of words and phrasings read better in long lines
+
 from __future__ import annotations
 
-from random import Random
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from telic.datasets.tiny import _words as words
 from telic.datasets.tiny._classify import held
 from telic.datasets.tiny._render import default_instructions
 from telic.datasets.tiny._task import Row, Task, distinct, fields
+
+if TYPE_CHECKING:
+    from random import Random
 
 PLUS: Final = (
     "{who} gets {n} more.", "{who} buys {n} more {thing}.", "{who2} gives {who} {n} {thing}.", "Then {n} more {thing} come.",
@@ -58,7 +62,11 @@ def arithmetic(
     answer = distinct(rng, words.ANSWER_FIELDS, (question,))
     names = ("reasoning", answer) if think else (answer,)
     inputs = fields(rng, (question,), [("what is asked", "a small problem")])
-    outputs = fields(rng, names, [()] * (len(names) - 1) + [(("number and unit",) if unit else ("a number",)) if told else ()])
+    outputs = fields(
+        rng,
+        names,
+        [()] * (len(names) - 1) + [(("number and unit",) if unit else ("a number",)) if told else ()],
+    )
     head = rng.choice(held(HEADS, held_out))
     if told and not bare:
         tail = rng.choice(held(UNIT if unit else NUMBER, held_out))
@@ -81,7 +89,9 @@ def arithmetic(
         return Row({question: asked}, values)
 
     mode = "reasoned" if think else "direct"
-    return Task(f"arithmetic{steps}/{mode}/{'unit' if unit else 'number'}", inputs, outputs, instructions, draw)
+    return Task(
+        f"arithmetic{steps}/{mode}/{'unit' if unit else 'number'}", inputs, outputs, instructions, draw
+    )
 
 
 def _sum(rng: Random, steps: int, top: int) -> tuple[list[int], list[str], list[int]]:
@@ -105,5 +115,13 @@ def _story(rng: Random, held_out: bool, numbers: list[int], signs: list[str], th
     for sign, number in zip(signs, numbers[1:], strict=True):
         template = rng.choice(PLUS if sign == "+" else MINUS)
         parts.append(template.format(who=who, who2=distinct(rng, people, (who,)), n=number, thing=thing))
-    parts.append(rng.choice((f"How many {thing} does {who} have now?", f"How many {thing} does {who} have?", "How many are there now?")))
+    parts.append(
+        rng.choice(
+            (
+                f"How many {thing} does {who} have now?",
+                f"How many {thing} does {who} have?",
+                "How many are there now?",
+            )
+        )
+    )
     return " ".join(parts)

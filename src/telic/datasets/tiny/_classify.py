@@ -1,14 +1,18 @@
 """Classification: what the label of a class is called is told by the demos, by the instructions, or by custom."""
 
+# ruff: noqa: E501 - tables of words and phrasings read better in long lines
+
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from random import Random
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from telic.datasets.tiny import _words as words
-from telic.datasets.tiny._render import Field, default_instructions
+from telic.datasets.tiny._render import default_instructions
 from telic.datasets.tiny._task import Row, Task, distinct, fields
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from random import Random
 
 TOPIC_TEXTS: Final = (
     "The {a} was near the {b}.",
@@ -151,9 +155,15 @@ def classification(
         count: Number of classes; None: 2 to 4.
         reasoning: Whether a `reasoning` field comes first; None: in one task of five.
     """
-    axis = rng.choice(("topic", "topic", "topic", "sentiment", "sentiment", "emotion", "urgency")) if axis is None else axis
+    axis = (
+        rng.choice(("topic", "topic", "topic", "sentiment", "sentiment", "emotion", "urgency"))
+        if axis is None
+        else axis
+    )
     templates, pools = AXES[axis]
-    classes = rng.sample(sorted(pools), min(len(pools), rng.choice((2, 2, 3, 3, 4)) if count is None else count))
+    classes = rng.sample(
+        sorted(pools), min(len(pools), rng.choice((2, 2, 3, 3, 4)) if count is None else count)
+    )
     labels = list(classes) if told_by == "custom" else new_labels(rng, len(classes), held_out)
     text_name = rng.choice(words.TEXT_FIELDS)
     generic = rng.random() < 0.7 if told_by != "custom" else rng.random() < 0.3
@@ -161,9 +171,13 @@ def classification(
     think = rng.random() < 0.2 if reasoning is None else reasoning
     names = ("reasoning", label_name) if think else (label_name,)
     inputs = fields(rng, (text_name,), (("what to classify", "a short text", "written by a customer"),))
-    outputs = fields(rng, names, [()] * (len(names) - 1) + [("one word", "the class of the text", "as in the examples")])
-    known = [c for c in classes]
-    instructions = _instructions(rng, held_out, told_by, text_name, label_name, dict(zip(known, labels, strict=True)), axis)
+    outputs = fields(
+        rng, names, [()] * (len(names) - 1) + [("one word", "the class of the text", "as in the examples")]
+    )
+    known = list(classes)
+    instructions = _instructions(
+        rng, held_out, told_by, text_name, label_name, dict(zip(known, labels, strict=True)), axis
+    )
     if instructions is None:
         instructions = default_instructions(inputs, outputs)
     naming = dict(zip(classes, labels, strict=True))
@@ -182,7 +196,9 @@ def _instructions(
 ) -> str | None:
     head = rng.choice(held(HEADS, held_out)).format(text=text, label=label)
     if told_by == "demos":
-        return rng.choice((None, None, head, head, head + " Follow the examples.", head + " Answer with one word."))
+        return rng.choice(
+            (None, None, head, head, head + " Follow the examples.", head + " Answer with one word.")
+        )
     if told_by == "custom":
         names = list(naming)
         listed = ", ".join(names[:-1]) + " or " + names[-1]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from random import Random
+from typing import TYPE_CHECKING
 
 from telic.datasets.tiny._arithmetic import arithmetic
 from telic.datasets.tiny._classify import classification
 from telic.datasets.tiny._qa import question_answering, searching
-from telic.datasets.tiny._task import Task
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from telic.datasets.tiny._task import Task
 
 
 def draw_task(rng: Random, *, held_out: bool = False, easy: bool = False) -> Task:
@@ -22,7 +26,9 @@ def draw_task(rng: Random, *, held_out: bool = False, easy: bool = False) -> Tas
     if kind < 0.46:
         told_by = rng.choices(("demos", "instructions", "custom"), (0.5, 0.33, 0.17))[0]
         if easy:
-            return classification(rng, held_out, told_by=told_by, count=rng.choice((2, 2, 3)), reasoning=False)
+            return classification(
+                rng, held_out, told_by=told_by, count=rng.choice((2, 2, 3)), reasoning=False
+            )
         return classification(rng, held_out, told_by=told_by)
     if kind < 0.74:
         if easy:

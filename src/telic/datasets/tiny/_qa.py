@@ -1,15 +1,19 @@
 """Questions about invented facts: one hop, two hops, and what to search for."""
 
+# ruff: noqa: E501 - tables of words and phrasings read better in long lines
+
 from __future__ import annotations
 
-from collections.abc import Sequence
-from random import Random
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from telic.datasets.tiny import _words as words
 from telic.datasets.tiny._classify import held
 from telic.datasets.tiny._render import default_instructions
 from telic.datasets.tiny._task import Row, Task, distinct, fields
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from random import Random
 
 
 class Relation(NamedTuple):
@@ -76,9 +80,7 @@ def _entity(rng: Random, kind: str, held_out: bool, taken: Sequence[str]) -> str
     return rng.choice(KINDS[kind])
 
 
-def _facts(
-    rng: Random, held_out: bool, chain: Sequence[Relation], count: int
-) -> tuple[list[str], list[str]]:
+def _facts(rng: Random, held_out: bool, chain: Sequence[Relation], count: int) -> tuple[list[str], list[str]]:
     """Return the names along `chain`, and the told facts: those of the chain and distractors, shuffled."""
     taken: list[str] = []
 
@@ -88,7 +90,7 @@ def _facts(
         return name
 
     names = [entity(chain[0].subject)]
-    facts = []
+    facts: list[str] = []
     for relation in chain:
         names.append(entity(relation.object))
         facts.append(rng.choice(relation.facts).format(s=names[-2], o=names[-1]))
@@ -142,8 +144,14 @@ def question_answering(
     names = ("reasoning", answer) if think else (answer,)
     swapped = rng.random() < 0.2
     order = (question, context) if swapped else (context, question)
-    inputs = fields(rng, order, [("may contain relevant facts", "what is known"), ("what is asked",)][:: -1 if swapped else 1])
-    style_desc = ("often between 1 and 5 words", "a short phrase") if style == "short" else ("a full sentence",)
+    inputs = fields(
+        rng,
+        order,
+        [("may contain relevant facts", "what is known"), ("what is asked",)][:: -1 if swapped else 1],
+    )
+    style_desc = (
+        ("often between 1 and 5 words", "a short phrase") if style == "short" else ("a full sentence",)
+    )
     outputs = fields(rng, names, [()] * (len(names) - 1) + [style_desc if told else ()])
     head = rng.choice(held(HEADS, held_out))
     if told:
@@ -190,12 +198,19 @@ def _chains(hops: int) -> list[tuple[Relation, ...]]:
     ]  # fmt: skip
 
 
-def searching(rng: Random, held_out: bool) -> Task:
-    """Return a task whose output is the next search of a two-hop question: the subject and what is wanted of it."""
+def searching(rng: Random, held_out: bool, *, with_context: bool | None = None) -> Task:
+    """Return a task whose output is the next search of a two-hop question: the subject and what is wanted of it.
+
+    Args:
+        rng: Where chance comes from.
+        held_out: Draw names and phrasings that training never uses.
+        with_context: Whether the first fact was found; None: in six tasks of ten, and then not in every row.
+    """
     context = rng.choice(words.CONTEXT_FIELDS)
     question = rng.choice(("question", "problem", "request"))
     output = rng.choice(words.SEARCH_FIELDS)
-    with_context = rng.random() < 0.6
+    told = with_context is not None
+    with_context = rng.random() < 0.6 if with_context is None else with_context
     names = (context, question) if with_context else (question,)
     inputs = fields(rng, names, [("what was found so far",), ("what is asked",)][-len(names) :])
     outputs = fields(rng, (output,), [("for a search engine",)])
@@ -209,7 +224,7 @@ def searching(rng: Random, held_out: bool) -> Task:
         asked = rng.choice(second.questions).format(s=f"the {first.noun} of {known[0]}")
         if not with_context:
             return Row({question: asked}, {output: f"{first.noun} of {known[0]}"})
-        if rng.random() < 0.3:
+        if not told and rng.random() < 0.3:
             return Row({context: "Nothing yet.", question: asked}, {output: f"{first.noun} of {known[0]}"})
         return Row({context: " ".join(facts), question: asked}, {output: f"{second.noun} of {known[1]}"})
 

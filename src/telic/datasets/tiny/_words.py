@@ -4,11 +4,15 @@ A word list ends in a tuple; `split(words)` keeps every eighth word out of train
 labels that no training context has used in that role.
 """
 
+# ruff: noqa: E501 - tables of words and phrasings read better in long lines
+
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from random import Random
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from random import Random
 
 
 def _w(text: str) -> tuple[str, ...]:
@@ -33,7 +37,9 @@ COUNTRIES: Final = _w(
     "France Spain Italy Greece Norway Sweden Poland Austria Egypt Japan India Peru Brazil Canada Mexico Chile Kenya Ghana "
     "Turkey Iran China Korea Cuba Finland"
 )
-ANIMALS: Final = _w("dog cat horse rabbit parrot turtle hamster goat lizard pony snake duck mouse sheep owl fox")
+ANIMALS: Final = _w(
+    "dog cat horse rabbit parrot turtle hamster goat lizard pony snake duck mouse sheep owl fox"
+)
 COLOURS: Final = _w("red blue green yellow black white brown pink purple orange grey silver")
 JOBS: Final = _w(
     "teacher doctor lawyer baker pilot nurse farmer painter writer singer plumber dentist builder waiter judge chemist "
@@ -48,19 +54,39 @@ OBJECTS: Final = _w(
 TOPICS: Final[Mapping[str, tuple[str, ...]]] = {
     "cooking": _w("recipe oven sauce onion butter kitchen garlic spoon dinner flour pan chef soup pepper"),
     "sports": _w("match team goal coach stadium player score league tennis race ball referee medal trophy"),
-    "music": _w("song guitar concert melody drummer album singer chorus violin band rhythm orchestra tune piano"),
-    "weather": _w("rain storm cloud wind snow thunder forecast temperature fog sunshine frost breeze hail heat"),
-    "travel": _w("hotel flight luggage passport beach airport tourist map island suitcase ticket harbour journey cabin"),
-    "health": _w("doctor hospital medicine fever pill nurse vaccine pain surgeon clinic symptom allergy cough bandage"),
+    "music": _w(
+        "song guitar concert melody drummer album singer chorus violin band rhythm orchestra tune piano"
+    ),
+    "weather": _w(
+        "rain storm cloud wind snow thunder forecast temperature fog sunshine frost breeze hail heat"
+    ),
+    "travel": _w(
+        "hotel flight luggage passport beach airport tourist map island suitcase ticket harbour journey cabin"
+    ),
+    "health": _w(
+        "doctor hospital medicine fever pill nurse vaccine pain surgeon clinic symptom allergy cough bandage"
+    ),
     "money": _w("bank loan salary tax budget invoice coin price debt wallet refund payment savings interest"),
-    "science": _w("experiment atom laboratory microscope theory molecule telescope planet physics cell energy magnet gas proof"),
+    "science": _w(
+        "experiment atom laboratory microscope theory molecule telescope planet physics cell energy magnet gas proof"
+    ),
     "gardening": _w("flower seed soil rose tulip hedge lawn rake bush compost leaf shovel weed greenhouse"),
-    "cars": _w("engine tyre brake garage fuel motor wheel driver gearbox bumper mechanic windscreen exhaust mirror"),
-    "school": _w("teacher homework exam pupil lesson classroom essay grade textbook student lecture blackboard course degree"),
+    "cars": _w(
+        "engine tyre brake garage fuel motor wheel driver gearbox bumper mechanic windscreen exhaust mirror"
+    ),
+    "school": _w(
+        "teacher homework exam pupil lesson classroom essay grade textbook student lecture blackboard course degree"
+    ),
     "animals": _w("dog cat horse bird rabbit elephant monkey lion feather paw fur kitten zoo nest"),
-    "movies": _w("film actor cinema scene director screen script camera actress trailer sequel premiere drama comedy"),
-    "computers": _w("keyboard laptop software server password monitor program printer network file mouse browser code disk"),
-    "law": _w("judge court lawyer trial jury contract witness crime verdict prison police appeal clause sentence"),
+    "movies": _w(
+        "film actor cinema scene director screen script camera actress trailer sequel premiere drama comedy"
+    ),
+    "computers": _w(
+        "keyboard laptop software server password monitor program printer network file mouse browser code disk"
+    ),
+    "law": _w(
+        "judge court lawyer trial jury contract witness crime verdict prison police appeal clause sentence"
+    ),
     "fashion": _w("dress shirt jacket shoes hat skirt scarf silk designer coat belt fabric button trousers"),
 }
 FEELINGS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -77,8 +103,22 @@ BAD: Final = _w(
     "awful terrible horrible poor dreadful bad disappointing boring ugly useless nasty broken dirty weak annoying "
     "unpleasant rotten miserable"
 )
-URGENT: Final = ("at once", "right now", "immediately", "within the hour", "without delay", "as fast as you can")
-CALM: Final = ("next month", "some day", "when you have time", "whenever you like", "in a few weeks", "at your leisure")
+URGENT: Final = (
+    "at once",
+    "right now",
+    "immediately",
+    "within the hour",
+    "without delay",
+    "as fast as you can",
+)
+CALM: Final = (
+    "next month",
+    "some day",
+    "when you have time",
+    "whenever you like",
+    "in a few weeks",
+    "at your leisure",
+)
 
 THINGS: Final = _w(
     "room phone lamp table chair service staff view bag clock watch bed sofa door window garden park bridge tower museum "

@@ -2,17 +2,19 @@
 
 A word of the vocabulary is one token, and so is each fixed piece of the Chat adapter's layout. A blank between two
 tokens costs nothing where both expect one; where the text has none, a *glue* token says so, and a blank that nobody
-expects is a token of its own. Other words are spelled: a starting piece and continuing pieces; a capital letter before
-a lower-case rest is a token of its own, so that `Label` and `label` share what was learned. What is not ASCII is spelled
-in UTF-8 bytes (lone surrogates too).
+expects is a token of its own. Other words are spelled: a starting piece and continuing pieces; a capital letter
+before a lower-case rest is a token of its own, so that `Label` and `label` share what was learned. What is not ASCII
+is spelled in UTF-8 bytes (lone surrogates too).
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
 
 SPECIALS: Final = ("<pad>", "<system>", "<user>", "<assistant>", "<end>", "<cap>", "<glue>", "<blank>")
 PAD, SYSTEM, USER, ASSISTANT, END, CAP, GLUE, BLANK = range(8)
@@ -112,6 +114,7 @@ class Tokenizer:
         fixed = "|".join(re.escape(text) for text in sorted(FIXED, key=len, reverse=True))
         self._units = re.compile(f"({fixed})|([A-Za-z]+)|([0-9]+)|( )|.", re.DOTALL)
         self._spelled: dict[str, tuple[int, ...]] = {}
+        self._encoded: dict[str, tuple[int, ...]] = {}
 
     @classmethod
     def from_json(cls, text: str) -> Tokenizer:
@@ -148,6 +151,17 @@ class Tokenizer:
             expects = shapes[new[-1]].right
         if blank:
             ids.append(BLANK)
+        return ids
+
+    def encode_cached(self, text: str) -> tuple[int, ...]:
+        """Return `encode(text)`; the last few hundred short texts are remembered (prompts repeat their beginnings)."""
+        ids = self._encoded.get(text)
+        if ids is None:
+            ids = tuple(self.encode(text))
+            if len(text) < 10_000:
+                if len(self._encoded) >= 1_000:
+                    self._encoded.clear()
+                self._encoded[text] = ids
         return ids
 
     def _unit_ids(self, unit: str, kind: int | None) -> Sequence[int]:

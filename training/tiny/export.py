@@ -1,0 +1,43 @@
+"""Write a checkpoint's weights as the file that is shipped.
+
+python training/tiny/export.py /some/folder/latest.pt src/telic/lm/tiny/tiny.safetensors
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+import torch
+
+VOCAB = Path(__file__).parents[2] / "src/telic/lm/tiny/vocab.json"
+
+
+def export(checkpoint: Path, target: Path) -> None:
+    saved = torch.load(checkpoint, weights_only=False, map_location="cpu")
+    header: dict[str, object] = {}
+    body = b""
+    for name, tensor in saved["model"].items():
+        data = tensor.to(torch.float16).numpy().tobytes()
+        header[name] = {
+            "dtype": "F16",
+            "shape": list(tensor.shape),
+            "data_offsets": [len(body), len(body) + len(data)],
+        }
+        body += data
+    header["__metadata__"] = {
+        "shape": json.dumps(saved["shape"]),
+        "sha256": hashlib.sha256(body).hexdigest(),
+        "vocabulary_sha256": hashlib.sha256(VOCAB.read_bytes()).hexdigest(),
+        "tokens": str(saved["state"]["tokens"]),
+    }
+    head = json.dumps(header).encode()
+    head += b" " * (-len(head) % 8)
+    target.write_bytes(len(head).to_bytes(8, "little") + head + body)
+    print(f"{target}: {target.stat().st_size} bytes, trained on {saved['state']['tokens']} tokens")
+
+
+if __name__ == "__main__":
+    export(Path(sys.argv[1]), Path(sys.argv[2]))
