@@ -79,6 +79,21 @@ def _text_coercer(restore: Restore) -> Coercer:
     return text
 
 
+def _quoted_text(restore: Restore) -> Coercer:
+    """Read text that the prompt asks for as JSON (`str | None`): a JSON string is taken out of its quotes."""
+    text = _text_coercer(restore)
+
+    def quoted_text(raw: Any) -> str:
+        if isinstance(raw, str) and raw[:1] == raw[-1:] == '"' and len(raw) > 1:
+            try:
+                return json.loads(raw)
+            except ValueError:
+                pass
+        return text(raw)
+
+    return quoted_text
+
+
 def _converter(annotation: Any, field: FieldInfo, restore: Restore) -> Coercer | None:
     """Return the function for types that need no pydantic, or None for those with structure."""
     if annotation is str:
@@ -184,6 +199,8 @@ def _union(members: tuple[Any, ...], field: FieldInfo, restore: Restore) -> Coer
 
 
 def _one_of(members: list[Any], field: FieldInfo, restore: Restore) -> Coercer:
+    if members == [str]:
+        return _quoted_text(restore)
     if len(members) == 1:
         return _converter(bare_annotation(members[0]), field, restore) or _structured(field)
     validate = type_adapter(field).validate_python

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from telic.data import Completion
 
 Check = Callable[[dict[str, Any]], dict[str, Any]]
-_FOREIGN: Mapping[str, Reader] = {"[[": read_markers, "{": read_object, "<": read_tags}
+_FOREIGN: tuple[tuple[str, Reader], ...] = (("[[", read_markers), ("{", read_object), ("<", read_tags))
 
 
 class _Output(NamedTuple):
@@ -66,9 +66,12 @@ class ReplyParser:
             TruncatedReplyError: The reply was cut and does not show its end.
             AdapterParseError: A field is missing or does not fit, and no repair helps.
         """
-        found, complete = self._read(completion)
-        if not complete and completion.finish_reason == "length":
-            self._refuse_cut(completion, found, signature)
+        text = completion.text
+        found, complete = reading = self._reader(text, self._names)
+        if not complete or len(found) != len(self._names) or "think>" in text:
+            found, complete = self._repaired(completion, reading)
+            if not complete and completion.finish_reason == "length":
+                self._refuse_cut(completion, found, signature)
         values: dict[str, Any] = {}
         try:
             for name, coerce, default in self._outputs:
@@ -77,35 +80,32 @@ class ReplyParser:
         except (KeyError, ValueError) as error:
             self._refuse(completion, found, signature, error)
 
-    def _read(self, completion: Completion) -> Reading:
-        text = completion.text
+    def _repaired(self, completion: Completion, reading: Reading) -> Reading:
+        """Return a better reading of a reply that is not plainly whole, or the same."""
         names = self._names
-        if text[:1] != "[":
+        text = completion.text
+        if "think>" in text:
             text = without_thoughts(text)
-        reading = self._reader(text, names)
-        if len(reading.found) == len(names) and (reading.complete or "```" not in text):
-            return reading
-        reading = self._repaired(unwrap(text), reading)
+            reading = self._reader(text, names)
+        if len(reading.found) < len(names) or (not reading.complete and "```" in text):
+            reading = self._reread(unwrap(text), reading)
         if len(reading.found) < len(names) and completion.reasoning and "reasoning" in names:
             # A reasoning model put the field into its own channel and only the rest into the reply.
-            found = {"reasoning": completion.reasoning, **reading.found}
-            reading = Reading(found, reading.complete)
+            reading = Reading({"reasoning": completion.reasoning, **reading.found}, reading.complete)
         if not reading.found and self._single_text and completion.finish_reason != "length":
-            return self._whole(text)
+            return self._whole(text.strip())
         return reading
 
-    def _repaired(self, text: str, best: Reading) -> Reading:
-        readers = [self._reader]
+    def _reread(self, text: str, best: Reading) -> Reading:
+        """Read the text inside a fence, and text that begins as another layout does."""
         start = text.lstrip("*_`#> ")[:2]
-        for sign, reader in _FOREIGN.items():
-            if start.startswith(sign) and reader is not self._reader:
-                readers.append(reader)
-        for reader in readers:
-            reading = reader(text, self._names)
-            if len(reading.found) >= len(best.found):
-                best = reading if reading.found or not best.found else best
-            if len(best.found) == len(self._names):
-                break
+        for sign, reader in (("", self._reader), *_FOREIGN):
+            if start.startswith(sign):
+                reading = reader(text, self._names)
+                if len(reading.found) >= max(len(best.found), 1):
+                    best = reading
+                if len(best.found) == len(self._names):
+                    break
         return best
 
     def _whole(self, text: str) -> Reading:

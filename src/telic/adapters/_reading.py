@@ -24,12 +24,17 @@ _OPEN_FENCE = re.compile(r"\A```[\w+-]*[^\S\n]*\n")
 
 
 def without_thoughts(text: str) -> str:
-    """Return `text` without the `<think>` block that some models put before their reply."""
+    """Return `text` without the thoughts that some models put before their reply, up to `</think>`.
+
+    Servers that add the opening tag to the prompt return the closing one alone.
+    """
     text = text.strip()
-    if not text.startswith("<think>"):
-        return text
     end = text.find("</think>")
-    return text[end + len("</think>") :].lstrip() if end >= 0 else ""
+    if text.startswith("<think>"):
+        return text[end + len("</think>") :].lstrip() if end >= 0 else ""
+    if end >= 0 and "<think>" not in text[:end] and not text.startswith(("[[", "{", "<")):
+        return text[end + len("</think>") :].lstrip()
+    return text
 
 
 def unwrap(text: str) -> str:

@@ -13,6 +13,7 @@ _decoder = json.JSONDecoder(strict=False)  # raw line breaks inside strings are 
 _FENCED = re.compile(r"```[\w+-]*[^\S\n]*\n(.*?)```", re.DOTALL)
 _STRUCTURE = re.compile(r"""[\[{]\s{0,200}(?:["'{\[\d]|\w{1,80}\s{0,4}:|//|/\*|#|\Z)""")
 _BEGIN = re.compile(r"[\[{]")
+_PERCENT = re.compile(r'"(?:[^"\\]|\\.)*"|(-?\d{1,40}(?:\.\d{1,40})?\s?%)')
 MAX_REPAIR = 2_000_000  # characters; the repair is pure Python
 _MAX_STARTS = 50
 
@@ -72,6 +73,8 @@ def _repaired(text: str) -> Any:
     literal = _python_literal(text)
     if literal is not None:
         return literal
+    if "%" in text:  # the repair would drop the sign of a bare 85% and so change the number
+        text = _PERCENT.sub(_quoted_percent, text)
     try:
         value = load("json_repair").loads(text, skip_json_loads=True)
     except (RecursionError, ValueError) as error:
@@ -79,6 +82,10 @@ def _repaired(text: str) -> Any:
     if value == "":
         raise NoJSON("no JSON value in the text")
     return value
+
+
+def _quoted_percent(match: re.Match[str]) -> str:
+    return f'"{match.group(1)}"' if match.group(1) else match.group()
 
 
 def _python_literal(text: str) -> Any:

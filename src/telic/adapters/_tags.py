@@ -30,9 +30,30 @@ class _Tag(NamedTuple):
 
 
 def read_tags(text: str, names: Collection[str]) -> Reading:
-    """Return the text inside the first tag of each name; "complete" means that the last one was closed."""
+    """Return the text inside the first tag of each name; "complete" means that all are there and closed."""
     if "<" not in text:
         return EMPTY
+    return _plain_tags(text, names) or _any_tags(text, names)
+
+
+def _plain_tags(text: str, names: Collection[str]) -> Reading | None:
+    """Return the reading of a reply with exact tags in order and no `<` beside them: most need no more."""
+    found: dict[str, str] = {}
+    at = 0
+    for name in names:
+        start = text.find("<", at)
+        begin = start + len(name) + 2
+        if start < 0 or text[start:begin] != f"<{name}>" or text[start - 1 : start] == "\\":
+            return None
+        end = text.find("<", begin)
+        at = end + len(name) + 3
+        if end < 0 or text[end:at] != f"</{name}>" or text[end - 1] == "\\":
+            return None
+        found[name] = text[begin:end].strip()
+    return Reading(found, True)
+
+
+def _any_tags(text: str, names: Collection[str]) -> Reading:
     tags = _tags(text, names)
     found: dict[str, str] = {}
     complete = False
@@ -49,7 +70,7 @@ def read_tags(text: str, names: Collection[str]) -> Reading:
         i, end, complete = _close(tags, i, found)
         value = text[tag.end : end if end >= 0 else len(text)].strip()
         found[tag.name] = _plain(value if complete else _BEGUN_CLOSE.sub("", value).rstrip())
-    return Reading(found, complete)
+    return Reading(found, complete and len(found) == len(names))
 
 
 def _close(tags: list[_Tag], opened: int, found: dict[str, str]) -> tuple[int, int, bool]:

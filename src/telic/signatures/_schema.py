@@ -92,7 +92,7 @@ def _config(pydantic: Any, annotation: Any) -> Any:
         hasattr(annotation, "__pydantic_config__")
         or hasattr(annotation, "model_config")
         or hasattr(annotation, "__dataclass_fields__")
-        or typing.is_typeddict(annotation)
+        or hasattr(annotation, "__required_keys__")  # a TypedDict, of typing or typing_extensions
     )
     return None if owns_config else pydantic.ConfigDict(arbitrary_types_allowed=True)
 
