@@ -1,5 +1,7 @@
 """Measuring programs: scores with their precision, cost and failures; metrics; paired comparison."""
 
+from telic.evaluate._auto_evaluation import CompleteAndGrounded as CompleteAndGrounded
+from telic.evaluate._auto_evaluation import SemanticF1 as SemanticF1
 from telic.evaluate._evaluate import Evaluate as Evaluate
 from telic.evaluate._evaluate import EvaluationInterrupted as EvaluationInterrupted
 from telic.evaluate._evaluate import checked_examples as checked_examples

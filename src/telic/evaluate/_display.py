@@ -1,14 +1,16 @@
-"""What a person sees of an evaluation: a progress bar with the running score, and a table. Loads rich; nothing else does."""
+"""What a person sees of an evaluation: a progress bar with the running score, and a table. The one place with rich."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 from telic._optional import load
 from telic._text import truncate
-from telic.evaluate._row import Row
+
+if TYPE_CHECKING:
+    from telic.evaluate._row import Row
 
 _CELL = 80
 

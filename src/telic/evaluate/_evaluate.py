@@ -2,8 +2,8 @@
 
 The constructor stores what was asked for and refuses what cannot work; a call may override any of it. A plain program
 runs in threads, an async one as tasks on one event loop; `await evaluate.acall(program)` uses the caller's loop. Rows
-stand in the order of the devset whatever finished first. At `max_errors`, on Ctrl-C and at a budget's limit the finished
-rows come out with the error.
+stand in the order of the devset whatever finished first. At `max_errors`, on Ctrl-C and at a budget's limit the
+finished rows come out with the error.
 """
 
 from __future__ import annotations
@@ -217,7 +217,7 @@ class _Run:
         try:
             with self._progress():
                 return self._in_order(run_all(self._items(), work, **self._options()))
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - whatever ended the run, the finished rows go with it
             self._stopped(error)
         finally:
             pop_setting(token)
@@ -227,7 +227,7 @@ class _Run:
         try:
             with self._progress():
                 return self._in_order(await arun_all(self._items(), self._awork, **self._options()))
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - whatever ended the run, the finished rows go with it
             self._stopped(error)
         finally:
             pop_setting(token)
@@ -317,8 +317,8 @@ class _Run:
             failed = [row for row in rows if row.error is not None]
             raise EvaluationError(
                 f"stopped: {plural(len(failed), 'row')} failed (max_errors={self.plan.max_errors}) and {len(rows)} of "
-                f"{total} were finished; the first failure: {failed[0].error}; the finished rows are in `.results`, and "
-                "max_errors= allows more failures",
+                f"{total} were finished; the first failure: {failed[0].error}; the finished rows are in `.results`, "
+                "and max_errors= allows more failures",
                 results=rows,
             ) from failed[0].error
         raise error

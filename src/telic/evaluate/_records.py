@@ -1,8 +1,8 @@
 """Rows as files: JSON, JSON lines and CSV that can always be written, whatever a program returned.
 
-An evaluation was paid for by the time its files are written, so nothing here raises on odd values: dates, NumPy scalars,
-lone surrogates, circular lists, objects whose `repr` fails. Files are checked before the first call (`check_path`) and
-written beside their place and moved there, so that a crash leaves the old file.
+An evaluation was paid for by the time its files are written, so nothing here raises on odd values: dates, NumPy
+scalars, lone surrogates, circular lists, objects whose `repr` fails. Files are checked before the first call
+(`check_path`) and written beside their place and moved there, so that a crash leaves the old file.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from telic.data import Example
 from telic.errors import ConfigurationError
-from telic.evaluate._row import Row
+
+if TYPE_CHECKING:
+    from telic.evaluate._row import Row
 
 _MAX_DEPTH = 32
 

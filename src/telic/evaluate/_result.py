@@ -11,15 +11,17 @@ import math
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, final
+from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 from telic._optional import load
 from telic._text import plural, truncate
 from telic.data import NO_USAGE, Usage
 from telic.errors import ConfigurationError
 from telic.evaluate import _records
-from telic.evaluate._row import Row
 from telic.evaluate._statistics import PairedTest, Summary, compare_paired, summarize
+
+if TYPE_CHECKING:
+    from telic.evaluate._row import Row
 
 _ALPHA = 0.05
 
@@ -150,8 +152,8 @@ class EvaluationResult:
         """
         if len(self.rows) != len(other.rows):
             raise ConfigurationError(
-                f"a paired comparison needs the same rows: this result has {len(self.rows)}, the other {len(other.rows)}; "
-                "evaluate both programs on one devset"
+                f"a paired comparison needs the same rows: this result has {len(self.rows)} and the other "
+                f"{len(other.rows)}; evaluate both programs on one devset"
             )
         for mine, theirs in zip(self.rows, other.rows, strict=True):
             if mine.example is not theirs.example and mine.example != theirs.example:

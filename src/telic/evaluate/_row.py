@@ -1,8 +1,8 @@
 """One row of an evaluation: run the program, ask the metric, note what it took.
 
-The steps stand once, in `_flow`, which yields what is to be called; `score_row` drives it in a thread, `ascore_row` on an
-event loop. Whatever the program or the metric raises becomes the row's error: only what no other row could survive (no
-LM configured, the budget used up) goes through to the caller.
+The steps stand once, in `_flow`, which yields what is to be called; `score_row` drives it in a thread, `ascore_row`
+on an event loop. Whatever the program or the metric raises becomes the row's error: only what no other row could
+survive (no LM configured, the budget used up) goes through to the caller.
 """
 
 from __future__ import annotations
@@ -85,14 +85,15 @@ def _flow(job: RowJob, index: int, example: Example) -> _Flow:
                 raise ProgramError("it returned None instead of a Prediction")
         except FATAL:
             raise
-        except Exception as raised:  # the user's program, at its boundary
+        except Exception as raised:  # noqa: BLE001 - the user's program, at its boundary
             error = program_failure(job.program, raised, index)
         else:
+            judging = push_setting("role", "judge")  # LM calls of the metric are not the program's
             try:
                 answer = yield _METRIC, (example, prediction)
             except FATAL:
                 raise
-            except Exception as raised:  # the user's metric, at its boundary
+            except Exception as raised:  # noqa: BLE001 - the user's metric, at its boundary
                 error = job.metric.failure(raised, index)
                 error.__cause__ = raised
             else:
@@ -100,6 +101,8 @@ def _flow(job: RowJob, index: int, example: Example) -> _Flow:
                     value, feedback = job.metric.score(answer, index)
                 except TelicError as raised:
                     error = raised
+            finally:
+                pop_setting(judging)
     finally:
         pop_setting(token)
     used = tracker.total
@@ -157,7 +160,7 @@ def score_row(job: RowJob, index: int, example: Example) -> Row:
                 answer = resolved(job.program(**arguments))
             else:
                 answer = resolved(job.metric.evaluate(*arguments))
-        except Exception as error:  # handed to the flow, which decides
+        except Exception as error:  # noqa: BLE001 - handed to the flow, which decides
             step, value = flow.throw, error
         except BaseException:  # an interrupt, a cancellation: the flow undoes what it set in this context
             flow.close()
@@ -184,7 +187,7 @@ async def ascore_row(job: RowJob, index: int, example: Example) -> Row:
                 answer = await _acall_program(job.program, arguments)
             else:
                 answer = await _acall_metric(job.metric, arguments)
-        except Exception as error:  # handed to the flow, which decides
+        except Exception as error:  # noqa: BLE001 - handed to the flow, which decides
             step, value = flow.throw, error
         except BaseException:  # an interrupt, a cancellation: the flow undoes what it set in this context
             flow.close()

@@ -56,8 +56,8 @@ class MetricCall:
         required, total = _positional_range(metric)
         if total < 2 or required > 5:
             raise ConfigurationError(
-                f"the metric {self.name!r} takes {_told(required, total)} positional arguments; it must take 2 (example, "
-                "prediction), 3 (…, trace) or 5 (…, trace, pred_name, pred_trace)"
+                f"the metric {self.name!r} takes {_told(required, total)} positional arguments; it must take 2 "
+                "(example, prediction), 3 (…, trace) or 5 (…, trace, pred_name, pred_trace)"
             )
         self._evaluating = max(2, required)
         self._compiling = self._evaluating if required > 3 else min(3, total)

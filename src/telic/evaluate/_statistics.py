@@ -1,9 +1,10 @@
 """The statistics that scores need, in plain Python: intervals, t quantiles, paired tests.
 
-Sources: Wilson 1927 for the interval of a share; Agresti and Min 2005 (Statistics in Medicine 24:729) for the interval
-of a difference of paired shares; the exact McNemar test (binomial, two-sided); the sign-flip permutation test (Fisher
-1935), exact for few differences; Student's t for the rest, its distribution function by the continued fraction of the
-incomplete beta function (Abramowitz and Stegun 26.5.8). All are checked against published or SciPy's values in the tests.
+Sources: Wilson 1927 for the interval of a share; Agresti and Min 2005 (Statistics in Medicine 24:729) for the
+interval of a difference of paired shares; the exact McNemar test (binomial, two-sided); the sign-flip permutation
+test (Fisher 1935), exact for few differences; Student's t for the rest, its distribution function by the continued
+fraction of the incomplete beta function (Abramowitz and Stegun 26.5.8). The tests check all against published or
+SciPy's values.
 """
 
 from __future__ import annotations
@@ -174,8 +175,8 @@ def _sign_flips(differences: Sequence[float]) -> float:
 def compare_paired(first: Sequence[float], second: Sequence[float]) -> PairedTest:
     """Compare two lists of scores of the same rows in the same order.
 
-    0/1 scores: the exact McNemar test, and Agresti and Min's interval. Others: exact sign flips for up to 14 rows that
-    differ, else the paired t test; the interval is Student's.
+    0/1 scores: the exact McNemar test, and Agresti and Min's interval. Others: exact sign flips for up to 14 rows
+    that differ, else the paired t test; the interval is Student's.
 
     Example:
         >>> test = compare_paired([0, 0, 0, 0, 0, 0, 1, 1], [1, 1, 1, 1, 1, 1, 1, 1])

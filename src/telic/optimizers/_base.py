@@ -13,16 +13,18 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Self, final
+from typing import TYPE_CHECKING, Any, Self, final
 
 from telic._text import did_you_mean, join_names, plural
 from telic.context import context
 from telic.context import get as get_setting
-from telic.data import Example
 from telic.errors import ConfigurationError
 from telic.modules import Module
 from telic.optimizers._report import Report
 from telic.tracing import UsageTracker, begin, finish
+
+if TYPE_CHECKING:
+    from telic.data import Example
 
 logger = logging.getLogger("telic.optimizers")
 

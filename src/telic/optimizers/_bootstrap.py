@@ -1,18 +1,17 @@
 """Bootstrap few-shot: demonstrations for every step of a program, made by running it on examples that it gets right.
 
-The teacher runs the training examples in order; where the metric accepts the outcome, the inputs and outputs of every
-predictor call on the way become demonstrations, so that steps nobody labelled get some too. Many examples run at once;
-the result is that of a run one after another (see `_harvest`).
+The teacher runs the training examples in order; where the metric accepts the outcome, the inputs and outputs of
+every predictor call on the way become demonstrations, so that steps nobody labelled get some too. Many examples run
+at once; the result is that of a run one after another (see `_harvest`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, final
+from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 from telic._text import plural
 from telic.context import get as get_setting
-from telic.data import Example
 from telic.errors import BudgetExceeded, EvaluationError
 from telic.evaluate import MetricCall, checked_examples
 from telic.optimizers._base import (
@@ -32,6 +31,9 @@ from telic.optimizers._measure import measured
 from telic.optimizers._pool import Source, Task, run_pool
 from telic.optimizers._teacher import Teacher
 
+if TYPE_CHECKING:
+    from telic.data import Example
+
 
 class BootstrapOptions(NamedTuple):
     """The settings of one bootstrap."""
@@ -43,6 +45,8 @@ class BootstrapOptions(NamedTuple):
     max_rounds: int = 1
     max_errors: int = 10
     seed: int = 0
+    likely: float = 0.95
+    """How far to run ahead; see `Harvest`."""
 
 
 @final
@@ -60,7 +64,9 @@ class Bootstrap(Source):
         self._student = student
         self._rows = rows
         self._options = options
-        self.harvest = Harvest(len(rows), options.max_bootstrapped_demos, options.max_errors)
+        self.harvest = Harvest(
+            len(rows), options.max_bootstrapped_demos, options.max_errors, likely=options.likely
+        )
         self.stopped: str | None = None
         shown = (student if teacher is None else teacher).deepcopy()
         if options.max_labeled_demos > 0 and not shown._compiled:
@@ -165,9 +171,10 @@ class BootstrapFewShot(Optimizer):
         num_threads: Examples at once; None: the setting `num_threads`. The result does not depend on it.
         seed: Of all draws.
 
-    Source: Khattab et al. 2023 (arXiv 2310.03714), appendix E.1. Deviations: examples run at once with the result of one
-    after another; the draws are seeded by predictor and content; labelled rows that lack a predictor's fields are not
-    given to it; the teacher's instructions may differ from the student's; a compiled student is compiled anew.
+    Source: Khattab et al. 2023 (arXiv 2310.03714), appendix E.1. Deviations: examples run at once with the result
+    of one after another; the draws are seeded by predictor and content; labelled rows that lack a predictor's
+    fields are not given to it; the teacher's instructions may differ from the student's; a compiled student is
+    compiled anew.
 
     Cost: at most `len(trainset) * max_rounds` runs of the teacher, usually a few more than `max_bootstrapped_demos`
     divided by its success rate; runs made ahead that were not needed are in `report.extra_runs`.

@@ -27,7 +27,7 @@ def usable(example: Example, predictor: Any) -> bool:
 def labelled_demos(
     rows: Sequence[Example], predictor: Any, path: str, k: int, *, sample: bool = True, seed: int = 0
 ) -> list[Example]:
-    """Return up to `k` of the usable rows: a draw that depends on `seed` and the predictor's path, or the first ones."""
+    """Return up to `k` of the usable rows: a draw by `seed` and the predictor's path, or the first ones."""
     fit = [row for row in rows if usable(row, predictor)]
     if not sample:
         return fit[:k]
@@ -42,8 +42,8 @@ def demos_of_trace(trace: Sequence[Step], paths: Mapping[int, str], seed: int = 
         paths: The path of each predictor, by its `id`; steps of other predictors are left out.
         seed: For the choice below.
 
-    Of several calls of one predictor (a loop) one is kept: with even chances the last, or any of the earlier ones, drawn
-    by the content of the calls, so that equal runs make equal demos.
+    Of several calls of one predictor (a loop) one is kept: with even chances the last, or any of the earlier ones,
+    drawn by the content of the calls, so that equal runs make equal demos.
     """
     calls: dict[str, list[Example]] = {}
     for predictor, inputs, prediction in trace:

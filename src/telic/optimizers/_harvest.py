@@ -1,29 +1,30 @@
 """Finding the first so many successes in a list, in its order, with many tries at once.
 
-One after another, a search for `needed` successes tries example 0, 1, 2 … and stops at the last one it needs. Here tries
-run ahead of what is known, and results are taken in index order: the same examples are accepted, the same failures
-counted, whatever finished first. Running ahead may pay for tries that turn out not to be needed, so another one is
-started only while those in flight are not likely to bring the successes that are missing: with a share `p` of the tries
-successful so far, while P(Binomial(in flight, p) >= missing) < 0.9. Before anything is known p is taken as 1, so that no
-more tries run than successes are needed.
+One after another, a search for `needed` successes tries example 0, 1, 2 … and stops at the last one it needs. Here
+tries run ahead of what is known, and results are taken in index order: the same examples are accepted and the same
+failures counted, whatever finished first. Running ahead may pay for tries that turn out not to be needed, so
+another one is started only while those in flight are not likely to bring the missing successes: P(Binomial(in
+flight, p) >= missing) decides, with p the share of the tries successful so far. Below 1/2 one more is started. Up
+to `likely` one more is started only beside others that have just begun: near the end of their time it would be
+waited for on its own. Before anything is known p is taken as 1, so that no more tries run than successes are
+needed. The clock decides only what is tried ahead, never what is accepted.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple, final
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple, final
 
 
 class Try(NamedTuple):
     """What became of one example."""
 
-    index: int
+    index: int  # pyright: ignore[reportIncompatibleMethodOverride] - a tuple's `index` is of no use here
     value: Any
     """What the try found; None: no success."""
     failures: tuple[Exception, ...] = ()
     """What went wrong on the way; a try may fail, be made again, and succeed."""
-
-
-_LIKELY: Final = 0.9
 
 
 def binomial_tail(n: int, k: int, p: float) -> float:
@@ -51,6 +52,9 @@ class Harvest:
         total: How many examples there are.
         needed: How many successes end the search.
         max_failures: How many failures end it, counted in index order.
+        likely: How sure it is to be, at best, that no further round of tries is needed: nearer to 1 is sooner done,
+            with more tries that were not needed. 0.5 where other work can use the threads.
+        clock: Seconds, for telling whether tries have just begun.
 
     Attributes:
         accepted: The successes in index order, at most `needed`.
@@ -60,7 +64,15 @@ class Harvest:
         failed: `max_failures` was reached.
     """
 
-    def __init__(self, total: int, needed: int, max_failures: int) -> None:
+    def __init__(
+        self,
+        total: int,
+        needed: int,
+        max_failures: int,
+        *,
+        likely: float = 0.95,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
         self.accepted: list[Try] = []
         self.failures: list[tuple[int, Exception]] = []
         self.tried = 0
@@ -73,6 +85,11 @@ class Harvest:
         self._cursor = 0
         self._done = 0
         self._successes = 0
+        self._likely = likely
+        self._clock = clock
+        self._begun: dict[int, float] = {}
+        self._newest = 0.0
+        self._usual = 0.0  # seconds that a try takes, a running mean
 
     @property
     def used(self) -> int:
@@ -83,6 +100,7 @@ class Harvest:
         """Return the next index to try, or None while none is worth starting."""
         if self.closed or self.tried >= self._total or self._likely_enough(self.tried - self._done):
             return None
+        self._newest = self._begun[self.tried] = self._clock()
         self.tried += 1
         return self.tried - 1
 
@@ -95,11 +113,13 @@ class Harvest:
         if in_flight < missing:
             return False
         share = (self._successes + 1) / (self._done + 1)
-        return binomial_tail(in_flight, missing, share) >= _LIKELY
+        chance = binomial_tail(in_flight, missing, share)
+        return chance >= self._likely or (chance >= 0.5 and self._clock() - self._newest > self._usual / 4)
 
     def put(self, result: Try) -> None:
         """Note a result; accept what is now certain."""
         self._done += 1
+        self._usual += (self._clock() - self._begun.pop(result.index) - self._usual) / self._done
         self._successes += result.value is not None
         self._waiting[result.index] = result
         while not self.closed and (known := self._waiting.pop(self._cursor, None)) is not None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
-from telic.data import Example
 from telic.errors import ConfigurationError
 from telic.evaluate import checked_examples
 from telic.optimizers._base import Compile, Optimizer, check_size, check_student
 from telic.optimizers._demos import labelled_demos
+
+if TYPE_CHECKING:
+    from telic.data import Example
 
 
 @final

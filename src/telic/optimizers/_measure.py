@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from telic.data import Example
 from telic.evaluate import Evaluate, EvaluationResult
-from telic.optimizers._base import Compile
 from telic.optimizers._report import Candidate, Report
+
+if TYPE_CHECKING:
+    from telic.data import Example
+    from telic.optimizers._base import Compile
 
 
 def measured(

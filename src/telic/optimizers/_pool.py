@@ -3,9 +3,10 @@
 A list of jobs is not enough for a search: whether the next run is needed depends on what the last ones found, and many
 candidates share the threads. So the source is asked for work whenever a thread is free, and told of every result; both
 happen one at a time, under the pool's lock, so that a source is ordinary sequential code. What a search decides must
-depend on the indices of its work, never on the order in which results come in: then any number of threads finds the same.
+depend on the indices of its work, never on the order in which results come in: then any number of threads finds the
+same.
 
-Threads are started as they are needed. With one thread the work runs in the caller's own.
+Threads are started when they are needed. With one thread the work runs in the caller's own.
 """
 
 from __future__ import annotations
@@ -72,39 +73,53 @@ class _Pool:
         self._threads = 0
         self._idle = 0
         self._in_flight = 0
-        self._ended = threading.Semaphore(0)
+        self._ended = 0
+        self._more_wanted = False
+        self._signal = threading.Semaphore(0)
+        """Wakes the caller's thread: a thread is wanted, or has ended."""
 
     def run_threads(self) -> None:
-        with self._changed:
-            self._start_thread()
-        ended = 0
-        while (
-            ended < self._threads
-        ):  # a thread that is started is counted before the one that started it ends
+        """Start threads as they are wanted, and wait until all have ended.
+
+        Only this thread starts others: it gets its turn when the working ones wait for something. Where they never do
+        (every reply comes from a cache) few threads are started, and they do not get into each other's way.
+        """
+        self._start_thread()
+        while self._ended < self._threads:
             try:
-                self._ended.acquire()
-                ended += 1
+                self._signal.acquire()
+                with self._changed:
+                    start = self._more_wanted and self._threads < self._num_threads and not self._over
+                    self._more_wanted = False
+                if start:
+                    self._start_thread()
             except KeyboardInterrupt as interrupt:
                 if self.failure is not None:
                     raise
                 self._fail(interrupt)
 
+    @property
+    def _over(self) -> bool:
+        return self.failure is not None or self._source.finished
+
     def _start_thread(self) -> None:
-        self._threads += 1
         thread = threading.Thread(target=self._thread, name=f"telic-pool-{self._threads}", daemon=True)
         try:
             thread.start()
         except RuntimeError:  # the system allows no more: those that run do the work
-            self._threads -= 1
-            self._num_threads = self._threads
             if not self._threads:
                 raise
+            self._num_threads = self._threads
+        else:
+            self._threads += 1
 
     def _thread(self) -> None:
         try:
             self.work()
         finally:
-            self._ended.release()
+            with self._changed:
+                self._ended += 1
+            self._signal.release()
 
     def work(self) -> None:
         """Do work until there is none left."""
@@ -121,14 +136,15 @@ class _Pool:
 
     def _next(self) -> Task | None:
         with self._changed:
-            while self.failure is None and not self._source.finished:
+            while not self._over:
                 task = self._source.take()
                 if task is not None:
                     self._in_flight += 1
                     if self._idle:
                         self._changed.notify()
-                    elif self._threads and self._threads < self._num_threads:
-                        self._start_thread()
+                    elif self._threads < self._num_threads and not self._more_wanted:
+                        self._more_wanted = True
+                        self._signal.release()
                     return task
                 if not self._in_flight:  # nothing is ready and nothing can become ready
                     break

@@ -9,12 +9,11 @@ from __future__ import annotations
 import random
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 from telic._seed import derive
 from telic._text import plural
 from telic.context import get as get_setting
-from telic.data import Example
 from telic.errors import ConfigurationError
 from telic.evaluate import MetricCall, checked_examples
 from telic.optimizers._base import (
@@ -33,6 +32,9 @@ from telic.optimizers._measure import candidate
 from telic.optimizers._pool import run_pool
 from telic.optimizers._report import CandidatePrograms
 from telic.optimizers._search import Entry, Search
+
+if TYPE_CHECKING:
+    from telic.data import Example
 
 _SPLIT_FROM = 20
 """A training set of at least this many rows is split where no validation set is given; smaller ones are shared."""
@@ -207,6 +209,7 @@ class BootstrapFewShotWithRandomSearch(Optimizer):
             self.max_rounds,
             get_setting("max_errors") if self.max_errors is None else self.max_errors,
             derive(self.seed, "candidate", seed).randrange(2**32),
+            likely=0.5,  # evaluations of other candidates use the threads meanwhile
         )
         return Entry(seed, label, bootstrap=Bootstrap(student, teacher, rows, metric, options))
 
@@ -234,8 +237,8 @@ def _winner(run: Compile, search: Search, *, stopped: str | None) -> Any:
         found["comparison"] = results[id(best)].compare(results[id(given)])
     if len(ranked) > 1:
         run.note(
-            f"the best of {len(ranked)} candidates was chosen on these {len(results[id(best)].rows)} rows: its score and "
-            "the comparison are a little too favourable; evaluate it on rows that chose nothing"
+            f"the best of {len(ranked)} candidates was chosen on these {len(results[id(best)].rows)} rows: its score "
+            "and the comparison are a little too favourable; evaluate it on rows that chose nothing"
         )
     candidates = [candidate(entry.program, results[id(entry)], entry.seed, entry.label) for entry in ranked]
     program = best.program.deepcopy()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, final, overload
+from typing import TYPE_CHECKING, Any, ClassVar, cast, final, overload
 
 from telic._text import plural
 from telic.data import NO_USAGE, Usage
@@ -166,14 +166,12 @@ def _number(value: float) -> float | None:
 
 
 def _plain_numbers(values: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: [_number(bound) for bound in value]
-        if isinstance(value, list)
-        else _number(value)
-        if isinstance(value, float)
-        else value
-        for name, value in values.items()
-    }
+    def plain(value: Any) -> Any:
+        if isinstance(value, list):
+            return [_number(bound) for bound in cast("list[float]", value)]
+        return _number(value) if isinstance(value, float) else value
+
+    return {name: plain(value) for name, value in values.items()}
 
 
 def _told(usage: Usage) -> str:

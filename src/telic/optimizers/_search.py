@@ -7,14 +7,16 @@ in the order of the candidates. Candidates that turn out equal (same demos, same
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 from telic._hash import content_key
-from telic.data import Example
 from telic.errors import BudgetExceeded, EvaluationError
 from telic.evaluate import EvaluationResult, MetricCall, Row, RowJob, score_row
-from telic.optimizers._bootstrap import Bootstrap
 from telic.optimizers._pool import Source, Task
+
+if TYPE_CHECKING:
+    from telic.data import Example
+    from telic.optimizers._bootstrap import Bootstrap
 
 
 @final

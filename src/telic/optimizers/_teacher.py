@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 from telic.context import context
-from telic.data import Example, Step
 from telic.errors import ProgramError, TelicError
 from telic.evaluate import FATAL, MetricCall, inputs_of, program_failure, resolved
 from telic.optimizers._demos import demos_of_trace
 from telic.optimizers._harvest import Try
+
+if TYPE_CHECKING:
+    from telic.data import Example, Step
 
 
 @final
@@ -86,7 +88,7 @@ class Teacher:
                 raise
             except Exception as error:
                 raise program_failure(program, error, index) from error
-        with context(trace=None):  # the metric's own LM calls are no steps of the program
+        with context(trace=None, role="judge"):  # LM calls of the metric are not the program's
             try:
                 answer = resolved(self._metric.compile(example, prediction, trace))
             except FATAL:
