@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
-from click import exceptions as click_errors
-
 from telic._optional import load
 from telic.errors import TelicError
 
@@ -66,7 +64,7 @@ def evaluate(
     max_errors: MaxErrorsOption = None,
 ) -> None:
     """Score a program on examples. Ctrl-C and --max-errors keep the finished rows in --out."""
-    load("telic.cli._evaluate").run(program, data, metric, lm, inputs, state, out, num_threads, max_errors)
+    _guarded("telic.cli._evaluate", program, data, metric, lm, inputs, state, out, num_threads, max_errors)
 
 
 @app.command("compile")
@@ -88,12 +86,9 @@ def compile_program(
     num_threads: ThreadsOption = None,
 ) -> None:
     """Compile a program toward a metric and save the result."""
-    command = load("telic.cli._compile")
-    command.run(
-        command.Job(
-            program, data, metric, out, optimizer, tuple(option or ()), lm, inputs, valset, seed, num_threads
-        )
-    )
+    options = tuple(option or ())
+    job = (program, data, metric, out, optimizer, options, lm, inputs, valset, seed, num_threads)
+    _guarded("telic.cli._compile", *job)
 
 
 @app.command("demo")
@@ -103,7 +98,7 @@ def demo(
     seed: Annotated[int, typer.Option("--seed", help="Another draw of the search.")] = 0,
 ) -> None:
     """Compile a program with the LM in the box: offline, free, about a minute."""
-    load("telic.cli._demo").run(task, out, seed)
+    _guarded("telic.cli._demo", task, out, seed)
 
 
 @app.callback(invoke_without_command=True)
@@ -118,25 +113,29 @@ def root(
 
 
 def main() -> None:
-    """Run the command line and exit: 0 done, 1 unfinished, 2 refused or failed, 130 interrupted."""
+    """Run the command line and exit: 0 done, 2 refused or failed, 130 interrupted."""
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code."""
-    command = typer.main.get_command(app)
     try:
-        code: Any = command.main(arguments, prog_name="telic", standalone_mode=False)
-    except click_errors.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (KeyboardInterrupt, click_errors.Abort) as error:
-        return _fail(str(error) or "interrupted", 130)
+        app(arguments, prog_name="telic")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0
+    return 0
+
+
+def _guarded(module: str, *arguments: Any) -> None:
+    """Run a command; what goes wrong is one line on standard error."""
+    try:
+        load(module).run(*arguments)
+    except KeyboardInterrupt as error:
+        _fail(str(error) or "interrupted", 130)
     except TelicError as error:
-        return _fail(f"{type(error).__name__}: {error}", 2)
-    return code if isinstance(code, int) else 0
+        _fail(f"{type(error).__name__}: {error}", 2)
 
 
-def _fail(message: str, code: int) -> int:
+def _fail(message: str, code: int) -> NoReturn:
     sys.stderr.write(f"telic: {message}\n")
-    return code
+    raise typer.Exit(code)

@@ -43,13 +43,17 @@ class Job(NamedTuple):
     num_threads: int | None = None
 
 
-def run(job: Job) -> None:
+def run(*asked: Any) -> None:
     """Compile, save and print.
+
+    Args:
+        asked: The fields of a `Job`, in order.
 
     Raises:
         TelicError: Something cannot work; told before the first LM call where it can be known.
         CompileInterrupted: Ctrl-C; the best program so far is saved.
     """
+    job = Job(*asked)
     out = _target.check_out(job.out, (".json",))
     program = _target.load_module(job.program)
     trainset = _target.load_rows(job.data, job.inputs, program)

@@ -1,0 +1,62 @@
+"""How results look in a terminal: a score with its interval, a prompt in a frame, an optimizer's notes as they come."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich.markup import escape
+from rich.panel import Panel
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from telic.data import Message
+    from telic.evaluate import EvaluationResult
+
+
+def score_line(result: EvaluationResult) -> str:
+    """Return "66.5 % of 200 rows (95 % interval 59.7 to 72.7)", with failures where there are any."""
+    low, high = result.interval
+    line = f"{result.score:.1f} % of {result.n} rows (95 % interval {100 * low:.1f} to {100 * high:.1f})"
+    return line + (f", {len(result.failures)} failed" if result.failures else "")
+
+
+def show_prompt(console: Console, title: str, messages: Sequence[Message], max_lines: int = 60) -> None:
+    """Print a rendered prompt as it would be sent; long ones lose their middle."""
+    lines: list[str] = []
+    for message in messages:
+        content = message.get("content")
+        lines += [f"── {message['role']} ──", *str(content).split("\n")]
+    if len(lines) > max_lines:
+        kept = max_lines // 2
+        lines = [*lines[:kept], f"   … {len(lines) - 2 * kept} more lines …", *lines[-kept:]]
+    console.print(Panel(Text("\n".join(lines)), title=escape(title), title_align="left"))
+
+
+class _Lines(logging.Handler):
+    def __init__(self, console: Console) -> None:
+        super().__init__(logging.INFO)
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._console.print(f"  [dim]{escape(record.getMessage())}[/dim]", highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def watching(console: Console, what: str) -> Generator[None]:
+    """Show that something is under way, and print what the optimizers log meanwhile."""
+    logger = logging.getLogger("telic.optimizers")
+    handler, level = _Lines(console), logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    status: Any = console.status(what)
+    try:
+        with status:
+            yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
