@@ -37,6 +37,7 @@ _NUMERIC: Final = frozenset(
     {"gt", "ge", "lt", "le", "multiple_of", "max_digits", "decimal_places", "allow_inf_nan"}
 )
 _SIZED: Final = frozenset({"min_length", "max_length", "pattern"})
+_UNMEASURED: Final = frozenset({str, bytes, list, tuple, dict, set, frozenset})
 _EMPTY: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
@@ -242,16 +243,18 @@ def check_constraints(field: FieldInfo) -> None:
     kind = field.annotation
     while typing.get_origin(kind) is typing.Annotated:
         kind = typing.get_args(kind)[0]
+    kind = typing.get_origin(kind) or kind
     impossible: frozenset[str] = frozenset()
-    if kind is str:
-        impossible = _NUMERIC
-    elif kind in (int, float):
-        impossible = _SIZED
+    if isinstance(kind, type):
+        if kind in _UNMEASURED or vars(object)["__lt__"] is getattr(kind, "__lt__", None):
+            impossible |= _NUMERIC
+        if not hasattr(kind, "__len__"):
+            impossible |= _SIZED
     for name in field.constraints:
         if name in impossible:
             raise SignatureError(
-                f"field {field.name!r} is a {type_name(kind)}, to which the constraint {name!r} cannot apply; "
-                "change its type or drop the constraint"
+                f"field {field.name!r} is of type {type_name(field.annotation)}, to which the constraint {name!r} "
+                "cannot apply; change its type or drop the constraint"
             )
 
 

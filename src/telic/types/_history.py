@@ -70,7 +70,7 @@ class History:
             plain: Any = value
             if isinstance(value, dict) and list(plain) == ["messages"]:
                 plain = plain["messages"]
-            return cls(plain) if isinstance(plain, list) else plain
+            return cls(plain) if isinstance(plain, list) else plain  # pyright: ignore[reportUnknownArgumentType]
 
         return core.no_info_before_validator_function(read, core.is_instance_schema(cls))
 
