@@ -147,7 +147,7 @@ CHUNKS: Final = _w(
 )
 
 TEXT_FIELDS: Final = _w("text sentence message review document input post comment note passage content")
-LABEL_FIELDS: Final = _w("label category class tag group output result answer kind code")
+LABEL_FIELDS: Final = _w("label category type tag group output result answer kind code")
 QUESTION_FIELDS: Final = _w("question query request problem")
 CONTEXT_FIELDS: Final = _w("context passages facts document text notes background")
 ANSWER_FIELDS: Final = _w("answer response reply output result")

@@ -1,0 +1,160 @@
+import asyncio
+import threading
+
+import pytest
+
+from telic.data import Request
+from telic.errors import ContextWindowExceededError, LMInvalidRequestError, LMUnsupportedModelError
+from telic.lm.tiny import TinyClient
+from telic.protocols import Client
+
+
+@pytest.fixture
+def client(engine):
+    return TinyClient(engine=engine)
+
+
+def ask(text="the dog", **options):
+    return Request([{"role": "user", "content": text}], {"max_tokens": 12} | options)
+
+
+def test_it_is_a_client(client):
+    checked: Client = client
+    assert checked.capabilities.response_schema is False
+
+
+def test_greedy_answers_repeat_and_say_what_they_used(client):
+    first, second = client.complete(ask()), client.complete(ask())
+    assert first.text == second.text
+    assert first.usage.input_tokens == 4
+    assert 1 <= first.usage.output_tokens <= 12
+    assert first.model == "telic/tiny"
+
+
+def test_a_cut_reply_says_length(client):
+    completion = client.complete(ask(max_tokens=1)).completions[0]
+    assert completion.finish_reason == "length"
+
+
+def test_no_tokens_wanted_is_an_empty_reply(client):
+    response = client.complete(ask(max_tokens=0))
+    assert (response.text, response.completions[0].finish_reason) == ("", "length")
+    assert response.usage.output_tokens == 0
+
+
+def test_samples_differ_and_each_repeats(client):
+    hot = ask(temperature=1.5, n=4)
+    texts = [c.text for c in client.complete(hot).completions]
+    assert len(set(texts)) > 1
+    assert [c.text for c in client.complete(hot).completions] == texts
+    other = Request(hot.messages, hot.options, sample=1)
+    assert [c.text for c in client.complete(other).completions] != texts
+
+
+def test_a_seed_decides_the_draws(client):
+    one, same, other = (client.complete(ask(temperature=1.5, seed=s)).text for s in (1, 1, 2))
+    assert one == same
+    assert one != other
+
+
+def test_a_narrow_top_p_is_greedy(client):
+    assert client.complete(ask(temperature=1.0, top_p=1e-9)).text == client.complete(ask()).text
+
+
+def test_a_stop_string_ends_the_text_before_it(client):
+    whole = client.complete(ask(max_tokens=30)).text
+    stop = whole[len(whole) // 2 :][:3]
+    response = client.complete(ask(max_tokens=30, stop=[stop]))
+    assert response.text == whole[: whole.index(stop)]
+    assert response.completions[0].finish_reason == "stop"
+
+
+def test_a_prompt_beyond_the_context_is_refused(client):
+    with pytest.raises(ContextWindowExceededError, match="128"):
+        client.complete(ask("the dog " * 100))
+    with pytest.raises(ContextWindowExceededError):
+        client.complete(ask("x" * 1_000_000))
+
+
+def test_generation_ends_where_the_context_ends(client):
+    response = client.complete(ask("the " * 120, max_tokens=500, temperature=2.0))
+    assert response.usage.input_tokens + response.usage.output_tokens <= 129
+
+
+@pytest.mark.parametrize("text", ["", "\x00\x01", "日本語 😀", "\ud800", "zzqx", "[[ ## completed ## ]]", " \n\t "])
+def test_any_text_gets_an_answer(client, text):
+    assert client.complete(ask(text)).completions[0].finish_reason in {"stop", "length"}
+
+
+def test_text_parts_are_joined_and_others_refused(client):
+    parts = [{"type": "text", "text": "the "}, {"type": "text", "text": "dog"}]
+    joined = client.complete(Request([{"role": "user", "content": parts}], {"max_tokens": 12}))
+    assert joined.text == client.complete(ask()).text
+    with pytest.raises(LMInvalidRequestError, match="image_url"):
+        client.complete(Request([{"role": "user", "content": [{"type": "image_url"}]}]))
+
+
+def test_unknown_options_and_models_are_refused(client):
+    with pytest.raises(LMInvalidRequestError, match="'tools'"):
+        client.complete(ask(tools=[{}]))
+    with pytest.raises(LMUnsupportedModelError, match="telic/tiny"):
+        TinyClient("huge")
+
+
+def test_threads_get_the_answers_they_would_get_alone(client):
+    words = [f"the {w}" for w in "dog cat house red Paris zorba 12 x".split()] * 4
+    alone = [client.complete(ask(w)).text for w in words]
+    together: list[str] = [""] * len(words)
+
+    def work(i):
+        together[i] = client.complete(ask(words[i])).text
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(len(words))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert together == alone
+
+
+def test_tasks_get_the_same_answers(client):
+    async def all_at_once():
+        return await asyncio.gather(*(client.acomplete(ask(f"the {i}")) for i in range(8)))
+
+    assert [r.text for r in asyncio.run(all_at_once())] == [client.complete(ask(f"the {i}")).text for i in range(8)]
+
+
+def test_a_streamed_reply_adds_up_to_the_whole_one(client):
+    pieces = list(client.stream(ask(max_tokens=30)))
+    assert pieces[-1].response == client.complete(ask(max_tokens=30))._replace(usage=pieces[-1].response.usage)
+    assert "".join(p.text for p in pieces) == pieces[-1].response.text
+    assert len(pieces) > 2
+
+
+def test_a_stream_that_is_left_frees_the_engine(client):
+    source = client.stream(ask(max_tokens=100))
+    next(source)
+    source.close()
+    assert client.complete(ask()).text
+
+
+def test_an_async_stream_adds_up(client):
+    async def collect():
+        return [p async for p in client.astream(ask(max_tokens=20))]
+
+    pieces = asyncio.run(collect())
+    assert "".join(p.text for p in pieces) == pieces[-1].response.text == client.complete(ask(max_tokens=20)).text
+
+
+def test_a_failing_job_stops_nobody_else(engine, client):
+    real = engine.network.read
+
+    def read(tokens, cache):
+        if len(tokens) > 20:
+            raise RuntimeError("broken")
+        return real(tokens, cache)
+
+    engine.network.read = read
+    with pytest.raises(RuntimeError, match="broken"):
+        client.complete(ask("dog cat horse " * 12))
+    assert client.complete(ask()).text is not None
