@@ -240,18 +240,20 @@ class DiskStore:
         return writer
 
     def _evict(self, writer: Any) -> None:
-        """Make room once the pages in use pass the limit: a tenth of the rows goes, those unused for longest."""
+        """Once the pages in use pass the limit, remove the rows unused for longest, down to nine tenths of it."""
         if self._limit_bytes is None:
             return
         pages, free, size = (
-            writer.execute(f"PRAGMA {name}").fetchone()[0]
-            for name in ("page_count", "freelist_count", "page_size")
+            writer.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
         )
-        if (pages - free) * size <= self._limit_bytes:
+        used_bytes = (pages - free) * size
+        if used_bytes <= self._limit_bytes:
             return
+        excess = 1 - 0.9 * self._limit_bytes / used_bytes
         writer.execute(
             "DELETE FROM entries WHERE rowid IN (SELECT rowid FROM entries ORDER BY used, rowid "
-            "LIMIT (SELECT count(*) / 10 + 1 FROM entries))"
+            "LIMIT (SELECT CAST(count(*) * ? AS INTEGER) + 1 FROM entries))",
+            (excess,),
         )
 
     # ending
