@@ -6,10 +6,11 @@ The setting `cassette` holds it (`telic.testing.cassette` sets it for a block); 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from typing import Any, final
+from typing import final
 
 from telic.context import get as get_setting
 from telic.data import Request, Response
+from telic.lm._registry import endpoint_of
 from telic.protocols import Capabilities, Client, Delta
 
 
@@ -27,9 +28,7 @@ class Taped:
     def __init__(self, client: Client, model: str) -> None:
         self._client = client
         self._model = model
-        kind = type(client)
-        endpoint: Any = getattr(client, "endpoint", None)
-        self.endpoint: Any = f"python:{kind.__module__}.{kind.__qualname__}" if endpoint is None else endpoint
+        self.endpoint = endpoint_of(client)
 
     @property
     def capabilities(self) -> Capabilities:

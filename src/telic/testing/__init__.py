@@ -15,6 +15,7 @@ from telic.testing._fakes import dummy_rm as dummy_rm
 from telic.testing._forbid import forbid_requests as forbid_requests
 
 if TYPE_CHECKING:
+    from telic.testing import faults as faults
     from telic.testing._adapters import AdapterConformance as AdapterConformance
     from telic.testing._clients import ClientConformance as ClientConformance
     from telic.testing._server import FaultServer as FaultServer
@@ -37,11 +38,14 @@ __all__ = [
     "ScriptedLM",
     "cassette",
     "dummy_rm",
+    "faults",
     "forbid_requests",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "faults":
+        return load("telic.testing.faults")
     if name not in _LAZY:
         raise AttributeError(f"module 'telic.testing' has no attribute {name!r}")
     return getattr(load(_LAZY[name]), name)
