@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 Coercer = Callable[[Any], Any]
 Restore = Callable[[str], str]
+_STRUCTURED_SIGNS = ("{", "[", "`", "<")
 _NONE = frozenset({"none", "null"})
 
 
@@ -204,8 +205,10 @@ def _one_of(members: list[Any], field: FieldInfo, restore: Restore) -> Coercer:
     if len(members) == 1:
         return _converter(bare_annotation(members[0]), field, restore) or _structured(field)
     validate = type_adapter(field).validate_python
+    structured = _structured(field)
     text_allowed = str in members
-    others = [_converter(bare_annotation(m), field, restore) for m in members if m is not str]
+    converters = [_converter(bare_annotation(member), field, restore) for member in members]
+    others = [convert for convert in converters if convert is not None]
 
     def one_of(raw: Any) -> Any:
         if not isinstance(raw, str):
@@ -215,13 +218,13 @@ def _one_of(members: list[Any], field: FieldInfo, restore: Restore) -> Coercer:
         except (ValueError, RecursionError):
             if text_allowed:
                 return restore(raw)
-        for convert in others:
+        structured_first = raw.lstrip()[:1] in _STRUCTURED_SIGNS
+        for convert in (structured, *others) if structured_first else (*others, structured):
             try:
-                if convert is not None:
-                    return convert(raw)
+                return convert(raw)
             except FieldValueError:
                 continue
-        return _structured(field)(raw)
+        raise _mismatch(field, raw)
 
     return one_of
 

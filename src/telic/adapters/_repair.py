@@ -40,6 +40,10 @@ def read_json(text: str) -> tuple[Any, bool]:
         value, whole = _as_is(fenced.group(1))
         if whole:
             return value, True
+    if text.startswith("("):
+        literal = _python_literal(text)
+        if literal is not None:
+            return literal, True
     start = _BEGIN.search(text)
     if start is None:
         raise NoJSON("no JSON value in the text")
