@@ -28,7 +28,7 @@ from telic.evaluate._result import EvaluationResult
 from telic.evaluate._row import FATAL, Row, RowFailed, RowJob, ascore_row, score_row
 from telic.evaluate._score import MetricCall
 from telic.execution import Outcome, RunStopped, arun_all, is_async, run_all
-from telic.tracing import UsageTracker
+from telic.tracing import UsageTracker, begin, finish
 
 logger = logging.getLogger("telic.evaluate")
 
@@ -44,6 +44,8 @@ _OPTIONS: Final = (
     "save_as_csv",
     "save_as_json",
 )
+_CALL_OPTIONS: Final = (*_OPTIONS, "callback_metadata")
+"""`callback_metadata` is taken and left alone: callbacks see the evaluation itself."""
 
 
 class EvaluationInterrupted(KeyboardInterrupt):
@@ -143,7 +145,14 @@ class Evaluate:
             BudgetExceeded: A limit of the budget; `.results` too.
         """
         run = self._prepare(program, metric, devset, overrides)
-        return run.finish(run.rows())
+        call = begin("evaluate", self, {"program": program, "devset": run.plan.devset})
+        try:
+            result = run.finish(run.rows())
+        except BaseException as error:
+            finish(call, None, error)
+            raise
+        finish(call, result)
+        return result
 
     async def acall(
         self,
@@ -154,10 +163,17 @@ class Evaluate:
     ) -> EvaluationResult:
         """`__call__` on the caller's event loop. Sync programs run in threads beside it, sync metrics on it."""
         run = self._prepare(program, metric, devset, overrides)
-        return run.finish(await run.arows())
+        call = begin("evaluate", self, {"program": program, "devset": run.plan.devset})
+        try:
+            result = run.finish(await run.arows())
+        except BaseException as error:
+            finish(call, None, error)
+            raise
+        finish(call, result)
+        return result
 
     def _prepare(self, program: Any, metric: Any, devset: Any, overrides: dict[str, Any]) -> _Run:
-        refuse_unknown("Evaluate", overrides, _OPTIONS)
+        refuse_unknown("Evaluate", overrides, _CALL_OPTIONS)
         overrides = {"metric": metric, "devset": devset, **overrides}
         given = {name: getattr(self, name) for name in _OPTIONS}
         given.update((name, value) for name, value in overrides.items() if value is not None)
