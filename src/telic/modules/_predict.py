@@ -226,7 +226,7 @@ class Predict(Module, Leaf, Generic[S]):
         )  # the rows are shared: a plan is made for their content, not for the list
         if self.config:
             fields["config"] = dict(self.config)
-        if len(fields) > _OWN_FIELDS:
+        if len(fields) > 4 + ("_plans" in fields):  # attributes of a subclass, callbacks
             for name, value in self.__dict__.items():
                 if name not in _OWN:
                     fields[name] = copied(value, memo)
@@ -240,7 +240,6 @@ class Predict(Module, Leaf, Generic[S]):
 
 
 _OWN = frozenset({"signature", "demos", "lm", "config", "_plans"})
-_OWN_FIELDS = 5
 _OVERRIDES = ("signature", "demos", "config", "lm", "_trace")
 _NO_LM = (
     "no LM is configured for {name}; call telic.configure(lm=telic.LM('provider/model')) once, or "
