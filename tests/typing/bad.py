@@ -15,8 +15,8 @@ class QA(Signature):
 
 def misspelt_fields_are_errors() -> None:
     prediction = Predict(QA)(question="x")
-    print(prediction.anwser)  # pyright: ignore[reportArgumentType, reportUnknownArgumentType]
-    print(prediction.answer + 1)  # pyright: ignore[reportOperatorIssue]
+    print(prediction.anwser)  # pyright: ignore[reportArgumentType]
+    print(prediction.answer + 1)  # pyright: ignore[reportOperatorIssue, reportUnknownArgumentType]
 
 
 def wrong_options_are_errors() -> None:

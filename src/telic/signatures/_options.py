@@ -7,10 +7,10 @@ looks like a misspelt one.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from telic._text import did_you_mean
-from telic._unset import UNSET, Unset
+from telic._unset import UNSET
 from telic.errors import SignatureError
 from telic.signatures._field import CONSTRAINTS, FieldInfo, Kind
 
@@ -79,76 +79,69 @@ def _checked_extra(extra: dict[str, Any]) -> dict[str, Any]:
     return extra
 
 
-def InputField(  # noqa: N802
-    *,
-    desc: str | None = None,
-    description: str | None = None,
-    default: Any = UNSET,
-    default_factory: Callable[[], Any] | Unset = UNSET,
-    gt: Any = None,
-    ge: Any = None,
-    lt: Any = None,
-    le: Any = None,
-    multiple_of: float | None = None,
-    min_length: int | None = None,
-    max_length: int | None = None,
-    pattern: str | None = None,
-    prefix: str | Unset = UNSET,
-    format: Any = None,
-    parser: Any = None,
-    **extra: Any,
-) -> Any:
-    """Declare an input field in the body of a signature class.
+class DeclareField(Protocol):
+    """The signature of `InputField` and `OutputField`, for type checkers and editors."""
 
-    Args:
-        desc: What the field means, in words for the LM. `description` is the same.
-        default: The value of callers that give none.
-        default_factory: Makes that value anew for each call.
-        gt: Smallest value, itself excluded; `ge`: included; `lt`, `le`: the same for the largest.
-        multiple_of: What a number must be a multiple of.
-        min_length: Fewest characters or items; `max_length`: most.
-        pattern: A regular expression that text must match.
-        prefix: Kept in saved programs; shown by no adapter.
-        format: Accepted for old programs, and without effect; so is `parser`.
-        extra: Anything else, kept in `FieldInfo.extra` for adapters of your own.
-
-    Raises:
-        SignatureError: A keyword looks like a misspelt option.
-    """
-    given = {"desc": desc, "description": description, "default": default, "default_factory": default_factory}
-    bounds = {"gt": gt, "ge": ge, "lt": lt, "le": le, "multiple_of": multiple_of}
-    sizes = {"min_length": min_length, "max_length": max_length, "pattern": pattern, "prefix": prefix}
-    return make_field("input", {**given, **bounds, **sizes, **extra})
+    def __call__(
+        self,
+        *,
+        desc: str | None = None,
+        description: str | None = None,
+        default: Any = ...,
+        default_factory: Callable[[], Any] | None = None,
+        gt: Any = None,
+        ge: Any = None,
+        lt: Any = None,
+        le: Any = None,
+        multiple_of: float | None = None,
+        min_length: int | None = None,
+        max_length: int | None = None,
+        pattern: str | None = None,
+        prefix: str | None = None,
+        format: Any = None,
+        parser: Any = None,
+        **extra: Any,
+    ) -> Any:
+        """Declare a field of a signature class; see `InputField`."""
+        ...
 
 
-def OutputField(  # noqa: N802
-    *,
-    desc: str | None = None,
-    description: str | None = None,
-    default: Any = UNSET,
-    default_factory: Callable[[], Any] | Unset = UNSET,
-    gt: Any = None,
-    ge: Any = None,
-    lt: Any = None,
-    le: Any = None,
-    multiple_of: float | None = None,
-    min_length: int | None = None,
-    max_length: int | None = None,
-    pattern: str | None = None,
-    prefix: str | Unset = UNSET,
-    format: Any = None,
-    parser: Any = None,
-    **extra: Any,
-) -> Any:
-    """Declare an output field in the body of a signature class.
+if TYPE_CHECKING:
+    InputField: DeclareField
+    OutputField: DeclareField
+else:  # bare keywords: only what was given is looked at
 
-    The options are those of `InputField`. Constraints are shown to the LM and hold on what it answers; a default
-    stands where the LM leaves the field out.
+    def InputField(**options):  # noqa: ANN003, ANN202, N802
+        """Declare an input field in the body of a signature class.
 
-    Raises:
-        SignatureError: A keyword looks like a misspelt option.
-    """
-    given = {"desc": desc, "description": description, "default": default, "default_factory": default_factory}
-    bounds = {"gt": gt, "ge": ge, "lt": lt, "le": le, "multiple_of": multiple_of}
-    sizes = {"min_length": min_length, "max_length": max_length, "pattern": pattern, "prefix": prefix}
-    return make_field("output", {**given, **bounds, **sizes, **extra})
+        Args:
+            options: Any of these keywords, none of which is needed.
+                `desc`, `description`: what the field means, in words for the LM.
+                `default`: the value of callers that give none; `default_factory`: makes it anew for each call.
+                `gt`, `ge`, `lt`, `le`: smallest and largest value, excluded or included (`e`).
+                `multiple_of`: what a number must be a multiple of.
+                `min_length`, `max_length`: fewest and most characters or items.
+                `pattern`: a regular expression that text must match.
+                `prefix`: a title, kept in saved programs and shown by no adapter.
+                `format`, `parser`: accepted for old programs, and without effect.
+                Anything else is kept in `FieldInfo.extra`, for adapters of your own.
+
+        Raises:
+            SignatureError: A keyword looks like a misspelt option, or a value cannot be.
+
+        Example:
+            >>> InputField(desc="what is asked", max_length=500)
+            FieldInfo(input, '', desc='what is asked', max_length=500)
+        """
+        return make_field("input", options)
+
+    def OutputField(**options):  # noqa: ANN003, ANN202, N802
+        """Declare an output field in the body of a signature class.
+
+        The keywords are those of `InputField`. Constraints are shown to the LM and hold on what it answers; a default
+        stands where the LM leaves the field out.
+
+        Raises:
+            SignatureError: A keyword looks like a misspelt option, or a value cannot be.
+        """
+        return make_field("output", options)
