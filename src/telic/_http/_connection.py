@@ -39,6 +39,7 @@ class Connection:
         "_loop",
         "_max_bytes",
         "_on_lost",
+        "_own_chunks",
         "_parser",
         "_paused",
         "_reader",
@@ -77,6 +78,7 @@ class Connection:
         self._status = 0
         self._received = 0
         self._buffered = 0
+        self._own_chunks = -1
         self._head_done = self._complete = self._keep = self._streaming = self._paused = False
         self._parser: Any = load("httptools").HttpResponseParser(self)
 
@@ -89,6 +91,7 @@ class Connection:
         self._received = self._buffered = 0
         self._head_done = self._complete = False
         self._keep = True
+        self._own_chunks = -1
         self._streaming = stream
         self._chunks.clear()
         exchange = self._exchange = self._loop.create_future()
@@ -168,6 +171,8 @@ class Connection:
         except load("httptools").HttpParserError as error:
             self._fail(LMTransportError(f"{self.origin.name} does not speak HTTP/1.1: {_plain(error)}"))
             return
+        if self._own_chunks >= 0:
+            del self._chunks[self._own_chunks :]  # what came behind the answer
         if self._received > self._max_bytes or (not self._head_done and self._received > MAX_HEAD_BYTES):
             limit = self._max_bytes if self._head_done else MAX_HEAD_BYTES
             part = "an answer" if self._head_done else "headers"
@@ -209,8 +214,9 @@ class Connection:
 
     def on_message_begin(self) -> None:
         """Anything after a finished answer is not ours."""
-        if self._complete:
+        if self._complete and self._own_chunks < 0:
             self._keep = False
+            self._own_chunks = len(self._chunks)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header; trailers are left out."""

@@ -49,7 +49,7 @@ class _Call:
     __slots__ = ("args", "cancelled", "context", "done", "error", "function", "future", "result", "task")
 
     def __init__(
-        self, function: Function[Any], args: tuple[Any, ...], done: Callable[[_Call], object]
+        self, function: Function[Any], args: tuple[Any, ...], done: Callable[[_Call], object] | None
     ) -> None:
         self.function = function
         self.args = args
@@ -67,7 +67,9 @@ class _Call:
         except BaseException as error:  # noqa: BLE001 - not swallowed: it is raised where the caller waits
             self.error = error
         running.discard(self)
-        self.done(self)
+        done = self.done
+        if done is not None:
+            done(self)
 
     def cancel(self) -> None:
         self.cancelled = True
@@ -138,6 +140,7 @@ class Portal:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._driver = -1
+        self._exiting = False
         self._starting = threading.Lock()  # two first callers must not make two loops
         self._baton = allocate_lock()  # held by whoever drives the loop
         self._signal = allocate_lock()  # held while the daemon thread has nothing to do
@@ -217,6 +220,13 @@ class Portal:
             self._close_loop(loop)
         self._reset()
 
+    def close_at_exit(self) -> None:
+        """Close without a word to daemon threads that still wait: they end with the process."""
+        self._exiting = True
+        for call in (*self._running, *self._queue):
+            call.done = None
+        self.close()
+
     def forget(self) -> None:
         """Start anew after a fork: the thread is gone, and the loop's epoll is shared with the parent."""
         self._abandoned.append((self._loop, self._thread, self._cleanups, self._running, self._queue))
@@ -234,7 +244,7 @@ class Portal:
             else:
                 loop.call_soon(self._begin, call)  # behind what sockets have to tell: peers may have closed
             loop.run_forever()
-            while call.error is None and call.task is not None and call in self._running:
+            while call in self._running and not self._closing:
                 loop.run_forever()  # stopped by somebody else
         except BaseException:
             self.call_soon(call.cancel)
@@ -242,7 +252,15 @@ class Portal:
         finally:
             self._driven_at = loop.time()
             self._let_go()
+        if call in self._running:
+            self._end_here()
         return call.outcome()
+
+    def _end_here(self) -> None:
+        """The loop was closed under a call that this thread drove."""
+        if self._exiting:
+            threading.Event().wait()  # a daemon thread: it ends with the process
+        raise RuntimeError("the portal was closed while a call was out")
 
     def _follow(self, function: Function[T], args: tuple[Any, ...]) -> T:
         """Let another thread drive, and wait."""
@@ -360,6 +378,6 @@ def _release(lock: Any) -> None:
 portal: Final = Portal()
 """The process's portal."""
 
-atexit.register(portal.close)
+atexit.register(portal.close_at_exit)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=portal.forget)

@@ -14,8 +14,8 @@ import threading
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, cast, final
 
-from telic.testing.faults import Exchange, Fault, RecordedRequest
 from telic.testing._wire_answers import anthropic_answer, openai_answer, stream_answer
+from telic.testing.faults import Exchange, Fault, RecordedRequest
 
 if TYPE_CHECKING:
     from types import TracebackType
