@@ -121,6 +121,24 @@ def pop(token: contextvars.Token[dict[str, Any] | None]) -> None:
     _overrides.reset(token)
 
 
+def enter(caller: Any) -> contextvars.Token[dict[str, Any] | None] | None:
+    """Push `caller` behind those of the setting `caller`, for a module's call; undo it with `pop(token)`.
+
+    Returns:
+        The token; None, and nothing is pushed, where `callbacks` or `track_usage` ask to watch the call.
+    """
+    inner = _overrides.get()
+    if inner is None:
+        if _global["callbacks"] or _global["track_usage"]:
+            return None
+        return _overrides.set({"caller": (*_global["caller"], caller)})
+    if inner["callbacks"] if "callbacks" in inner else _global["callbacks"]:
+        return None
+    if inner["track_usage"] if "track_usage" in inner else _global["track_usage"]:
+        return None
+    return _overrides.set({**inner, "caller": (*inner.get("caller", ()), caller)})
+
+
 def copy_context(function: Callable[P, R]) -> Callable[P, R]:
     """Return `function` carrying the present context into any thread; each call gets a copy of its own.
 

@@ -271,7 +271,7 @@ def test_files_that_are_no_saved_program_are_refused(tmp_path, content, error, m
 def test_the_state_of_another_program_is_refused_by_path_and_field():
     with pytest.raises(StateMismatchError, match=r"the program has `steps\[0\].predict`"):
         One().load_state(Predict("question -> answer").dump_state())
-    with pytest.raises(StateMismatchError, match="'self' in this state.*`query`"):
+    with pytest.raises(StateMismatchError, match=r"'self' in this state.*`query`"):
         Predict("question -> answer").load_state(Predict("query -> answer").dump_state())
 
 
@@ -280,7 +280,7 @@ def test_a_failed_load_changes_nothing():
     before = program.dump_state()
     broken["predictors"]["steps[1]['find']"]["demos"][1]["city"] = "Bonn"
 
-    with pytest.raises(StateMismatchError, match="demo 1 of .*'city' is 'Bonn', which is no City"):
+    with pytest.raises(StateMismatchError, match=r"demo 1 of .*'city' is 'Bonn', which is no City"):
         program.load_state(broken)
 
     assert program.dump_state() == before

@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TextIO, cast
 
+from telic.context import enter, pop, push
 from telic.context import get as setting
-from telic.context import pop, push
 from telic.data import Prediction
 from telic.errors import ConfigurationError, InputError, ProgramError, StateError
 from telic.execution import run_coroutine, run_in_thread
@@ -68,9 +68,9 @@ class Module(Node):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the program on its inputs."""
-        if setting("track_usage") or setting("callbacks") or self.callbacks:
+        token = None if self.callbacks else enter(self)
+        if token is None:
             return self._observed_call(args, kwargs)
-        token = push("caller", (*setting("caller"), self))
         try:
             return self.forward(*args, **kwargs)
         finally:
@@ -78,9 +78,9 @@ class Module(Node):
 
     async def acall(self, *args: Any, **kwargs: Any) -> Any:
         """Run the program on its inputs, for callers on an event loop; never blocks the loop."""
-        if setting("track_usage") or setting("callbacks") or self.callbacks:
+        token = None if self.callbacks else enter(self)
+        if token is None:
             return await self._observed_acall(args, kwargs)
-        token = push("caller", (*setting("caller"), self))
         try:
             return await self.aforward(*args, **kwargs)
         finally:
