@@ -57,17 +57,19 @@ class SignatureMeta(Facts):
 
     else:
 
-        def __call__(cls, *args, **kwargs):  # noqa: ANN002, ANN003, ANN204
-            if cls is not Signature:
+        def __call__(cls, signature=UNSET, instructions=None, custom_types=None, **values):  # noqa: ANN001, ANN003, ANN204
+            if cls is not Signature or signature is UNSET:
                 raise SignatureError(
                     f"the signature {cls.__name__} is a description and has no instances; "
                     f"run it: Predict({cls.__name__})({', '.join(f'{name}=…' for name in cls.input_fields)})"
                 )
-            if not kwargs and len(args) == 1 and type(args[0]) is str:
-                known = _by_text.get(args[0])
+            if values:
+                raise SignatureError(f"Signature(…) has no option {next(iter(values))!r}; see make_signature")
+            if instructions is None and custom_types is None and type(signature) is str:
+                known = _by_text.get(signature)
                 if known is not None:
                     return known
-            return make_signature(*args, **kwargs)
+            return make_signature(signature, instructions, custom_types=custom_types)
 
         def __getattr__(cls, name):  # noqa: ANN001, ANN204
             if name[:1] != "_" and name in cls.fields:
