@@ -8,6 +8,7 @@ import pytest
 
 from telic.data import Completion, Request, Response, Usage
 from telic.lm import LM
+from telic.lm._chokepoint import _flights
 from telic.protocols import Capabilities, Delta
 
 
@@ -75,3 +76,17 @@ def make_client():
 @pytest.fixture
 def lm(client):
     return LM("test/model", client=client)
+
+
+@pytest.fixture
+def wait_for_waiters():
+    """Return a function that returns when `count` callers wait for a call under way."""
+
+    def wait(count):
+        while True:
+            with _flights._lock:
+                if sum(len(flight.waiters) for flight in _flights._table.values()) >= count:
+                    return
+            threading.Event().wait(0.001)
+
+    return wait

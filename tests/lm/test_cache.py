@@ -39,7 +39,11 @@ def test_equal_requests_have_equal_keys_however_they_were_made():
 
 def test_the_key_does_not_depend_on_how_long_the_prefix_is():
     one = identity("http://a", "m", "chat")
-    messages = [{"role": "system", "content": "s"}, {"role": "user", "content": "d"}, {"role": "user", "content": "x"}]
+    messages = [
+        {"role": "system", "content": "s"},
+        {"role": "user", "content": "d"},
+        {"role": "user", "content": "x"},
+    ]
     keys = {request_key(one, Request(messages, prefix=prefix)) for prefix in (0, 1, 2, 3, 2, 1)}
     assert len(keys) == 1
 
@@ -72,7 +76,9 @@ def test_whatever_changes_the_answer_changes_the_key(other):
 
 def test_values_that_json_has_no_form_for_still_have_keys():
     one = identity("", "m", "chat")
-    assert request_key(one, ask("x", options={"seed": 2**70})) != request_key(one, ask("x", options={"seed": 2**71}))
+    assert request_key(one, ask("x", options={"seed": 2**70})) != request_key(
+        one, ask("x", options={"seed": 2**71})
+    )
 
 
 # codec
@@ -80,7 +86,9 @@ def test_values_that_json_has_no_form_for_still_have_keys():
 
 def test_a_response_comes_back_as_it_was_and_marked():
     calls = ({"id": "1", "name": "f", "arguments": {"x": [1]}},)
-    whole = Response((Completion("é" * 400, "length", "why", calls, {"a": 1}),), Usage(1, 2, 3, 4, None, 1), "m", None)
+    whole = Response(
+        (Completion("é" * 400, "length", "why", calls, {"a": 1}),), Usage(1, 2, 3, 4, None, 1), "m", None
+    )
     assert decode(encode_response(whole)) == whole._replace(cached=True)
 
 
@@ -430,7 +438,8 @@ def test_failures_are_not_kept(lm, client):
 
 
 @pytest.mark.parametrize(
-    ("mode", "paid_when_cold", "paid_when_warm"), [("on", 1, 0), ("off", 2, 2), ("write", 2, 2), ("read", 2, 0)]
+    ("mode", "paid_when_cold", "paid_when_warm"),
+    [("on", 1, 0), ("off", 2, 2), ("write", 2, 2), ("read", 2, 0)],
 )
 def test_modes_say_what_is_read_and_written(tmp_path, make_client, mode, paid_when_cold, paid_when_warm):
     warm = str(tmp_path / "warm")
@@ -464,7 +473,9 @@ def test_a_read_only_cache_is_used_from_a_medium_that_cannot_be_written(tmp_path
     LM("x/m", client=make_client())("a")
     configure_cache(enable_disk_cache=False)
     mounted = subprocess.run(
-        ["mount", "--bind", "-o", "ro", str(tmp_path / "c"), str(tmp_path / "c")], check=False, capture_output=True
+        ["mount", "--bind", "-o", "ro", str(tmp_path / "c"), str(tmp_path / "c")],
+        check=False,
+        capture_output=True,
     )
     if mounted.returncode:
         pytest.skip("mounting is not allowed here")

@@ -244,7 +244,8 @@ class DiskStore:
         if self._limit_bytes is None:
             return
         pages, free, size = (
-            writer.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
+            writer.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("page_count", "freelist_count", "page_size")
         )
         used_bytes = (pages - free) * size
         if used_bytes <= self._limit_bytes:

@@ -8,10 +8,10 @@ only for a prefix that is not known otherwise. Making a client opens no connecti
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
 
 from telic._optional import load
-from telic._text import did_you_mean
 from telic.errors import ConfigurationError, NotConfiguredError, UnknownProviderError
 from telic.lm._hosts import PREFIXES
 from telic.protocols import Client, Delta
@@ -97,10 +97,13 @@ def split_model(model: Any) -> tuple[str, str]:
         return provider, name
     known = sorted({*_registered, *_BUILTIN})
     if slash and name:
-        fact = f"{provider!r} is no provider that is known here{did_you_mean(provider, known)}"
+        near = get_close_matches(provider, known, n=1, cutoff=0.75)
+        fact = f"{provider!r} is no provider that is known here" + (
+            f" (did you mean {near[0]!r}?)" if near else ""
+        )
     else:
         guess = _provider_of(model)
-        fact = "a model is named 'provider/model'" + (f"; did you mean '{guess}/{model}'?" if guess else "")
+        fact = "a model is named 'provider/model'" + (f" (did you mean '{guess}/{model}'?)" if guess else "")
     raise UnknownProviderError(
         f"LM({model!r}): {fact}. Known: {', '.join(known)}. For any server that speaks OpenAI's protocol (vLLM, "
         f"SGLang, llama.cpp …) write LM('openai/{model}', base_url='http://host:port/v1')"
