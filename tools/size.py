@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent / "src" / "telic"
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 80
 MAX_PARAMETERS = 10
-MAX_CORE_LINES = 18_000  # floors 0-8: what one must know to work on it
+MAX_CORE_LINES = 26_000  # floors 0-8: what one must know to work on it
 SURFACES = {"cli", "viewer", "serve", "integrations", "compat", "testing"}  # floor 9
 
 # Constructors whose parameters are DSPy's, so that programs written for it run.
@@ -38,8 +38,8 @@ MANY_PARAMETERS = {
     "evaluate/_evaluate.py:Evaluate.__init__",
     "optimizers/_bootstrap.py:BootstrapFewShot.__init__",
     "optimizers/_random_search.py:BootstrapFewShotWithRandomSearch.__init__",
-    "signatures/_field.py:InputField",
-    "signatures/_field.py:OutputField",
+    "signatures/_options.py:InputField",
+    "signatures/_options.py:OutputField",
     # One parameter an option of the command line.
     "cli/_app.py:compile_program",
 }
