@@ -34,7 +34,7 @@ def test_asking_again_for_an_empty_reply_has_no_assistant_turn():
         {
             "role": "user",
             "content": "The reply could not be used: nothing came.\n\nRespond again with the output fields, starting "
-            "with the field `[[ ## answer ## ]]` (must be formatted as a valid Python int), and then ending with the marker "
-            "for `[[ ## completed ## ]]`.",
+            "with the field `[[ ## answer ## ]]` (must be formatted as a valid Python int), and then ending with "
+            "the marker for `[[ ## completed ## ]]`.",
         }
     ]

@@ -1,8 +1,8 @@
 from enum import Enum
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, WithJsonSchema
 
 from telic.adapters._strict import strict_schema
 from telic.signatures import Signature
@@ -22,6 +22,18 @@ class Tree(BaseModel):
     title: str
     leaves: list[Leaf]
     child: "Tree | None" = None
+
+
+class Cat(BaseModel):
+    kind: Literal["cat"]
+
+
+class Dog(BaseModel):
+    kind: Literal["dog"]
+
+
+class Zoo(BaseModel):
+    animal: Annotated[Cat | Dog, Field(discriminator="kind")]
 
 
 def closed(annotation):
@@ -53,12 +65,27 @@ def test_every_object_is_closed_and_all_its_properties_required():
     assert result["schema"]["$defs"]["Leaf"]["properties"]["name"]["description"] == "how it is called"
 
 
+def test_a_choice_of_models_is_one_that_servers_know():
+    animal = closed(Zoo)["schema"]["properties"]["a"]["properties"]["animal"]
+
+    assert animal == {"anyOf": [{"$ref": "#/$defs/Cat"}, {"$ref": "#/$defs/Dog"}]}
+
+
 def test_choices_are_kept():
     assert closed(Literal["x", "y"])["schema"]["properties"]["a"]["enum"] == ["x", "y"]
 
 
 @pytest.mark.parametrize(
-    "annotation", [dict[str, int], Any, tuple[int, str], list, dict, list[dict[str, int]]]
+    "annotation",
+    [
+        dict[str, int],
+        Any,
+        tuple[int, str],
+        list,
+        dict,
+        list[dict[str, int]],
+        Annotated[list, WithJsonSchema({"type": "array"})],
+    ],
 )
 def test_what_the_strict_subset_cannot_say_is_none(annotation):
     assert closed(annotation) is None

@@ -77,7 +77,7 @@ class ReplyParser:
             for name, coerce, default in self._outputs:
                 values[name] = coerce(found[name]) if name in found or default is None else default()
             return check(values)
-        except (KeyError, ValueError) as error:
+        except (KeyError, ValueError, RecursionError) as error:
             self._refuse(completion, found, signature, error)
 
     def _repaired(self, completion: Completion, reading: Reading) -> Reading:
@@ -162,6 +162,8 @@ class ReplyParser:
                 problems.append(f"field `{name}`: missing")
             except ValueError as error:
                 problems.append(f"field `{name}`: {error}")
+            except RecursionError:
+                problems.append(f"field `{name}`: nested too deeply")
             faulty.append(name)
         return values, problems, faulty
 

@@ -1,0 +1,36 @@
+import pytest
+
+from telic.adapters._repair import MAX_REPAIR, NoJSON, read_json
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "whole"),
+    [
+        ("[1]", [1], True),
+        ('Set [x] then {"a": 1}.', {"a": 1}, True),
+        ('one ```json\n{"a": 1}\n``` two {"b": 2}', {"a": 1}, True),
+        ("(1, 'a')", (1, "a"), True),
+        ('{"a": {"b": 1}, "c": tru', {"a": {"b": 1}}, False),
+        ('{"a": "\\d", "b": 1,}', {"a": "\\d", "b": 1}, False),
+        ('{"a": 85%, "b": "5%, 6%"', {"a": "85%", "b": "5%, 6%"}, False),
+        ("{'it': \"John's\"}", {"it": "John's"}, False),
+        ('{"a": 1 /* one */, # two\n "b": 2}', {"a": 1, "b": 2}, False),
+    ],
+)
+def test_json_is_read_as_it_was_meant(text, value, whole):
+    found, was_whole = read_json(text)
+
+    assert was_whole is whole
+    assert {k: found[k] for k in value} == value if isinstance(value, dict) else found == value
+
+
+@pytest.mark.parametrize(
+    "text", ["", "words only", "(not a tuple", "[" * 100_000, "{" + "x" * MAX_REPAIR, "[a] " * 200]
+)
+def test_what_is_no_json_is_said_to_be_none(text):
+    try:
+        value, whole = read_json(text)
+    except NoJSON:
+        return
+    assert not whole
+    assert value in ([], {}, ["a"])
