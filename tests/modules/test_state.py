@@ -119,6 +119,8 @@ def test_values_that_are_no_data_are_refused_with_their_place(tmp_path):
 
 def test_the_report_is_saved_with_the_program(tmp_path):
     class Report:
+        spend, candidates = {}, []
+
         def to_dict(self):
             return {"score": 0.5, "candidates": [{"score": 0.4, "interval": (0.1, 0.9)}]}
 

@@ -21,6 +21,7 @@ from telic.execution import run_coroutine, run_in_thread
 from telic.modules import _state
 from telic.modules._batch import run_batch
 from telic.modules._flow import adrive, as_flow, drive
+from telic.modules._notes import HistoryView, ReportPlace
 from telic.modules._tree import Leaf, Node, find, replace_all, walk
 from telic.tracing import UsageTracker, begin, finish, history, write_entries
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
     from telic.data import Message
     from telic.modules._flow import Flow
-    from telic.tracing import HistoryEntry
 
 
 class Module(Node):
@@ -47,8 +47,11 @@ class Module(Node):
     """
 
     callbacks: Sequence[Any] = ()
-    report: Any = None
-    """What the optimizer that made this program found; saved with it."""
+    history: Any = HistoryView()
+    """The LM calls of this module that are still kept, oldest first; a program may have an attribute of that name."""
+    report: Any = ReportPlace()
+    """What the optimizer that made this program found, or None; saved with it. A program may have an attribute of
+    that name, which then stands before it."""
     _has_aforward: ClassVar[bool] = False
 
     def __init__(self, callbacks: Sequence[Any] | None = None) -> None:
@@ -252,11 +255,6 @@ class Module(Node):
                 "asked depends on replies; render one of them with its own inputs: program.render(predictor=…, …)"
             )
         return predictors[0][1].render(given)
-
-    @property
-    def history(self) -> list[HistoryEntry]:
-        """The LM calls of this module that are still kept, oldest first."""
-        return history(self)
 
     def inspect_history(self, n: int = 1, file: TextIO | None = None) -> None:
         """Write the last `n` LM calls made inside this module to standard output, or to `file`."""

@@ -13,26 +13,17 @@ import importlib.metadata
 from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
 
-from telic._text import did_you_mean, join_names
+from telic._text import join_names
 from telic.data import Example
 from telic.errors import SignatureError, StateError, StateMismatchError, StateVersionError
 from telic.modules import _state_file, _state_lm
+from telic.modules._notes import REPORT, SavedReport
 from telic.modules._options import checked_options
 from telic.modules._state_values import plain_value, store_of, typed_value
 from telic.modules._tree import Leaf, walk
 
 FORMAT = 1
 """The version of the file's layout; a file with a higher one is refused."""
-
-
-class Report(dict[str, Any]):
-    """An optimizer's report as it was saved: its items are attributes as well."""
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return self[name]
-        except KeyError:
-            raise AttributeError(f"the saved report has no {name!r}{did_you_mean(name, self)}") from None
 
 
 class _Change(NamedTuple):
@@ -57,7 +48,7 @@ def dump(program: Any) -> dict[str, Any]:
         "program": type(program).__name__,
         "predictors": {path: _dump_leaf(path, leaf) for path, leaf in _leaves(program)},
     }
-    report = program.report
+    report = program.__dict__.get(REPORT)
     if report is not None:
         to_dict = getattr(report, "to_dict", None)
         state["report"] = plain_value(to_dict() if callable(to_dict) else report, "the report")
@@ -133,7 +124,7 @@ def apply(program: Any, state: Any, *, source: str) -> None:
         change.leaf.__dict__.update(change.values)
     report = known.get("report")
     if isinstance(report, Mapping) and "telic" in known:
-        program.report = Report(cast("Mapping[str, Any]", report))
+        program.__dict__[REPORT] = SavedReport(cast("Mapping[str, Any]", report))
 
 
 def _entries(state: Mapping[str, Any], source: str) -> dict[str, Mapping[str, Any]]:

@@ -11,7 +11,7 @@ holds learnable state, which is not).
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Self, cast
 
 from telic._text import did_you_mean
@@ -74,8 +74,15 @@ class Leaf(Node):
     lm: Any = None
 
     def reset(self) -> None:
-        """Forget what was learned or shown; keep what the user configured."""
-        raise NotImplementedError
+        """Forget what was learned or shown; keep what the user configured. The default has nothing to forget."""
+
+    def dump_leaf_state(self) -> dict[str, Any]:
+        """Return what is saved of a leaf that is no predictor, as JSON data."""
+        return {}
+
+    def read_leaf_state(self, state: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the attributes to set for a saved state; nothing is changed yet."""
+        return {}
 
 
 class Place(NamedTuple):
