@@ -1,4 +1,5 @@
 import random
+from typing import Literal
 
 import pytest
 
@@ -11,26 +12,44 @@ from telic.errors import ConfigurationError
 from telic.signatures import InputField, OutputField, make_signature
 
 
+def annotation(field):
+    if field.choices:
+        return Literal[field.choices]
+    return {"str": str, "int": int}[field.type]
+
+
 def signature_of(task):
-    fields = {f.name: (str, InputField(desc=f.desc) if f.desc else InputField()) for f in task.inputs}
-    fields |= {f.name: (str, OutputField(desc=f.desc) if f.desc else OutputField()) for f in task.outputs}
+    fields = {
+        f.name: (annotation(f), InputField(desc=f.desc) if f.desc else InputField()) for f in task.inputs
+    }
+    fields |= {
+        f.name: (annotation(f), OutputField(desc=f.desc) if f.desc else OutputField()) for f in task.outputs
+    }
     return make_signature(fields, task.instructions)
 
 
 @pytest.mark.parametrize("held_out", [False, True])
-def test_the_training_text_is_the_chat_adapters_byte_for_byte(held_out):
+@pytest.mark.parametrize("incomplete", [False, True])
+def test_the_training_text_is_the_chat_adapters_byte_for_byte(held_out, incomplete):
     """If this fails, the adapter's text has changed: `telic/tiny` must be trained again."""
     rng = random.Random(5)
     for _ in range(60):
         task = draw_task(rng, held_out=held_out)
+        if incomplete and task.outputs[0].name != "reasoning":
+            continue
         *shown, asked = (task.draw(rng) for _ in range(3))
-        expected = [{"role": "system", "content": _render.system_text(task.inputs, task.outputs, task.instructions)}]
+        expected = [
+            {"role": "system", "content": _render.system_text(task.inputs, task.outputs, task.instructions)}
+        ]
+        demos = []
         for row in shown:
-            expected.append({"role": "user", "content": _render.user_text(task.inputs, row.inputs)})
-            expected.append({"role": "assistant", "content": _render.assistant_text(task.outputs, row.outputs)})
+            outputs = {k: v for k, v in row.outputs.items() if not incomplete or k != "reasoning"}
+            user = _render.user_text(task.inputs, row.inputs)
+            expected.append({"role": "user", "content": _render.INCOMPLETE * incomplete + user})
+            expected.append({"role": "assistant", "content": _render.assistant_text(task.outputs, outputs)})
+            demos.append(Example(row.inputs | outputs))
         request = _render.user_text(task.inputs, asked.inputs) + _render.request_text(task.outputs)
         expected.append({"role": "user", "content": request})
-        demos = [Example(row.inputs | row.outputs) for row in shown]
         messages = ChatAdapter().format(signature_of(task), demos, asked.inputs)
         assert [dict(m) for m in messages] == expected
 

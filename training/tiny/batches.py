@@ -17,11 +17,12 @@ from telic.datasets.tiny import _mix, _render
 from telic.lm.tiny._tokenizer import ASSISTANT, END, PAD, SYSTEM, USER, Tokenizer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from random import Random
 
-    from telic.datasets.tiny._task import Task
+    from telic.datasets.tiny._task import Row, Task
 
-VALUE, FORMAT, OTHER = 1.0, 0.3, 0.1
+VALUE, FORMAT, OTHER, NEVER = 1.0, 0.3, 0.1, -1.0
 POSITIONS = 0.45  # share of a batch's tokens that get a loss; the head is computed for these only
 
 
@@ -42,48 +43,64 @@ class Context:
     spans: list[Span]
 
 
-def context(
-    rng: Random, tokenizer: Tokenizer, task: Task, length: int, *, request_always: bool = False
-) -> Context:
+def context(rng: Random, tokenizer: Tokenizer, task: Task, length: int) -> Context:
     """Return one row of at most `length` tokens."""
     encode = tokenizer.encode
     tokens = [SYSTEM, *encode(_render.system_text(task.inputs, task.outputs, task.instructions))]
     weights = [0.0] * len(tokens)
     spans: list[Span] = []
-    request = _render.request_text(task.outputs)
     seen: set[str] = set()
-    last = task.outputs[-1].name
+    # Labelled rows as demos of a program that reasons have no reasoning; adapters put them first.
+    missing = rng.choice((1, 2, 4, 8)) if task.outputs[0].name == "reasoning" and rng.random() < 0.3 else 0
     while True:
         row = task.draw(rng)
-        user = _render.user_text(task.inputs, row.inputs)
-        # Prompts have the request in their last turn alone; any turn of a row may be the last one of a prompt.
-        if request_always or rng.random() < (0.8 if not spans else 0.35):
-            user += request
-        turn = [USER, *encode(user), ASSISTANT]
-        marks = [0.0] * len(turn)
         known = row.hidden is None or row.hidden in seen
-        for i, field in enumerate(task.outputs):
-            head = encode(("" if i == 0 else "\n\n") + f"[[ ## {field.name} ## ]]\n")
-            value = encode(row.outputs[field.name])
-            turn += head
-            marks += [FORMAT] * len(head)
-            if field.name == last:
-                start = len(tokens) + len(turn)
-            turn += value
-            marks += [VALUE if known or field.name != last else 0.0] * len(value)
-        stop = (
-            len(tokens) + len(turn) + 1
-        )  # the end marker belongs to it: where the value stops must be right too
-        close = [*encode("\n\n[[ ## completed ## ]]"), END]
-        turn += close
-        marks += [FORMAT] * len(close)
+        turn, marks, start, stop = _turn(
+            rng, encode, task, row, known=known, first=not spans, complete=not missing
+        )
         if len(tokens) + len(turn) > length:
             return Context(task, tokens, weights, spans)
-        spans.append(Span(start, stop, len(spans), known))
+        if not missing:
+            spans.append(Span(len(tokens) + start, len(tokens) + stop, len(spans), known))
+        missing = max(0, missing - 1)
         tokens += turn
         weights += marks
         if row.hidden is not None:
             seen.add(row.hidden)
+
+
+def _turn(
+    rng: Random,
+    encode: Callable[[str], list[int]],
+    task: Task,
+    row: Row,
+    *,
+    known: bool,
+    first: bool,
+    complete: bool,
+) -> tuple[list[int], list[float], int, int]:
+    """Return an example's tokens and weights, and where its last value starts and stops."""
+    user = _render.user_text(task.inputs, row.inputs)
+    if not complete:
+        user = _render.INCOMPLETE + user
+    # Prompts have the request in their last turn alone; any turn of a row may be the last one of a prompt.
+    elif rng.random() < (0.8 if first else 0.35):
+        user += _render.request_text(task.outputs)
+    tokens = [USER, *encode(user), ASSISTANT]
+    marks = [0.0] * len(tokens)
+    start = 0
+    for i, field in enumerate(task.outputs):
+        final = i == len(task.outputs) - 1
+        head = encode(("" if i == 0 else "\n\n") + f"[[ ## {field.name} ## ]]\n")
+        value = encode(row.outputs[field.name] if complete or final else _render.MISSING)
+        start = len(tokens) + len(head)
+        tokens += head + value
+        marks += [FORMAT] * len(head) + [VALUE if known or not final else NEVER] * len(value)
+    close = [*encode("\n\n[[ ## completed ## ]]"), END]
+    stop = len(tokens) + 1  # what follows belongs to it: where the value stops must be right too
+    tokens += close
+    marks += [FORMAT] * len(close)
+    return tokens, marks if complete else [NEVER] * len(tokens), start, stop
 
 
 class Batch(NamedTuple):
@@ -106,9 +123,9 @@ def batch(rng: Random, tokenizer: Tokenizer, size: int, length: int, *, easy: bo
                 break
         base = r * length
         for i, weight in enumerate(made.weights[1:]):
-            if weight:
+            if weight > 0:
                 wanted.append((base + i, weight))
-            else:
+            elif weight == 0:
                 others.append(base + i)
         flat += made.tokens + [PAD] * (length - len(made.tokens))
     points = int(POSITIONS * size)

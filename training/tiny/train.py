@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import time
 from pathlib import Path
 from random import Random
@@ -163,7 +164,9 @@ def main() -> None:
     loss_of = model.loss if args.eager else torch.compile(model.loss, dynamic=False)
     last_log = last_save = time.time()
     last_eval, tokens_then, losses = 0.0, state["tokens"], []
-    while True:
+    stopping: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: stopping.append(number))  # save, then go
+    while not stopping:
         now = time.time()
         progress = (now - state["started"]) / (end - state["started"])
         if progress >= 1:
@@ -211,6 +214,9 @@ def main() -> None:
                 )
             last_log, tokens_then = time.time(), state["tokens"]
     save()
+    if stopping:
+        write(event="stopped", **state)
+        return
     for held_out in (False, True):
         write(
             event="eval",

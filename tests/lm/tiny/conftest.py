@@ -31,7 +31,11 @@ def write_weights(path, tensors, **meta):
     header, body = {}, b""
     for name, tensor in tensors.items():
         data = tensor.tobytes()
-        header[name] = {"dtype": "F16", "shape": list(tensor.shape), "data_offsets": [len(body), len(body) + len(data)]}
+        header[name] = {
+            "dtype": "F16",
+            "shape": list(tensor.shape),
+            "data_offsets": [len(body), len(body) + len(data)],
+        }
         body += data
     vocabulary = hashlib.sha256((FOLDER / "vocab.json").read_bytes()).hexdigest()
     header["__metadata__"] = {

@@ -81,7 +81,9 @@ def test_generation_ends_where_the_context_ends(client):
     assert response.usage.input_tokens + response.usage.output_tokens <= 129
 
 
-@pytest.mark.parametrize("text", ["", "\x00\x01", "日本語 😀", "\ud800", "zzqx", "[[ ## completed ## ]]", " \n\t "])
+@pytest.mark.parametrize(
+    "text", ["", "\x00\x01", "日本語 😀", "\ud800", "zzqx", "[[ ## completed ## ]]", " \n\t "]
+)
 def test_any_text_gets_an_answer(client, text):
     assert client.complete(ask(text)).completions[0].finish_reason in {"stop", "length"}
 
@@ -102,7 +104,7 @@ def test_unknown_options_and_models_are_refused(client):
 
 
 def test_threads_get_the_answers_they_would_get_alone(client):
-    words = [f"the {w}" for w in "dog cat house red Paris zorba 12 x".split()] * 4
+    words = [f"the {w}" for w in ["dog", "cat", "house", "red", "Paris", "zorba", "12", "x"]] * 4
     alone = [client.complete(ask(w)).text for w in words]
     together: list[str] = [""] * len(words)
 
@@ -121,12 +123,16 @@ def test_tasks_get_the_same_answers(client):
     async def all_at_once():
         return await asyncio.gather(*(client.acomplete(ask(f"the {i}")) for i in range(8)))
 
-    assert [r.text for r in asyncio.run(all_at_once())] == [client.complete(ask(f"the {i}")).text for i in range(8)]
+    assert [r.text for r in asyncio.run(all_at_once())] == [
+        client.complete(ask(f"the {i}")).text for i in range(8)
+    ]
 
 
 def test_a_streamed_reply_adds_up_to_the_whole_one(client):
     pieces = list(client.stream(ask(max_tokens=30)))
-    assert pieces[-1].response == client.complete(ask(max_tokens=30))._replace(usage=pieces[-1].response.usage)
+    assert pieces[-1].response == client.complete(ask(max_tokens=30))._replace(
+        usage=pieces[-1].response.usage
+    )
     assert "".join(p.text for p in pieces) == pieces[-1].response.text
     assert len(pieces) > 2
 
@@ -143,7 +149,11 @@ def test_an_async_stream_adds_up(client):
         return [p async for p in client.astream(ask(max_tokens=20))]
 
     pieces = asyncio.run(collect())
-    assert "".join(p.text for p in pieces) == pieces[-1].response.text == client.complete(ask(max_tokens=20)).text
+    assert (
+        "".join(p.text for p in pieces)
+        == pieces[-1].response.text
+        == client.complete(ask(max_tokens=20)).text
+    )
 
 
 def test_a_failing_job_stops_nobody_else(engine, client):

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - the layout's own lines
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,12 @@ from telic.lm.tiny._tokenizer import FIXED, Decoder, Tokenizer
 
 TOKENIZER = Tokenizer.from_json(Path(FOLDER / "vocab.json").read_text())
 
-any_text = st.text(alphabet=st.characters(codec=None, categories=None) | st.sampled_from("  \n.,[]#{}`'AbcZ019"))
-pieces = st.lists(st.sampled_from([*FIXED, " ", "the", "The", "THE", "Zorba", "12", "\n", ". ", "é", "\ud800"]))
+any_text = st.text(
+    alphabet=st.characters(codec=None, categories=None) | st.sampled_from("  \n.,[]#{}`'AbcZ019")
+)
+pieces = st.lists(
+    st.sampled_from([*FIXED, " ", "the", "The", "THE", "Zorba", "12", "\n", ". ", "é", "\ud800"])
+)
 
 
 @settings(max_examples=300, deadline=None)
@@ -28,7 +33,22 @@ def test_pieces_of_the_layout_in_any_order_come_back(parts):
 
 @pytest.mark.parametrize(
     "text",
-    ["", " ", "  ", "\x00", "é ü", "日本 語", "😀 😀", "\ud83d\ude00", "a  b", " a ", "don't stop-it", "x -> y", "[1] A.", "iPhone NASA McX"],
+    [
+        "",
+        " ",
+        "  ",
+        "\x00",
+        "é ü",
+        "日本 語",
+        "😀 😀",
+        "\ud83d\ude00",
+        "a  b",
+        " a ",
+        "don't stop-it",
+        "x -> y",
+        "[1] A.",
+        "iPhone NASA McX",
+    ],
 )
 def test_blanks_and_other_scripts_are_kept(text):
     assert TOKENIZER.decode(TOKENIZER.encode(text)) == text

@@ -67,6 +67,8 @@ def arithmetic(
         names,
         [()] * (len(names) - 1) + [(("number and unit",) if unit else ("a number",)) if told else ()],
     )
+    if not unit and rng.random() < 0.2:
+        outputs = (*outputs[:-1], outputs[-1]._replace(type="int"))
     head = rng.choice(held(HEADS, held_out))
     if told and not bare:
         tail = rng.choice(held(UNIT if unit else NUMBER, held_out))

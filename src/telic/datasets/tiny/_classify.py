@@ -181,6 +181,10 @@ def classification(
     if instructions is None:
         instructions = default_instructions(inputs, outputs)
     naming = dict(zip(classes, labels, strict=True))
+    if rng.random() < (0.3 if told_by == "custom" else 0.1):
+        choices = list(labels)
+        rng.shuffle(choices)
+        outputs = (*outputs[:-1], outputs[-1]._replace(type="Literal", choices=tuple(choices)))
 
     def draw(rng: Random) -> Row:
         cls = rng.choice(classes)
