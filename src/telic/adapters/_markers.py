@@ -21,6 +21,7 @@ _LOOSE = re.compile(
     r"(?<![\\\[])\[+[^\S\n]{0,4}#{2,4}[^\S\n]{0,4}(\w[\w -]{0,80}?)[^\S\n]{0,4}#{2,4}[^\S\n]{0,4}\]{0,4}[*_`:]{0,4}"
 )
 _DECORATION = " \t\r*_`>#-+."
+_LONGEST_NAME = 200
 _LINE_HEAD = 40  # how far before a marker its line may begin
 
 
@@ -55,16 +56,25 @@ def _exact_sections(text: str, names: Collection[str]) -> Reading:
     found: dict[str, str] = {}
     name = ""
     begin = 0
-    for match in _EXACT.finditer(text):
-        start = match.start()
-        if start and text[start - 1] != "\n" and not _at_line_start(text, start, str.strip):
+    at = text.find("[[ ## ")
+    while at >= 0:
+        name_at = at + 6
+        end = text.find(" ## ]]", name_at, name_at + _LONGEST_NAME)
+        next_name = text[name_at:end]
+        if (
+            end < 0
+            or not next_name.isidentifier()
+            or (at and text[at - 1] != "\n" and not _at_line_start(text, at, str.strip))
+        ):
+            at = text.find("[[ ## ", name_at)
             continue
         if name in names and name not in found:
-            found[name] = text[begin:start].strip()
-        if match[1] == COMPLETED and name and (COMPLETED not in names or COMPLETED in found):
+            found[name] = text[begin:at].strip()
+        if next_name == COMPLETED and name and (COMPLETED not in names or COMPLETED in found):
             return Reading(found, True)
-        name = match[1]
-        begin = match.end()
+        name = next_name
+        begin = end + 6
+        at = text.find("[[ ## ", begin)
     if name in names and name not in found:
         found[name], complete = without_end(text[begin:].strip())
         return Reading(found, complete)

@@ -37,7 +37,7 @@ class _Output(NamedTuple):
 class ReplyParser:
     """Turns completions into output values for one signature and one layout. Immutable; shared by threads."""
 
-    __slots__ = ("_adapter_name", "_names", "_outputs", "_reader", "_single_text")
+    __slots__ = ("_adapter_name", "_names", "_outputs", "_reader", "_single_text", "_texts")
 
     def __init__(self, adapter_name: str, fields: Sequence[Any], reader: Reader, restore: Restore) -> None:
         """Look at the output fields once.
@@ -51,6 +51,9 @@ class ReplyParser:
         self._adapter_name = adapter_name
         self._outputs = tuple(_Output(f.name, coercer(f, restore), _default(f)) for f in fields)
         self._names = {f.name: None for f in fields}  # ordered, and quick to ask
+        # Where all outputs are plain text, a reader of text has them as they are returned.
+        only_text = reader is not read_object and all(f.is_plain_str for f in fields)
+        self._texts = tuple(self._names) if only_text else None
         self._reader = reader
         self._single_text = len(fields) == 1 and bare_annotation(fields[0].annotation) is str
 
@@ -72,6 +75,8 @@ class ReplyParser:
             found, complete = self._repaired(completion, reading)
             if not complete and completion.finish_reason == "length":
                 self._refuse_cut(completion, found, signature)
+        elif "\\" not in text and tuple(found) == self._texts:
+            return check(found)
         values: dict[str, Any] = {}
         try:
             for name, coerce, default in self._outputs:
