@@ -9,7 +9,9 @@ from telic.evaluate import CompleteAndGrounded, Evaluate, SemanticF1
 from telic.testing import ScriptedLM
 
 EXAMPLE = Example(question="Where is Paris?", response="In France.").with_inputs("question")
-PREDICTION = Prediction(response="In France, Europe.", context=["Paris is in France.", "France is in Europe."])
+PREDICTION = Prediction(
+    response="In France, Europe.", context=["Paris is in France.", "France is in Europe."]
+)
 
 
 def test_semantic_f1_is_the_harmonic_mean_of_what_the_judge_says():

@@ -99,7 +99,9 @@ def test_a_metrics_own_calls_are_the_judges():
     judge = Predict("y -> verdict")
 
     with context(lm=lm), track_usage() as used:
-        Evaluate(devset=rows(3), metric=lambda e, p: judge(y=str(p.y)).verdict == "yes", num_threads=2)(double)
+        Evaluate(devset=rows(3), metric=lambda e, p: judge(y=str(p.y)).verdict == "yes", num_threads=2)(
+            double
+        )
 
     assert used.by_role()["judge"].calls == 3
 
@@ -118,7 +120,9 @@ def failing(x):
 
 @pytest.mark.parametrize("num_threads", [1, 8])
 def test_failed_rows_are_counted_and_score_what_was_said(num_threads):
-    evaluate = Evaluate(devset=rows(20), metric=right, num_threads=num_threads, max_errors=100, failure_score=-1.0)
+    evaluate = Evaluate(
+        devset=rows(20), metric=right, num_threads=num_threads, max_errors=100, failure_score=-1.0
+    )
 
     result = evaluate(failing)
 
@@ -131,7 +135,7 @@ def test_failed_rows_are_counted_and_score_what_was_said(num_threads):
 
 
 def test_at_max_errors_the_finished_rows_come_with_the_error():
-    with pytest.raises(EvaluationError, match="max_errors=3.*no fours") as caught:
+    with pytest.raises(EvaluationError, match=r"max_errors=3.*no fours") as caught:
         Evaluate(devset=rows(20), metric=right, num_threads=1, max_errors=3)(failing)
 
     assert [row.index for row in caught.value.results] == list(range(9))
@@ -216,7 +220,9 @@ def test_unknown_options_are_named():
         Evaluate(devset=rows(1), metric=right, return_outputs=True)
 
 
-@pytest.mark.parametrize("options", [{"num_threads": 0}, {"num_threads": 2.5}, {"max_errors": 0}, {"max_errors": True}])
+@pytest.mark.parametrize(
+    "options", [{"num_threads": 0}, {"num_threads": 2.5}, {"max_errors": 0}, {"max_errors": True}]
+)
 def test_impossible_sizes_are_refused(options):
     with pytest.raises(ConfigurationError, match=next(iter(options))):
         Evaluate(devset=rows(1), metric=right, **options)

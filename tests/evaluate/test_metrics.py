@@ -88,4 +88,12 @@ def test_a_passage_matches_where_its_tokens_hold_the_answer_in_a_row():
 
 
 def test_passage_tokens_are_words_and_single_signs():
-    assert passage_tokens("N\u00e4ive \u00abx\u00bb\u200bit's") == ["na\u0308ive", "\u00ab", "x", "\u00bb", "it", "'", "s"]
+    assert passage_tokens("N\u00e4ive \u00abx\u00bb\u200bit's") == [
+        "na\u0308ive",
+        "\u00ab",
+        "x",
+        "\u00bb",
+        "it",
+        "'",
+        "s",
+    ]

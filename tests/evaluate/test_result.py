@@ -1,5 +1,5 @@
 import csv
-import datetime
+import datetime as dt
 import json
 import math
 
@@ -35,7 +35,10 @@ def test_the_interval_covers_the_mean():
 
 def test_a_result_says_how_many_rows_failed():
     found = EvaluationResult(
-        [Row(0, Example(x=1), Prediction(), 0.0, error=ProgramError("no")), Row(1, Example(x=2), Prediction(y=1), 1.0)]
+        [
+            Row(0, Example(x=1), Prediction(), 0.0, error=ProgramError("no")),
+            Row(1, Example(x=2), Prediction(y=1), 1.0),
+        ]
     )
 
     assert len(found.failures) == 1
@@ -69,14 +72,14 @@ class Odd:
 
 
 ODD_VALUES = [
-    datetime.date(2026, 1, 2),
+    dt.date(2026, 1, 2),
     Odd(),
     "\ud800 lone",
     "nul\0",
     math.nan,
     {1: {2, 3}, (4,): b"\xff"},
     [[[1]]],
-    "=1+1, \"quoted\"\nline",
+    '=1+1, "quoted"\nline',
 ]
 LOOP: list = []
 LOOP.append(LOOP)
@@ -99,7 +102,10 @@ def test_files_are_written_whatever_a_program_returned(tmp_path, value):
 
 def test_the_columns_of_a_table_are_those_of_all_rows(tmp_path):
     found = EvaluationResult(
-        [Row(0, Example(x=1), Prediction(y=1), 1.0), Row(1, Example(x=1, extra=2), Prediction(z=3), 0.0, "poor")],
+        [
+            Row(0, Example(x=1), Prediction(y=1), 1.0),
+            Row(1, Example(x=1, extra=2), Prediction(z=3), 0.0, "poor"),
+        ],
         metric_name="right",
     )
 

@@ -2,9 +2,9 @@
 
 from telic.evaluate._auto_evaluation import CompleteAndGrounded as CompleteAndGrounded
 from telic.evaluate._auto_evaluation import SemanticF1 as SemanticF1
+from telic.evaluate._checks import check_count as check_count
+from telic.evaluate._checks import checked_examples as checked_examples
 from telic.evaluate._evaluate import Evaluate as Evaluate
-from telic.evaluate._evaluate import EvaluationInterrupted as EvaluationInterrupted
-from telic.evaluate._evaluate import checked_examples as checked_examples
 from telic.evaluate._metrics import EM as EM
 from telic.evaluate._metrics import F1 as F1
 from telic.evaluate._metrics import HotPotF1 as HotPotF1
@@ -24,4 +24,5 @@ from telic.evaluate._row import inputs_of as inputs_of
 from telic.evaluate._row import program_failure as program_failure
 from telic.evaluate._row import resolved as resolved
 from telic.evaluate._row import score_row as score_row
+from telic.evaluate._run import EvaluationInterrupted as EvaluationInterrupted
 from telic.evaluate._score import MetricCall as MetricCall

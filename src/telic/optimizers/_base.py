@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, final
 
-from telic._text import did_you_mean, join_names, plural
+from telic._text import join_names, plural
 from telic.context import context
 from telic.context import get as get_setting
 from telic.errors import ConfigurationError
@@ -148,16 +148,6 @@ def _fields(predictor: Any) -> tuple[list[str], list[str]]:
     return list(signature.input_fields), list(signature.output_fields)
 
 
-def check_size(name: str, value: Any, least: int = 0) -> None:
-    """Refuse a size that is no integer of at least `least`.
-
-    Raises:
-        ConfigurationError: It is not.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ConfigurationError(f"{name} must be an integer of {least} or more, got {value!r}")
-
-
 def check_settings(name: str, values: Any) -> None:
     """Refuse settings (`teacher_settings`) that are no mapping, or of unknown names.
 
@@ -170,16 +160,6 @@ def check_settings(name: str, values: Any) -> None:
         raise ConfigurationError(f"{name} must be a dict of settings such as {{'lm': LM(…)}}, got {values!r}")
     with context(**values):
         pass
-
-
-def refuse_unknown(where: str, given: dict[str, Any], known: Sequence[str]) -> None:
-    """Refuse options that nobody reads.
-
-    Raises:
-        ConfigurationError: There is one.
-    """
-    for name in given:
-        raise ConfigurationError(f"{where} has no option {name!r}{did_you_mean(name, known)}")
 
 
 def told_failures(failures: Sequence[tuple[int, Exception]], limit: int) -> str:

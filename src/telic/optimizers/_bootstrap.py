@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, final
 from telic._text import plural
 from telic.context import get as get_setting
 from telic.errors import BudgetExceeded, EvaluationError
-from telic.evaluate import MetricCall, checked_examples
+from telic.evaluate import MetricCall, check_count, checked_examples
 from telic.optimizers._base import (
     Compile,
     CompileInterrupted,
     Optimizer,
     check_settings,
-    check_size,
     check_student,
     check_teacher,
     told_failures,
@@ -145,13 +144,11 @@ def check_bootstrap(
     Raises:
         ConfigurationError: One is no integer, or too small.
     """
-    check_size("max_bootstrapped_demos", max_bootstrapped_demos)
-    check_size("max_labeled_demos", max_labeled_demos)
-    check_size("max_rounds", max_rounds, 1)
-    if max_errors is not None:
-        check_size("max_errors", max_errors, 1)
-    if num_threads is not None:
-        check_size("num_threads", num_threads, 1)
+    check_count("max_bootstrapped_demos", max_bootstrapped_demos, 0)
+    check_count("max_labeled_demos", max_labeled_demos, 0)
+    check_count("max_rounds", max_rounds, 1)
+    check_count("max_errors", max_errors, 1, optional=True)
+    check_count("num_threads", num_threads, 1, optional=True)
 
 
 @final

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, final
 
 from telic.errors import ConfigurationError
-from telic.evaluate import checked_examples
-from telic.optimizers._base import Compile, Optimizer, check_size, check_student
+from telic.evaluate import check_count, checked_examples
+from telic.optimizers._base import Compile, Optimizer, check_student
 from telic.optimizers._demos import labelled_demos
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class LabeledFewShot(Optimizer):
     """
 
     def __init__(self, k: int = 16, *, seed: int = 0) -> None:
-        check_size("k", k)
+        check_count("k", k, 0)
         self.k = k
         self.seed = seed
 

@@ -15,13 +15,12 @@ from telic._seed import derive
 from telic._text import plural
 from telic.context import get as get_setting
 from telic.errors import ConfigurationError
-from telic.evaluate import MetricCall, checked_examples
+from telic.evaluate import MetricCall, check_count, checked_examples
 from telic.optimizers._base import (
     Compile,
     CompileInterrupted,
     Optimizer,
     check_settings,
-    check_size,
     check_student,
     check_teacher,
     logger,
@@ -82,8 +81,8 @@ class BootstrapFewShotWithRandomSearch(Optimizer):
         seed: int = 0,
     ) -> None:
         check_bootstrap(max_bootstrapped_demos, max_labeled_demos, max_rounds, max_errors, num_threads)
-        check_size("max_bootstrapped_demos", max_bootstrapped_demos, 1)
-        check_size("num_candidate_programs", num_candidate_programs)
+        check_count("max_bootstrapped_demos", max_bootstrapped_demos, 1)
+        check_count("num_candidate_programs", num_candidate_programs, 0)
         check_settings("teacher_settings", teacher_settings)
         self.metric = metric
         self.teacher_settings = teacher_settings

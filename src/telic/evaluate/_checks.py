@@ -1,0 +1,62 @@
+"""What is refused at the door: misspelt options, impossible sizes, unusable examples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from telic._text import did_you_mean
+from telic.context import get as get_setting
+from telic.data import Example
+from telic.errors import ConfigurationError, DatasetError
+
+
+def setting(name: str, given: Any) -> Any:
+    """Return `given`, or the setting of that name where it is None."""
+    return get_setting(name) if given is None else given
+
+
+def refuse_unknown(where: str, given: dict[str, Any], known: Sequence[str]) -> None:
+    """Refuse options that nobody reads.
+
+    Raises:
+        ConfigurationError: There is one.
+    """
+    for name in given:
+        if name == "return_outputs":
+            raise ConfigurationError("return_outputs is gone: the rows are always in the result's `.results`")
+        if name not in known:
+            raise ConfigurationError(f"{where} has no option {name!r}{did_you_mean(name, known)}")
+
+
+def check_count(name: str, value: Any, least: int, *, optional: bool = False) -> None:
+    """Refuse a count that is no integer of at least `least`; None passes where it is `optional`.
+
+    Raises:
+        ConfigurationError: It is.
+    """
+    if value is None and optional:
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ConfigurationError(f"{name} must be an integer of {least} or more, got {value!r}")
+
+
+def checked_examples(name: str, examples: Any) -> list[Example]:
+    """Return `examples` as a list of examples with declared inputs.
+
+    Raises:
+        DatasetError: There is none, or one is no `Example`, or it does not say which of its fields are inputs.
+    """
+    rows: list[Any] = list(examples)
+    if not rows:
+        raise DatasetError(f"{name} is empty; pass at least one example")
+    for index, row in enumerate(rows):
+        if not isinstance(row, Example):
+            raise DatasetError(
+                f"{name}[{index}] is {type(row).__name__}, not an Example; wrap it: Example(**fields)"
+            )
+        try:
+            row.inputs()
+        except DatasetError as error:
+            raise DatasetError(f"{name}[{index}]: {error}") from error
+    return rows

@@ -1,0 +1,234 @@
+"""One evaluation under way: its options as they hold now, the rows finished so far, and how it ends."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, final
+
+from telic._optional import load
+from telic._text import plural
+from telic.context import get as get_setting
+from telic.context import pop as pop_setting
+from telic.context import push as push_setting
+from telic.errors import BudgetExceeded, ConfigurationError, EvaluationError, NotConfiguredError
+from telic.evaluate import _records
+from telic.evaluate._checks import check_count, checked_examples, setting
+from telic.evaluate._result import EvaluationResult
+from telic.evaluate._row import FATAL, Row, RowFailed, RowJob, ascore_row, score_row
+from telic.execution import Outcome, RunStopped, arun_all, is_async, run_all
+from telic.tracing import UsageTracker
+
+if TYPE_CHECKING:
+    from telic.data import Example
+
+logger = logging.getLogger("telic.evaluate")
+
+
+class EvaluationInterrupted(KeyboardInterrupt):
+    """Ctrl-C during an evaluation.
+
+    Attributes:
+        results: The finished rows, in order.
+    """
+
+    def __init__(self, message: str, *, results: Sequence[Row] = ()) -> None:
+        super().__init__(message)
+        self.results = results
+
+
+class Plan(NamedTuple):
+    """The options of one call, checked and with settings filled in."""
+
+    devset: list[Example]
+    num_threads: int
+    max_errors: int
+    progress: bool
+    table: int | bool | None
+    tracebacks: bool
+    csv: Path | None
+    json: Path | None
+
+
+def plan_of(given: dict[str, Any]) -> Plan:
+    check_count("num_threads", given["num_threads"], 1, optional=True)
+    check_count("max_errors", given["max_errors"], 1, optional=True)
+    show = given["display_progress"]
+    if not isinstance(show, bool) and show != "force":
+        raise ConfigurationError(f"display_progress must be True, False or 'force', got {show!r}")
+    csv_path, json_path, traces = given["save_as_csv"], given["save_as_json"], given["provide_traceback"]
+    return Plan(
+        checked_examples("devset", given["devset"]),
+        setting("num_threads", given["num_threads"]),
+        setting("max_errors", given["max_errors"]),
+        show == "force" or (show is True and sys.stderr.isatty()),
+        given["display_table"],
+        setting("provide_traceback", traces),
+        None if csv_path is None else _records.check_path(csv_path, "save_as_csv"),
+        None if json_path is None else _records.check_path(json_path, "save_as_json"),
+    )
+
+
+@final
+class Run:
+    """One evaluation under way: the job, the options, and the rows finished so far."""
+
+    def __init__(self, job: RowJob, plan: Plan) -> None:
+        self.job = job
+        self.plan = plan
+        self.finished: list[Row] = []
+        self.fatal: BaseException | None = None
+        self.tracker = UsageTracker(get_setting("usage_tracker"))
+        self.started = time.perf_counter()
+        self._show: Callable[[Row], None] | None = None
+
+    def rows(self) -> list[Row]:
+        work = self._awork if is_async(self.job.program) else self._work
+        token = push_setting("usage_tracker", self.tracker)
+        try:
+            with self._progress():
+                return self._in_order(run_all(self._items(), work, **self._options()))
+        except BaseException as error:  # noqa: BLE001 - whatever ended the run, the finished rows go with it
+            self._stopped(error)
+        finally:
+            pop_setting(token)
+
+    async def arows(self) -> list[Row]:
+        token = push_setting("usage_tracker", self.tracker)
+        try:
+            with self._progress():
+                return self._in_order(await arun_all(self._items(), self._awork, **self._options()))
+        except BaseException as error:  # noqa: BLE001 - whatever ended the run, the finished rows go with it
+            self._stopped(error)
+        finally:
+            pop_setting(token)
+
+    def _items(self) -> list[tuple[int, Example]]:
+        return list(enumerate(self.plan.devset))
+
+    def _options(self) -> dict[str, Any]:
+        plan = self.plan
+        return {
+            "num_threads": plan.num_threads,
+            "max_errors": plan.max_errors,
+            "on_done": self._done,
+            "cancel": self,
+        }
+
+    def is_set(self) -> bool:
+        """Whether to start nothing more: the runner asks before each row."""
+        return self.fatal is not None
+
+    def _work(self, item: tuple[int, Example]) -> Row:
+        try:
+            row = score_row(self.job, *item)
+        except FATAL as error:
+            self.fatal = error
+            raise
+        if row.error is not None:
+            raise RowFailed(row)
+        return row
+
+    async def _awork(self, item: tuple[int, Example]) -> Row:
+        try:
+            row = await ascore_row(self.job, *item)
+        except FATAL as error:
+            self.fatal = error
+            raise
+        if row.error is not None:
+            raise RowFailed(row)
+        return row
+
+    def _done(self, outcome: Outcome) -> None:
+        error = outcome.error
+        if isinstance(error, RowFailed):
+            row = error.row
+            if self.plan.tracebacks:
+                logger.error("%s", row.error, exc_info=row.error)
+        elif error is None:
+            row = outcome.value
+        else:
+            return
+        self.finished.append(row)
+        if self._show is not None:
+            self._show(row)
+
+    def _in_order(self, outcomes: list[Outcome]) -> list[Row]:
+        del outcomes  # the same rows, some wrapped in RowFailed
+        if self.fatal is not None:
+            raise self.fatal
+        return sorted(self.finished, key=_index)
+
+    def _progress(self) -> AbstractContextManager[Any]:
+        if not self.plan.progress:
+            return nullcontext()
+        bar = load("telic.evaluate._display").Progress(len(self.plan.devset))
+        self._show = bar.add
+        return bar
+
+    def _stopped(self, error: BaseException) -> NoReturn:
+        """Raise what tells the caller why, with the finished rows, which are also written to the files."""
+        rows = sorted(self.finished, key=_index)
+        if rows:
+            self._save(self._result(rows))
+        total = len(self.plan.devset)
+        if isinstance(self.fatal, BudgetExceeded):
+            self.fatal.results = rows
+            raise self.fatal
+        if isinstance(self.fatal, NotConfiguredError):
+            raise self.fatal
+        interrupted = isinstance(error, KeyboardInterrupt) or (
+            isinstance(error, RunStopped) and error.reason == "interrupted"
+        )
+        if interrupted:
+            raise EvaluationInterrupted(
+                f"interrupted with {len(rows)} of {total} rows finished; they are in `.results`", results=rows
+            ) from error
+        if isinstance(error, RunStopped):
+            failed = [row for row in rows if row.error is not None]
+            raise EvaluationError(
+                f"stopped: {plural(len(failed), 'row')} failed (max_errors={self.plan.max_errors}) and {len(rows)} of "
+                f"{total} were finished; the first failure: {failed[0].error}; the finished rows are in `.results`, "
+                "and max_errors= allows more failures",
+                results=rows,
+            ) from failed[0].error
+        raise error
+
+    def _result(self, rows: list[Row]) -> EvaluationResult:
+        seconds = time.perf_counter() - self.started
+        return EvaluationResult(
+            rows, spend=self.tracker.total, seconds=seconds, metric_name=self.job.metric.name
+        )
+
+    def _save(self, result: EvaluationResult) -> None:
+        if self.plan.csv is not None:
+            _records.write_csv(self.plan.csv, result.records())
+        if self.plan.json is not None:
+            _records.write_json(self.plan.json, result.records())
+
+    def finish(self, rows: list[Row]) -> EvaluationResult:
+        """Make the result, write the files, show what was asked for."""
+        result = self._result(rows)
+        logger.info("%s: %s", self.job.metric.name, result)
+        if result.failures:
+            logger.warning(
+                "%s of %s failed; the first: %s",
+                len(result.failures),
+                plural(result.n, "row"),
+                result.failures[0].error,
+            )
+        self._save(result)
+        table = self.plan.table
+        if table is True:
+            result.display_table()
+        elif table:
+            result.display_table(table)
+        return result
+
+
+def _index(row: Row) -> int:
+    return row.index

@@ -1,0 +1,76 @@
+import pytest
+from arithmetic import demos_of, examples
+
+from telic.data import Example
+from telic.errors import ConfigurationError, DatasetError
+from telic.modules import ChainOfThought, Module, Predict
+from telic.optimizers import LabeledFewShot
+
+
+class TwoSteps(Module):
+    def __init__(self):
+        self.first = Predict("question -> answer")
+        self.second = Predict("question, answer -> verdict")
+
+    def forward(self, question):
+        return self.second(question=question, answer=self.first(question=question).answer)
+
+
+def test_each_predictor_gets_labelled_demos_that_have_its_fields():
+    student = TwoSteps()
+
+    compiled = LabeledFewShot(k=4).compile(student, trainset=examples(30))
+
+    assert [len(demos) for demos in demos_of(compiled).values()] == [4, 0]
+    assert demos_of(student) == {"first": [], "second": []}
+    assert compiled._compiled and not student._compiled
+
+
+def test_the_draw_is_seeded_and_can_be_left_out():
+    rows = examples(30)
+    student = ChainOfThought("question -> answer")
+
+    first = demos_of(LabeledFewShot(k=4).compile(student, trainset=rows))
+
+    assert first == demos_of(LabeledFewShot(k=4).compile(student, trainset=rows))
+    assert first != demos_of(LabeledFewShot(k=4, seed=1).compile(student, trainset=rows))
+    plain = LabeledFewShot(k=4).compile(student, trainset=rows, sample=False)
+    assert plain.predict.demos == rows[:4]
+
+
+def test_nothing_is_paid_for_and_the_report_says_so():
+    compiled = LabeledFewShot().compile(Predict("question -> answer"), trainset=examples(3))
+
+    assert compiled.report.total_spend.calls == 0
+    assert compiled.report.stopped is None
+    assert len(compiled.demos) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind"),
+    [
+        ({"trainset": []}, DatasetError),
+        ({"trainset": [Example(question="q", answer="a")]}, DatasetError),
+        ({"trainset": examples(2), "teacher": Predict("question -> answer")}, ConfigurationError),
+        ({"trainset": examples(2), "valset": examples(2)}, ConfigurationError),
+    ],
+)
+def test_what_cannot_work_is_refused(arguments, kind):
+    with pytest.raises(kind):
+        LabeledFewShot().compile(Predict("question -> answer"), **arguments)
+
+
+@pytest.mark.parametrize("k", [-1, 2.5, None, True])
+def test_impossible_sizes_are_refused(k):
+    with pytest.raises(ConfigurationError, match="k must be"):
+        LabeledFewShot(k=k)
+
+
+def test_a_student_without_predictors_is_refused():
+    class Empty(Module):
+        def forward(self, question):
+            return question
+
+    for student in (Empty(), lambda question: question):
+        with pytest.raises(ConfigurationError, match="student"):
+            LabeledFewShot().compile(student, trainset=examples(2))
