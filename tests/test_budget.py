@@ -16,10 +16,20 @@ def spend(budget, usage=CALL):
     budget.settle(usage)
 
 
-@pytest.mark.parametrize(
-    ("limits", "fits"), [({"calls": 3}, 3), ({"tokens": 30}, 2), ({"tokens": 31}, 3), ({"usd": 1.0}, 4), ({"calls": 0}, 0),
-                         ({"usd": 0}, 0), ({"tokens": 0}, 0), ({"seconds": 0}, 0), ({}, 100)]
-)  # fmt: skip
+LIMITS = [
+    ({"calls": 3}, 3),
+    ({"tokens": 30}, 2),
+    ({"tokens": 31}, 3),
+    ({"usd": 1.0}, 4),
+    ({"calls": 0}, 0),
+    ({"usd": 0}, 0),
+    ({"tokens": 0}, 0),
+    ({"seconds": 0}, 0),
+    ({}, 100),
+]
+
+
+@pytest.mark.parametrize(("limits", "fits"), LIMITS)
 def test_a_limit_lets_through_what_fits(limits, fits):
     budget = Budget(**limits)
     done = 0

@@ -9,7 +9,7 @@ from telic.budget import Budget
 from telic.context import context
 from telic.data import Completion, Request, Response
 from telic.errors import BudgetExceeded, LMServerError
-from telic.lm import LM, BaseLM, configure_cache
+from telic.lm import LM, BaseLM, _flight, configure_cache
 
 
 def ask(text="q"):
@@ -100,8 +100,7 @@ def test_when_the_leader_is_cancelled_another_takes_over(lm, client, wait_for_wa
 
     async def main():
         leader = asyncio.create_task(lm.acomplete(ask()))
-        while not client.requests:
-            await asyncio.sleep(0)
+        await asyncio.to_thread(client.arrived.acquire, timeout=20)
         followers = [asyncio.create_task(lm.acomplete(ask())) for _ in range(3)]
         await asyncio.to_thread(wait_for_waiters, 3)
         leader.cancel()
@@ -183,8 +182,7 @@ def test_a_sync_call_inside_the_loop_that_the_leader_needs_goes_alone(lm, client
 
     async def main():
         leader = asyncio.create_task(lm.acomplete(ask()))
-        while not client.requests:
-            await asyncio.sleep(0)
+        await asyncio.to_thread(client.arrived.acquire, timeout=20)
         client.gate.set()
         inner = lm.complete(ask())  # blocks the loop that the leader must finish on
         return inner, await leader
@@ -206,6 +204,15 @@ def test_a_waiter_whose_loop_was_closed_does_not_disturb_the_leader(lm, client):
     loop.close()
     client.gate.set()
     assert leader.join()[0].text == "q!"
+
+
+def test_a_lead_that_was_taken_and_never_begun_is_taken_over(monkeypatch):
+    """What an interrupt in just that moment leaves behind; nobody may wait for it forever."""
+    monkeypatch.setattr(_flight, "_ABANDONED_AFTER_S", 0.02)
+    flights = _flight.Flights()
+    flights._join(b"k", threading.Event, _flight._set)
+    waiting = Threads(3, lambda: flights.run(b"k", lambda: Response((Completion("late"),))))
+    assert {response.text for response, _ in waiting.join()} == {"late"}
 
 
 def test_the_answer_that_is_shared_is_that_of_the_call(make_client):

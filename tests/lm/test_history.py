@@ -30,6 +30,9 @@ def test_it_reads_like_a_list(lm):
     assert lm.history == list(lm.history)
     lm.history.clear()
     assert list(lm.history) == []
+    lm("a")
+    lm.history = []
+    assert list(lm.history) == []
 
 
 def test_it_is_bounded_by_the_setting(lm):

@@ -319,12 +319,11 @@ class Server:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 server.bodies.append(body)
                 server.gate.wait(20)
-                reply = {
-                    "id": "r1",
-                    "model": "served",
-                    "choices": [{"index": 0, "message": {"role": "assistant", "content": "pong"}, "finish_reason": "stop"}],
-                    "usage": {"prompt_tokens": 1000, "completion_tokens": 100, "prompt_tokens_details": {"cached_tokens": 400}},
-                }  # fmt: skip
+                message = {"role": "assistant", "content": "pong"}
+                usage = {"prompt_tokens": 1000, "completion_tokens": 100}
+                usage["prompt_tokens_details"] = {"cached_tokens": 400}
+                choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
+                reply = {"id": "r1", "model": "served", "choices": choices, "usage": usage}
                 data = json.dumps(reply).encode()
                 self.send_response(200)
                 self.send_header("Content-Type", "application/json")

@@ -20,7 +20,14 @@ def as_objects(value):
     return Obj(**{k: as_objects(v) for k, v in value.items()}) if isinstance(value, dict) else value
 
 
-@pytest.mark.parametrize("reported", [DETAILED, as_objects(DETAILED), {k.replace("prompt", "input").replace("completion", "output"): v for k, v in DETAILED.items()}])  # fmt: skip
+def by_other_names(value):
+    return {
+        name.replace("prompt", "input").replace("completion", "output"): figure
+        for name, figure in value.items()
+    }
+
+
+@pytest.mark.parametrize("reported", [DETAILED, as_objects(DETAILED), by_other_names(DETAILED)])
 def test_usage_is_read_from_dicts_and_objects_by_both_names(reported):
     assert usage_from(reported) == Usage(10, 5, 4, 3, None, 1)
 

@@ -16,7 +16,7 @@ from typing import Any, Self, cast
 from telic._optional import load
 from telic.context import get as setting
 from telic.data import Message, Request, Response
-from telic.errors import InputError
+from telic.errors import ConfigurationError, InputError
 from telic.execution import run_coroutine
 from telic.lm._cache import current_cache
 from telic.lm._cache_key import identity
@@ -69,7 +69,7 @@ class BaseLM:
         self.callbacks: Sequence[Any] = () if callbacks is None else callbacks
         self.num_retries = num_retries
         self.kwargs: dict[str, Any] = {"temperature": temperature, "max_tokens": max_tokens, **kwargs}
-        self.history = History(setting("max_history_size"), model_type)
+        self._history = History(setting("max_history_size"), model_type)
         self._paid: Paid | None = None
         self._cached: Cached | None = None
 
@@ -226,9 +226,22 @@ class BaseLM:
     ) -> None:
         entry = record_call(self.model, request, response, error, seconds)
         if entry is not None:
-            self.history.keep(entry, setting("max_history_size"))
+            self._history.keep(entry, setting("max_history_size"))
 
     # the object
+
+    @property
+    def history(self) -> History:
+        """The last calls of this LM, oldest first, each as a dict; `lm.history = []` forgets them."""
+        return self._history
+
+    @history.setter
+    def history(self, value: Sequence[Any]) -> None:
+        if value:
+            raise ConfigurationError(
+                f"{self!r}: a history can be emptied (lm.history = []), not filled by hand"
+            )
+        self._history.clear()
 
     def copy(self, **changes: Any) -> Self:
         """Return an LM like this one with some things changed, and a history of its own.
@@ -241,13 +254,13 @@ class BaseLM:
         new.kwargs = dict(self.kwargs)
         options: dict[str, Any] = {}
         for name, value in changes.items():
-            if name in self.__dict__ and not name.startswith("_") and name not in ("kwargs", "history"):
+            if name in self.__dict__ and not name.startswith("_") and name != "kwargs":
                 setattr(new, name, value)
             else:
                 options[name] = value
         check_options(options, repr(self))
         new.kwargs.update(options)
-        new.history = History(setting("max_history_size"), new.model_type)
+        new._history = History(setting("max_history_size"), new.model_type)
         new._paid = new._cached = None  # of the same class
         return new
 
@@ -268,7 +281,7 @@ class BaseLM:
 
     def inspect_history(self, n: int = 1, file: Any = None) -> None:
         """Write the last `n` calls of this LM, messages and answers, to standard output or `file`."""
-        self.history.write(n, file)
+        self._history.write(n, file)
 
     @property
     def supports_function_calling(self) -> bool:

@@ -137,7 +137,8 @@ class DiskStore:
         return None
 
     def _connect(self, how: str) -> Any:
-        uri = f"file:{load('urllib.parse').quote(self.path)}?{how}"
+        place: str = load("urllib.parse").quote(self.path.replace(os.sep, "/"))
+        uri = f"file:{place if place.startswith('/') else '/' + place}?{how}"
         connection = load("sqlite3").connect(
             uri, uri=True, timeout=BUSY_S, isolation_level=None, check_same_thread=False, cached_statements=16
         )

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import threading
 from contextvars import ContextVar
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, final
 
 from telic._optional import load
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 _OWN_REASONS: Final = (BudgetExceeded, ConfigurationError, RequestsForbiddenError)
 """Failures that come from the leader's own settings: no answer for those who wait."""
 
+_ABANDONED_AFTER_S: Final = 5.0
+
 _leading: ContextVar[tuple[bytes, ...]] = ContextVar("telic_leading", default=())
 
 
@@ -33,13 +36,19 @@ _leading: ContextVar[tuple[bytes, ...]] = ContextVar("telic_leading", default=()
 class _Flight:
     """One call under way and who waits for it."""
 
-    __slots__ = ("error", "response", "thread", "waiters")
+    __slots__ = ("born", "error", "response", "running", "thread", "waiters")
 
     def __init__(self) -> None:
         self.thread = threading.get_ident()
+        self.born = monotonic()
+        self.running = False  # its leader has begun, and will end it whatever happens
         self.response: Response | None = None
         self.error: BaseException | None = None
         self.waiters: list[Callable[[], object]] = []  # each wakes one waiter; changed under the table's lock
+
+    def is_abandoned(self) -> bool:
+        """Return whether an interrupt hit the leader between taking the lead and beginning."""
+        return not self.running and monotonic() - self.born >= _ABANDONED_AFTER_S
 
     def outcome(self) -> Response | None:
         """Return the answer, raise the failure, or return None: the flight ended without either."""
@@ -68,7 +77,9 @@ class Flights:
                 return work(), True
             if event is None:
                 return self._lead(key, flight, work), True
-            event.wait()
+            while not event.wait(_ABANDONED_AFTER_S):
+                if flight.is_abandoned():
+                    break
             response = flight.outcome()
             if response is not None:
                 return response, False
@@ -76,6 +87,7 @@ class Flights:
     def _lead(self, key: bytes, flight: _Flight, work: Callable[[], Response]) -> Response:
         token = _leading.set((*_leading.get(), key))
         try:
+            flight.running = True
             response = work()
         except BaseException as error:
             self._land(key, flight, None, error)
@@ -101,6 +113,7 @@ class Flights:
     async def _alead(self, key: bytes, flight: _Flight, work: Callable[[], Awaitable[Response]]) -> Response:
         token = _leading.set((*_leading.get(), key))
         try:
+            flight.running = True
             response = await work()
         except BaseException as error:
             self._land(key, flight, None, error)
@@ -116,7 +129,7 @@ class Flights:
         """Return (flight, None) to lead it, (flight, waiter) to wait for it, or (None, None) to go alone."""
         with self._lock:
             flight = self._table.get(key)
-            if flight is None:
+            if flight is None or flight.is_abandoned():
                 flight = self._table[key] = _Flight()
                 return flight, None
             sync = make_waiter is threading.Event
@@ -133,7 +146,8 @@ class Flights:
             flight.error = error
         flight.response = response
         with self._lock:
-            del self._table[key]
+            if self._table.get(key) is flight:
+                del self._table[key]
             self.landed += response is not None
             waiters = flight.waiters
         for wake in waiters:

@@ -163,7 +163,7 @@ class LM(BaseLM):
 
     def _make_client(self) -> tuple[Completes, str, bool]:
         client = self._client()
-        return client, endpoint_of(client), getattr(client, "remote", True)
+        return client, endpoint_of(client), getattr(client, "remote", not self.model.startswith("telic/"))
 
     def copy(self, **changes: Any) -> Self:
         """Return an LM like this one with some things changed, and a history of its own.
