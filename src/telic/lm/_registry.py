@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
 
 from telic._optional import load
 from telic.errors import ConfigurationError, NotConfiguredError, UnknownProviderError
-from telic.lm._hosts import PREFIXES
 from telic.protocols import Client, Delta
 
 if TYPE_CHECKING:
@@ -52,12 +51,12 @@ class ClientSpec(NamedTuple):
 Factory = Callable[[ClientSpec], Client]
 
 _BUILTIN: Final[Mapping[str, str]] = {
-    **dict.fromkeys(PREFIXES, "telic.lm._wire:wire_client"),
     "telic": "telic.lm._embedded:embedded_client",
     "litellm": "telic.lm._litellm:litellm_client",
     "any-llm": "telic.lm._any_llm:any_llm_client",
 }
 """Prefixes of ours, and where their factories are: modules that are loaded when a client is made."""
+_WIRE: Final = "telic.lm._wire:wire_client"
 
 _registered: dict[str, Factory] = {}
 
@@ -77,7 +76,7 @@ def register_client(prefix: str, factory: Factory, *, replace: bool = False) -> 
         raise ConfigurationError(f"register_client({prefix!r}): a prefix is a word without a slash")
     if not callable(factory):
         raise ConfigurationError(f"register_client({prefix!r}): the factory {factory!r} cannot be called")
-    if not replace and (prefix in _registered or prefix in _BUILTIN):
+    if not replace and (prefix in _registered or _place_of(prefix) is not None):
         raise ConfigurationError(
             f"register_client({prefix!r}): the prefix is taken; pass replace=True to take it over"
         )
@@ -95,7 +94,7 @@ def split_model(model: Any) -> tuple[str, str]:
     provider, slash, name = model.partition("/")
     if slash and name and _is_known(provider):
         return provider, name
-    known = sorted({*_registered, *_BUILTIN})
+    known = sorted({*_registered, *_BUILTIN, *_wire_prefixes()})
     if slash and name:
         near = get_close_matches(provider, known, n=1, cutoff=0.75)
         fact = f"{provider!r} is no provider that is known here" + (
@@ -119,7 +118,7 @@ def client_for(spec: ClientSpec) -> Client:
     """
     factory = _registered.get(spec.provider)
     if factory is None:
-        place = _BUILTIN.get(spec.provider)
+        place = _place_of(spec.provider)
         factory = _located(place) if place is not None else _from_entry_point(spec.provider)
     if factory is None:
         raise UnknownProviderError(f"{spec.provider!r} is no provider that is known here")
@@ -171,8 +170,18 @@ class WithoutKey:
         raise self._error
 
 
+def _wire_prefixes() -> frozenset[str]:
+    """Return the prefixes of the wire dialects; programs whose LMs are all in-process never load that table."""
+    return load("telic.lm._hosts").PREFIXES
+
+
+def _place_of(provider: str) -> str | None:
+    place = _BUILTIN.get(provider)
+    return _WIRE if place is None and provider in _wire_prefixes() else place
+
+
 def _is_known(provider: str) -> bool:
-    return provider in _registered or provider in _BUILTIN or _entry_point(provider) is not None
+    return provider in _registered or _place_of(provider) is not None or _entry_point(provider) is not None
 
 
 def _located(place: str) -> Factory:
