@@ -61,7 +61,7 @@ class Evaluate:
         ConfigurationError: An option is unknown or cannot work.
 
     Example:
-        >>> from telic.data import Prediction
+        >>> from telic.data import Example, Prediction
         >>> rows = [Example(x=x, y=x * 2).with_inputs("x") for x in range(3)]
         >>> evaluate = Evaluate(devset=rows, metric=lambda example, prediction: example.y == prediction.y)
         >>> evaluate(lambda x: Prediction(y=x + x)).score

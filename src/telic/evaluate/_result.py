@@ -83,6 +83,7 @@ class EvaluationResult:
 
     Example:
         >>> from telic.data import Example, Prediction
+        >>> from telic.evaluate import Row
         >>> rows = [Row(i, Example(x=i), Prediction(y=i), float(i > 0)) for i in range(4)]
         >>> result = EvaluationResult(rows)
         >>> result.score, result.mean, tuple(round(x, 3) for x in result.interval)
