@@ -48,7 +48,11 @@ def test_no_file_imports_the_root_package(path):
     found = []
     for node, _ in runtime_nodes(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module == "telic":
-            found += [f"line {node.lineno}: from telic import {name.name}" for name in node.names if is_lazy(name.name)]
+            found += [
+                f"line {node.lineno}: from telic import {name.name}"
+                for name in node.names
+                if is_lazy(name.name)
+            ]
         if isinstance(node, ast.Import):
             found += [f"line {node.lineno}: import telic" for name in node.names if name.name == "telic"]
 
@@ -95,7 +99,9 @@ def test_declared_bounds_hold_what_the_lock_pins():
         if equals and not line.startswith((" ", "#")):
             pins.setdefault(name.lower().replace("_", "-"), []).append(rest.split()[0])
     declared = [*project["project"]["dependencies"], *project["project"]["optional-dependencies"]["tiny"]]
-    declared += [line for group in project["dependency-groups"].values() for line in group if isinstance(line, str)]
+    declared += [
+        line for group in project["dependency-groups"].values() for line in group if isinstance(line, str)
+    ]
 
     assert declared
     for line in declared:

@@ -160,7 +160,14 @@ def test_a_conditional_chooses_the_path():
                 return self.answer(question=text)
             return self.echo(statement=text)
 
-    lm = DummyLM([{"kind": "statement"}, {"reply": "so it is"}, {"kind": "question"}, {"reasoning": "r", "answer": "42"}])
+    lm = DummyLM(
+        [
+            {"kind": "statement"},
+            {"reply": "so it is"},
+            {"kind": "question"},
+            {"reasoning": "r", "answer": "42"},
+        ]
+    )
     with dspy.context(lm=lm):
         assert Router()(text="It rains.").reply == "so it is"
         assert Router()(text="Why?").answer == "42"
@@ -186,7 +193,9 @@ def test_class_signatures_with_types_and_docstrings():
 def test_evaluate_prints_a_percentage_as_everybody_reads_it(lm):
     from telic.evaluate import Evaluate
 
-    evaluate = Evaluate(devset=TRAINSET[:2], metric=validate_context_and_answer, num_threads=2, display_progress=False)
+    evaluate = Evaluate(
+        devset=TRAINSET[:2], metric=validate_context_and_answer, num_threads=2, display_progress=False
+    )
 
     result = evaluate(RAG())
 
@@ -225,13 +234,18 @@ def test_a_program_saved_by_dspy_loads(tmp_path):
         "generate_answer.predict": {
             "traces": [],
             "train": [],
-            "demos": [{"augmented": True, "question": "q", "context": ["c"], "reasoning": "r", "answer": "a"}],
+            "demos": [
+                {"augmented": True, "question": "q", "context": ["c"], "reasoning": "r", "answer": "a"}
+            ],
             "signature": {
                 "instructions": "Answer well.",
                 "fields": [
                     {"prefix": "Context:", "description": "facts"},
                     {"prefix": "Question:", "description": "${question}"},
-                    {"prefix": "Reasoning: Let's think step by step in order to", "description": "${reasoning}"},
+                    {
+                        "prefix": "Reasoning: Let's think step by step in order to",
+                        "description": "${reasoning}",
+                    },
                     {"prefix": "Answer:", "description": "short"},
                 ],
             },

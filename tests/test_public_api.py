@@ -13,13 +13,26 @@ import telic
 from telic import _names
 
 INIT = Path(telic.__file__)
-HEAVY = ("pydantic", "asyncio", "orjson", "ssl", "sqlite3", "typer", "rich", "numpy", "httptools", "json_repair")
+HEAVY = (
+    "pydantic",
+    "asyncio",
+    "orjson",
+    "ssl",
+    "sqlite3",
+    "typer",
+    "rich",
+    "numpy",
+    "httptools",
+    "json_repair",
+)
 
 
 def type_checking_imports() -> dict[str, str]:
     """Name -> "module:name" of the explicit imports that type checkers see."""
     tree = ast.parse(INIT.read_text(encoding="utf-8"))
-    block = next(node for node in tree.body if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test))
+    block = next(
+        node for node in tree.body if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+    )
     found = {}
     for node in block.body:
         if isinstance(node, ast.ImportFrom):
@@ -44,7 +57,11 @@ def test_type_checkers_see_what_is_there():
     table = {name: ":".join(_names.locate(name)) for name in _names.HOMES}
     packages = {name: f"telic:{name}" for name in _names.PACKAGES if name != "context"}
 
-    seen = {name: home for name, home in explicit.items() if name not in {"Sequence", "ModuleSpec", "ModuleType", None}}
+    seen = {
+        name: home
+        for name, home in explicit.items()
+        if name not in {"Sequence", "ModuleSpec", "ModuleType", None}
+    }
 
     assert seen == {**table, **packages, "context": "telic.context:context"}
 

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from telic.datasets import DataLoader, load_examples, split
 from telic.data import Example
+from telic.datasets import DataLoader, load_examples, split
 from telic.errors import DatasetError
 
 
@@ -24,7 +24,10 @@ def write(folder, name, text, encoding="utf-8"):
         ("a.tsv", "question\tanswer\nWho?\tme\nWhere?\there\n"),
         ("a.jsonl", '{"question": "Who?", "answer": "me"}\n\n{"answer": "here", "question": "Where?"}'),
         ("a.json", '[{"question": "Who?", "answer": "me"}, {"question": "Where?", "answer": "here"}]'),
-        ("lines.json", '{"question": "Who?", "answer": "me"}\r\n{"question": "Where?", "answer": "here"}\r\n'),
+        (
+            "lines.json",
+            '{"question": "Who?", "answer": "me"}\r\n{"question": "Where?", "answer": "here"}\r\n',
+        ),
         ("bom.csv", "\ufeffquestion,answer\r\nWho?,me\r\n\r\nWhere?,here\r\n"),
     ],
 )
@@ -118,7 +121,9 @@ def test_impossible_splits_are_refused(sizes):
 
 
 def test_dataloader_speaks_dspys_names(tmp_path):
-    path = write(tmp_path, "a.csv", "question,answer,note\nWho?,me,x\nWhere?,here,y\nWhen?,now,z\nWhy?,so,w\n")
+    path = write(
+        tmp_path, "a.csv", "question,answer,note\nWho?,me,x\nWhere?,here,y\nWhen?,now,z\nWhy?,so,w\n"
+    )
 
     rows = DataLoader().from_csv(str(path), fields=("question", "answer"), input_keys=("question",))
 

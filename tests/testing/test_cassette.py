@@ -54,7 +54,10 @@ def test_a_replay_refuses_what_is_not_recorded(tmp_path):
     with FaultServer("x") as server:
         with cassette(path):
             lm_at(server)("known")
-        with cassette(path, mode="replay"), pytest.raises(CacheMissError, match="not recorded in .*'unknown'"):
+        with (
+            cassette(path, mode="replay"),
+            pytest.raises(CacheMissError, match="not recorded in .*'unknown'"),
+        ):
             lm_at(server)("unknown")
         with cassette(path, mode="replay"), pytest.raises(CacheMissError):
             lm_at(server, temperature=0.7)("known")

@@ -11,7 +11,14 @@ import pytest
 import telic
 from telic import BaseLM, Budget, ChainOfThought, Completions, Example, JSONAdapter, Predict, XMLAdapter
 from telic.data import Completion, Request, Response
-from telic.errors import AdapterParseError, BudgetExceeded, ConfigurationError, LMError, LMResponseError, LMServerError
+from telic.errors import (
+    AdapterParseError,
+    BudgetExceeded,
+    ConfigurationError,
+    LMError,
+    LMResponseError,
+    LMServerError,
+)
 from telic.protocols import LanguageModel
 from telic.testing import DummyLM, DummyVectorizer, FunctionLM, ScriptedLM, dummy_rm
 
@@ -93,7 +100,9 @@ def test_fakes_are_language_models_for_sync_and_async_callers():
 
 def test_a_function_may_take_the_whole_request():
     def answer(request):
-        return f"{len(request.messages)} messages at {request.options['temperature']}, sample {request.sample}"
+        return (
+            f"{len(request.messages)} messages at {request.options['temperature']}, sample {request.sample}"
+        )
 
     lm = FunctionLM(answer)
     response = lm.complete(Request([{"role": "user", "content": "x"}], {"temperature": 0.5}, sample=3))

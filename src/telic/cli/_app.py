@@ -98,7 +98,7 @@ def demo(
     out: Annotated[Path, typer.Option("--out", help="Folder of what the demo writes.")] = Path("out"),
     seed: Annotated[int, typer.Option("--seed", help="Another draw of the search.")] = 0,
 ) -> None:
-    """Compile a program with the LM in the box: offline, free, about a minute."""
+    """Compile a program with the LM in the box: offline, free, in seconds."""
     _guarded("telic.cli._demo", task, out, seed)
 
 

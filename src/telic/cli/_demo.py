@@ -1,4 +1,4 @@
-"""`telic demo`: the whole of telic in about a minute, offline, with the LM in the box.
+"""`telic demo`: the whole of telic in some seconds, offline, with the LM in the box.
 
 A program that names no labels cannot know them: its baseline is poor. The optimizer finds demonstrations that teach
 the LM the task; both programs are then measured on rows that took no part, and compared row by row.

@@ -1,0 +1,47 @@
+"""Every example runs offline and comes to its result."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def run(name: str):
+    spec = importlib.util.spec_from_file_location(f"example_{name}", EXAMPLES / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # signatures look their types up there
+    spec.loader.exec_module(module)
+    return module.main()
+
+
+def test_rag_answers_all_its_questions():
+    assert run("rag") == 100.0
+
+
+def test_multihop_finds_the_town():
+    assert run("multihop") == "Delft"
+
+
+def test_classify_is_better_compiled():
+    before, after = run("classify")
+
+    assert after > before
+
+
+def test_every_example_has_a_test():
+    tested = {"rag", "multihop", "classify"}
+
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == tested
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
+def test_examples_are_short_and_say_how_they_are_run(path):
+    text = path.read_text(encoding="utf-8")
+
+    assert text.count("\n") <= 80
+    assert f"python examples/{path.name}" in text
