@@ -65,8 +65,10 @@ class ChainOfThought(FlowModule, Generic[S]):
         callbacks: Sequence[Any] | None = None,
         **config: Any,
     ) -> None:
-        field = OutputField() if rationale_field is None else rationale_field
-        extended = ensure_signature(signature).prepend("reasoning", field, type_=rationale_field_type)
+        extended = ensure_signature(signature)
+        if "reasoning" not in extended.output_fields:  # a field of the user's own takes the place of ours
+            field = OutputField() if rationale_field is None else rationale_field
+            extended = extended.prepend("reasoning", field, type_=rationale_field_type)
         self.predict = Predict(extended, **config)
         if callbacks:
             self.callbacks = list(callbacks)

@@ -9,10 +9,10 @@ DSPy's JSON states (predictors at the top level, fields by position) are read to
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
 
+from telic._optional import load as load_module
 from telic._text import join_names
 from telic.data import Example
 from telic.errors import SignatureError, StateError, StateMismatchError, StateVersionError
@@ -87,7 +87,7 @@ _versions: list[str] = []
 
 def _version() -> str:
     if not _versions:
-        _versions.append(importlib.metadata.version("telic"))
+        _versions.append(load_module("importlib.metadata").version("telic"))
     return _versions[0]
 
 
