@@ -38,8 +38,7 @@ MANY_PARAMETERS = {
     "evaluate/_evaluate.py:Evaluate.__init__",
     "optimizers/_bootstrap.py:BootstrapFewShot.__init__",
     "optimizers/_random_search.py:BootstrapFewShotWithRandomSearch.__init__",
-    "signatures/_options.py:InputField",
-    "signatures/_options.py:OutputField",
+    "signatures/_options.py:DeclareField.__call__",
     # One parameter an option of the command line.
     "cli/_app.py:compile_program",
 }

@@ -28,7 +28,7 @@ class Delta(NamedTuple):
 
     text: str = ""
     reasoning: str = ""
-    index: int = 0
+    index: int = 0  # pyright: ignore[reportIncompatibleMethodOverride]  (which completion; no tuple method is meant)
     response: Response | None = None
 
 
