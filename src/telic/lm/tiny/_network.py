@@ -23,6 +23,9 @@ BLOCK: Final = 16
 GROUP: Final = 4
 """Sequences that go through one product when single tokens are generated."""
 _LIMIT: Final = 1 << 18  # products of at most this many multiplications stay in OpenBLAS's calling thread
+_SEGMENT: Final = (
+    128  # tokens of a prompt that are read at once: longer pieces fall out of the processor's cache
+)
 _KEYS: Final = 256  # cached positions that go through one product of attention
 
 
@@ -121,6 +124,18 @@ class Network:
             The logits (vocab,) that follow the last token; and what `cache.last` was at the end of each full block,
             (layers, blocks, D).
         """
+        ends: list[Array] = []
+        x = np.zeros((0, self.shape.width), np.float32)
+        for at in range(0, len(tokens), _SEGMENT):
+            x, end = self._read_segment(tokens[at : at + _SEGMENT], cache)
+            ends.append(end)
+        last = (len(tokens) - 1) % _SEGMENT
+        row = last // BLOCK * BLOCK
+        logits = self._head.times(_rms(x[row : row + BLOCK]) * self._norm, BLOCK)[last - row]
+        return logits, np.concatenate(ends, axis=1)
+
+    def _read_segment(self, tokens: list[int], cache: Cache) -> tuple[Array, Array]:
+        """Append some tokens to `cache`; return their states (T padded to blocks, D), and the ends of blocks."""
         count = len(tokens)
         padded = -(-count // BLOCK) * BLOCK
         ids = np.zeros(padded, np.int64)
@@ -141,9 +156,7 @@ class Network:
             y = _attend_blocks(q, cache.keys[i], cache.values[i], start)
             x = self._mix(layer, x, y, BLOCK)
         cache.length = start + count
-        row = (count - 1) // BLOCK * BLOCK
-        last = _rms(x[row : row + BLOCK]) * self._norm
-        return self._head.times(last, BLOCK)[count - 1 - row], ends
+        return x, ends
 
     def step(self, tokens: list[int], caches: list[Cache]) -> Array:
         """Append one token to each cache and return the logits (sequences, vocab) that follow."""
@@ -194,7 +207,8 @@ class Network:
 
 
 def _rms(x: Array) -> Array:
-    return x / np.sqrt(np.mean(x * x, axis=-1, keepdims=True) + np.float32(1e-6))
+    squares = np.einsum("...c,...c->...", x, x)[..., None]
+    return x / np.sqrt(squares * np.float32(1 / x.shape[-1]) + np.float32(1e-6))
 
 
 def _rotate(x: Array, cos: Array, sin: Array) -> Array:
