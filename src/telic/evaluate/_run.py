@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -25,8 +24,6 @@ from telic.tracing import UsageTracker
 
 if TYPE_CHECKING:
     from telic.data import Example
-
-logger = logging.getLogger("telic.evaluate")
 
 
 class EvaluationInterrupted(KeyboardInterrupt):
@@ -148,7 +145,7 @@ class Run:
         if isinstance(error, RowFailed):
             row = error.row
             if self.plan.tracebacks:
-                logger.error("%s", row.error, exc_info=row.error)
+                _logger().error("%s", row.error, exc_info=row.error)
         elif error is None:
             row = outcome.value
         else:
@@ -213,9 +210,10 @@ class Run:
     def finish(self, rows: list[Row]) -> EvaluationResult:
         """Make the result, write the files, show what was asked for."""
         result = self._result(rows)
-        logger.info("%s: %s", self.job.metric.name, result)
+        if "logging" in sys.modules:  # else nobody can have asked for information
+            _logger().info("%s: %s", self.job.metric.name, result)
         if result.failures:
-            logger.warning(
+            _logger().warning(
                 "%s of %s failed; the first: %s",
                 len(result.failures),
                 plural(result.n, "row"),
@@ -228,6 +226,10 @@ class Run:
         elif table:
             result.display_table(table)
         return result
+
+
+def _logger() -> Any:
+    return load("logging").getLogger("telic.evaluate")
 
 
 def _index(row: Row) -> int:

@@ -8,13 +8,13 @@ number of threads.
 
 from __future__ import annotations
 
-import logging
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, final
 
+from telic._optional import load
 from telic._text import join_names, plural
 from telic.context import context
 from telic.context import get as get_setting
@@ -25,8 +25,6 @@ from telic.tracing import UsageTracker, begin, finish
 
 if TYPE_CHECKING:
     from telic.data import Example
-
-logger = logging.getLogger("telic.optimizers")
 
 
 class Optimizer(ABC):
@@ -76,10 +74,11 @@ class Compile:
         self._context: Any = None
         self._call: Any = None
 
-    def note(self, text: str) -> None:
-        """Put a line into the report and the log."""
+    def note(self, text: str, *, warn: bool = False) -> None:
+        """Put a line into the report and the log, there as a warning or for information."""
         self.notes.append(text)
-        logger.info("%s: %s", type(self.optimizer).__name__, text)
+        logger = load("logging").getLogger("telic.optimizers")
+        (logger.warning if warn else logger.info)("%s: %s", type(self.optimizer).__name__, text)
 
     def report(self, **found: Any) -> Report:
         """Return the report with what this compile knows itself filled in."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from telic.evaluate import Evaluate, EvaluationResult
@@ -28,8 +27,7 @@ def measured(
     before, after = evaluate(student), evaluate(compiled)
     report: Report = compiled.report
     fresh = run.report()
-    return replace(
-        report,
+    return report.replaced(
         score=after.score,
         baseline=before.score,
         comparison=after.compare(before),

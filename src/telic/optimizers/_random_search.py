@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, final
 
 from telic._seed import derive
@@ -23,7 +22,6 @@ from telic.optimizers._base import (
     check_settings,
     check_student,
     check_teacher,
-    logger,
 )
 from telic.optimizers._bootstrap import Bootstrap, BootstrapOptions, check_bootstrap
 from telic.optimizers._labeled import put_labelled
@@ -180,8 +178,7 @@ class BootstrapFewShotWithRandomSearch(Optimizer):
                 f"no valset was given: trainset was split, {len(made)} rows to make demonstrations and "
                 f"{len(scored)} to score on"
             )
-        run.note(note)
-        logger.warning("%s: %s", type(self).__name__, note)
+        run.note(note, warn=True)
         return made, scored
 
     def _entry(
@@ -257,8 +254,8 @@ def _winner(run: Compile, search: Search, *, stopped: str | None) -> Any:
 def _unchanged(run: Compile, student: Any, search: Search) -> Any:
     """The budget ended before any candidate was evaluated: the program as it was, and a report that says so."""
     program = student.deepcopy()
-    program.report = replace(
-        run.report(stopped=search.stopped, failures=search.failures, extra_runs=search.extra_runs),
-        notes=(*run.notes, "no candidate was fully evaluated: the program is as it was given"),
+    run.note("no candidate was fully evaluated: the program is as it was given")
+    program.report = run.report(
+        stopped=search.stopped, failures=search.failures, extra_runs=search.extra_runs
     )
     return program

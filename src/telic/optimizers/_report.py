@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, cast, final, overload
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast, final, overload
 
 from telic._text import plural
 from telic.data import NO_USAGE, Usage
@@ -15,8 +14,7 @@ if TYPE_CHECKING:
 
 
 @final
-@dataclass(frozen=True, eq=False)
-class Candidate:
+class Candidate(NamedTuple):
     """A program that was tried."""
 
     program: Any
@@ -44,39 +42,49 @@ class Candidate:
 
 
 @final
-@dataclass(frozen=True, eq=False)
 class Report:
-    """What a compile did.
+    """What a compile did. Never changed once it is made; `replaced` makes another.
 
-    Attributes:
-        optimizer: The class that did it.
-        stopped: None, or why it ended early.
-        score: The returned program's mean on the validation set, in percent; None where nothing was evaluated.
-        baseline: The same of the program as it was given; None where it was not evaluated.
-        comparison: The returned program against the given one on the same rows; positive favours the returned one.
-        candidates: What was tried, best first.
-        spend: What was paid, by role: "task", "teacher" ….
-        seconds: Wall time.
-        failures: What programs and metrics raised on the way, as text.
-        extra_runs: Program runs made ahead that turned out not to be needed; they are in `spend`.
-        notes: What a reader of the numbers must know.
-        run_dir: The folder of the run, where there is one.
+    Args:
+        found: Any of the attributes below, by name.
     """
 
     optimizer: str = ""
+    """The class that did it."""
     stopped: str | None = None
+    """None, or why it ended early."""
     score: float | None = None
+    """The returned program's mean on the validation set, in percent; None where nothing was evaluated."""
     baseline: float | None = None
+    """The same of the program as it was given; None where it was not evaluated."""
     comparison: Comparison | None = None
+    """The returned program against the given one on the same rows; positive favours the returned one."""
     candidates: Sequence[Candidate] = ()
-    spend: Mapping[str, Usage] = field(default_factory=dict[str, Usage])
+    """What was tried, best first."""
+    spend: Mapping[str, Usage] = {}
+    """What was paid, by role: "task", "teacher", "judge" …."""
     seconds: float = 0.0
+    """Wall time."""
     failures: Sequence[str] = ()
+    """What programs and metrics raised on the way, as text."""
     extra_runs: int = 0
+    """Program runs made ahead that turned out not to be needed; they are in `spend`."""
     notes: Sequence[str] = ()
+    """What a reader of the numbers must know."""
     run_dir: str | None = None
+    """The folder of the run, where there is one."""
 
-    _share_on_copy: ClassVar[bool] = True
+    _share_on_copy = True
+
+    def __init__(self, **found: Any) -> None:
+        for name in found:
+            if name[0] == "_" or name not in Report.__annotations__:
+                raise TypeError(f"a Report has no {name!r}")
+        self.__dict__.update(found)
+
+    def replaced(self, **found: Any) -> Report:
+        """Return a report with some attributes replaced."""
+        return Report(**{**vars(self), **found})
 
     @property
     def total_spend(self) -> Usage:
