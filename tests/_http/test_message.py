@@ -33,7 +33,17 @@ def test_headers_of_the_framing_are_the_transports(name):
 
 
 @pytest.mark.parametrize(
-    "url", ["", "localhost:8000", "ftp://h/", "http://", "http:///x", "http://h:port/", "http://h/\r\nX: 1", " http://h/"]
+    "url",
+    [
+        "",
+        "localhost:8000",
+        "ftp://h/",
+        "http://",
+        "http:///x",
+        "http://h:port/",
+        "http://h/\r\nX: 1",
+        " http://h/",
+    ],
 )
 def test_a_url_that_cannot_work_is_refused(url):
     with pytest.raises(ConfigurationError):

@@ -116,6 +116,8 @@ def _words(value: Any) -> tuple[str, str]:
     error = cast("dict[str, Any]", inner)
     message: Any = error.get("message") or error.get("detail") or error.get("msg") or ""
     codes = [str(error[name]) for name in ("code", "type", "param") if error.get(name)]
+    if not message and not codes:
+        message = outer
     return message if isinstance(message, str) else str(message)[:400], " ".join(codes)
 
 

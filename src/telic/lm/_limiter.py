@@ -114,7 +114,7 @@ class Limiter:
             self.pause(retry_after_s)
         elif self._share <= _TOO_MANY:
             return
-        if sent_at >= self._decreased_at:
+        if sent_at > self._decreased_at:
             self._limit = max(1.0, min(self._limit, float(self._out)) * _DECREASE)
             self._lift_at = 4 * self._limit
             self._decreased_at = now

@@ -110,9 +110,7 @@ class OpenAIDialect:
             payload["prompt"] = as_prompt(request.messages)
         else:
             payload["messages"] = request.messages
-        for name, value in request.options.items():
-            if value is not None:
-                payload[name] = value
+        payload.update((name, value) for name, value in request.options.items() if value is not None)
         if n is not None:
             payload["n"] = n
         if payload.get("n") == 1:

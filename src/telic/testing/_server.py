@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Se
 from typing import TYPE_CHECKING, Any, Self, cast, final
 
 from telic.testing._wire_answers import anthropic_answer, openai_answer, stream_answer
-from telic.testing.faults import Exchange, Fault, RecordedRequest
+from telic.testing.faults import Exchange, Fault, RecordedRequest, http_message
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -68,6 +68,7 @@ class FaultServer:
         self._closing: asyncio.Event | None = None
         self._port = 0
         self._in_flight = 0
+        self._writers: list[asyncio.StreamWriter] = []
         self._changed = threading.Condition()
         self.requests: list[RecordedRequest] = []
         self.connections = 0
@@ -131,10 +132,15 @@ class FaultServer:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=2)
+        for writer in self._writers:
+            writer.transport.abort()  # a TLS farewell would outlive the loop
+        for _ in range(3):
+            await asyncio.sleep(0)
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         number = self.connections
+        self._writers.append(writer)
         self._note(connections=1)
         try:
             while await self._one_request(reader, writer, number):
@@ -155,7 +161,11 @@ class FaultServer:
     async def _one_request(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int
     ) -> bool:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        first = await reader.readexactly(1)
+        if first == b"\x16":  # TLS, here: real servers answer so
+            writer.write(http_message(400, "text/plain", b"Client sent an HTTPS request to an HTTP server"))
+            return False
+        head = (first + await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         line, *lines = head.rstrip("\r\n").split("\r\n")
         method, path, _ = line.split(" ", 2)
         headers = {name.lower(): value.strip() for name, _, value in (item.partition(":") for item in lines)}
