@@ -159,7 +159,7 @@ def test_hundreds_of_calls_through_a_server_that_fails_often_all_come_back():
         None,
     ]
 
-    def fault(request, count=[0]):  # noqa: B006
+    def fault(request, count=[0]):
         count[0] += 1
         return kinds[count[0] % len(kinds)]
 
