@@ -25,14 +25,17 @@ MINUS: Final = (
 HEADS: Final = (
     "Solve the problem.", "Work it out.", "Calculate.", "Find the number.", "Answer the question.", "Do the sum.",
     "What is the result?", "Compute the answer.", "Solve it step by step.", "How many are there?",
+    "What comes out?", "Add and subtract.", "Give the result.", "Count.", "How much is it?", "Read the problem and solve it.",
 )  # fmt: skip
 UNIT: Final = (
     "Answer with the number and the unit.", "Give number and unit.", "Write the unit after the number.", "Name the thing after the number.",
     "The answer has a number and a unit.", "Do not forget the unit.", "Say of what.", "Include the unit.",
+    "Number and unit.", "Always name the unit.", "Say how many of what.", "Answer like this: 5 apples.", "The unit belongs to the answer.", "With the unit, please.",
 )  # fmt: skip
 NUMBER: Final = (
     "Answer with the number only.", "Give just the number.", "Write only the number.", "No unit, only the number.", "The answer is a number.",
     "Number only.", "Leave the unit out.", "Only digits.",
+    "Answer like this: 5.", "A number, nothing else.", "Without the unit.", "The number alone.", "Do not name the unit.", "Just the number, please.",
 )  # fmt: skip
 
 

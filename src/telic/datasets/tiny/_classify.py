@@ -73,6 +73,15 @@ AXES: Final[Mapping[str, tuple[tuple[str, ...], Mapping[str, tuple[str, ...]]]]]
     "emotion": (FEELING_TEXTS, words.FEELINGS),
     "urgency": (URGENCY_TEXTS, {"urgent": words.URGENT, "calm": words.CALM}),
 }
+ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
+    "cooking": ("food", "the kitchen"), "sports": ("games", "sport"), "music": ("songs", "musicians"), "weather": ("the sky", "rain and wind"),
+    "travel": ("trips", "journeys"), "health": ("medicine", "doctors"), "money": ("finance", "banks"), "science": ("research", "scientists"),
+    "gardening": ("plants", "the garden"), "cars": ("driving", "a car"), "school": ("education", "teaching"), "animals": ("pets", "an animal"),
+    "movies": ("films", "the cinema"), "computers": ("software", "a computer"), "law": ("courts", "crime"), "fashion": ("clothes", "clothing"),
+    "positive": ("good", "satisfied", "happy customers", "praise"), "negative": ("bad", "unsatisfied", "unhappy customers", "complaints"),
+    "joy": ("happiness", "joyful people"), "anger": ("rage", "angry people"), "fear": ("panic", "frightened people"), "sadness": ("grief", "sad people"),
+    "urgent": ("in a hurry", "quick"), "calm": ("not urgent", "slow"),
+}  # fmt: skip
 ASPECT_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "topic": ("topic", "subject", "theme"),
     "sentiment": ("sentiment", "mood", "opinion"),
@@ -85,14 +94,15 @@ HEADS: Final = (
     "Sort the {text}s.", "Give the {label} of the {text}.", "You will see a {text}.", "Find the {label}.", "Label the {text}.",
     "What is the {label} of this {text}?", "Assign a {label} to each {text}.", "Look at the {text} and pick a {label}.",
     "Tell the kind of the {text}.", "Work out the {label}.", "Put the {text} into the right {label}.", "Mark each {text}.",
+    "Which {label} is right for the {text}?", "Choose a {label}.", "Say which {label} it is.", "You get a {text} and give a {label}.", "For each {text}, write the {label}.", "Decide.", "Read it and decide.", "The {text} has a {label}.", "Answer with the {label} of the {text}.",
 )  # fmt: skip
 CLAUSES: Final = (
     "{c} means {l}", "use {l} for {c}", "answer {l} if it is about {c}", "write {l} when it is {c}", "{c} -> {l}", "{c}: {l}",
     "{c} is called {l}", "say {l} for {c}", "if it is {c}, answer {l}", "label {c} as {l}", "{l} stands for {c}",
     "{c} texts are {l}", "for {c} the answer is {l}", "{l} = {c}", "mark {c} as {l}", "{c} gets {l}",
+    "the label of {c} is {l}", "call it {l} if it is {c}", "{l} is for {c}", "{c} = {l}", "choose {l} for {c}", "write {l} for {c}", "give {l} to {c}", "{l} if {c}", "{l} ({c})", "{c} ({l})", "{l} when the text is about {c}", "if {c}: {l}", "put {c} under {l}", "respond with {l} for {c}", "{c} should be {l}", "{l} goes with {c}", "when it is about {c}, say {l}", "{l} for {c}", "reply {l} to {c}",
 )  # fmt: skip
-JOINERS: Final = (", ", "; ", "\n", ", and ", ". ", " | ")
-STYLE: Final = (", ", "; ", "\n", ", and ", ". ")
+JOINERS: Final = (", ", "; ", "\n", ", and ", ". ", " | ", " and ", " / ", ".\n", "\n- ")
 
 
 def _text(rng: Random, templates: Sequence[str], pool: Sequence[str], held_out: bool) -> tuple[str, str]:
@@ -212,7 +222,7 @@ def _instructions(
              f"Name the {aspect}: {listed}.", f"Answer with {listed}.", f"{head} Answer with the {aspect}.")
         )  # fmt: skip
     clause = rng.choice(held(CLAUSES, held_out))
-    pairs = list(naming.items())
+    pairs = [(rng.choice(ALIASES[c]) if rng.random() < 0.25 else c, name) for c, name in naming.items()]
     rng.shuffle(pairs)
     mixed = rng.random() < 0.15
     clauses = [
@@ -220,8 +230,10 @@ def _instructions(
     ]
     body = rng.choice(JOINERS).join(clauses)
     style = rng.random()
+    if not body.startswith(tuple(naming.values())):  # a label keeps its own letters: they are part of the answer
+        body = body[0].upper() + body[1:]
     if style < 0.6:
-        return f"{head} {body[0].upper() + body[1:]}."
+        return f"{head} {body}."
     if style < 0.8:
-        return f"{body[0].upper() + body[1:]}."
+        return f"{body}."
     return f"{head}\n{body}"

@@ -53,14 +53,17 @@ HEADS: Final = (
     "Answer the question.", "Answer the question from the context.", "Read the facts and answer.", "Use the context to answer the question.",
     "Find the answer in the context.", "Answer what is asked.", "Look up the answer.", "Give the answer.",
     "The answer is in the context.", "Answer the question about the facts.",
+    "What does the context say?", "Read the context and reply.", "You get facts and a question.", "Use the facts.", "The facts have the answer.", "Answer from what is known.", "Reply to the question.", "Find out what is asked.", "Use only the context.",
 )  # fmt: skip
 SHORT: Final = (
     "Be brief.", "Answer with one or two words.", "Give a short answer.", "Answer in a few words.", "Only the answer, no sentence.",
     "Keep it short.", "No full sentences.", "Just the name or the word.", "One word is enough.", "Reply with a short phrase.",
+    "Short answers only.", "Answer with a name or a word.", "Give only the name.", "Answer briefly.", "Do not write a sentence.", "As short as you can.", "A few words at most.", "Just the fact.", "Use as few words as possible.",
 )  # fmt: skip
 FULL: Final = (
     "Answer in a full sentence.", "Use a complete sentence.", "Write a whole sentence.", "Reply with a sentence.", "Give the answer as a full sentence.",
     "Answer with a complete sentence.", "The answer is a sentence.", "Make a full sentence of it.", "Write sentences, not single words.", "Say it in a sentence.",
+    "The reply is a full sentence.", "Use full sentences.", "Always answer in sentences.", "Reply in a complete sentence.", "A full sentence, please.", "Write it out as a sentence.", "Answer like this: the mayor of Oslo is Anna.", "Do not answer with one word, write a sentence.", "Complete sentences only.",
 )  # fmt: skip
 SEARCH_HEADS: Final = (
     "Write a search query.", "What should be looked up next?", "Give the query for the next fact.", "Write a query that finds what is missing.",
