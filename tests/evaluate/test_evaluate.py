@@ -1,4 +1,6 @@
 import asyncio
+import os
+import signal
 import threading
 
 import pytest
@@ -184,6 +186,19 @@ def test_an_interrupt_keeps_the_finished_rows(program, num_threads):
 
     assert isinstance(caught.value, EvaluationInterrupted)
     assert [row.index for row in caught.value.results][:10] == list(range(10))
+
+
+@pytest.mark.parametrize("num_threads", [1, 4])
+def test_ctrl_c_keeps_the_finished_rows(num_threads):
+    def program(x):
+        if x == 10:
+            os.kill(os.getpid(), signal.SIGINT)
+        return double(x)
+
+    with pytest.raises(EvaluationInterrupted, match="finished") as caught:
+        Evaluate(devset=rows(100_000), metric=right, num_threads=num_threads)(program)
+
+    assert 10 <= len(caught.value.results) < 100_000
 
 
 @pytest.mark.parametrize("num_threads", [1, 4])

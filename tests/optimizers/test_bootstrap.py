@@ -5,9 +5,9 @@ from arithmetic import answer_of, arithmetic_lm, demos_of, examples, metric
 
 from telic.context import context
 from telic.data import Example, Prediction
-from telic.errors import BudgetExceeded, ConfigurationError, DatasetError, EvaluationError, NotConfiguredError
+from telic.errors import BudgetExceeded, ConfigurationError, DatasetError, NotConfiguredError
 from telic.modules import ChainOfThought, Module, Predict
-from telic.optimizers import BootstrapFewShot, CompileInterrupted
+from telic.optimizers import BootstrapFewShot, CompileInterrupted, CompileStopped
 from telic.testing import FunctionLM
 from telic.tracing import track_usage
 
@@ -278,13 +278,15 @@ def test_too_many_failures_stop_the_compile_and_leave_the_teacher_alone(num_thre
 
     with (
         context(lm=FunctionLM(ill)),
-        pytest.raises(EvaluationError, match=r"3 failures \(max_errors=3\).*ill"),
+        pytest.raises(CompileStopped, match=r"3 failures \(max_errors=3\).*ill") as caught,
     ):
         BootstrapFewShot(metric=metric, max_errors=3, num_threads=num_threads).compile(
             Predict(QA), teacher=teacher, trainset=examples(30)
         )
 
     assert teacher.demos == examples(3)
+    assert len(caught.value.program.demos) == 16  # labelled ones
+    assert "max_errors" in caught.value.program.report.stopped
 
 
 def test_a_program_that_returns_none_is_a_failure():
@@ -361,6 +363,20 @@ def test_a_valset_compares_the_given_and_the_compiled_program():
     assert report.comparison.better
     assert [candidate.label for candidate in report.candidates] == ["compiled", "as given"]
     assert report.spend["task"].calls == 80
+
+
+def test_a_program_whose_scoring_is_stopped_is_returned_unscored():
+    def fragile(example, prediction, trace=None):
+        return None if trace is None else metric(example, prediction)
+
+    with context(lm=arithmetic_lm(1.0), max_errors=2):
+        compiled = BootstrapFewShot(metric=fragile, max_bootstrapped_demos=2).compile(
+            Predict(QA), trainset=examples(5), valset=examples(5, first=50)
+        )
+
+    assert compiled.report.stopped.startswith("not scored: stopped: ")
+    assert compiled.report.score is None
+    assert len(compiled.demos) == 5
 
 
 def test_a_program_with_its_report_is_saved_and_loaded(tmp_path):

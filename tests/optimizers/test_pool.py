@@ -1,3 +1,5 @@
+import os
+import signal
 import threading
 
 import pytest
@@ -158,3 +160,13 @@ def test_work_sees_the_callers_settings_and_leaves_none_behind():
 def test_no_threads_are_refused():
     with pytest.raises(ConfigurationError, match="num_threads"):
         run_pool(Listed([]), 0)
+
+
+def test_ctrl_c_reaches_the_caller_while_it_waits_for_its_threads():
+    source = Listed([lambda: os.kill(os.getpid(), signal.SIGINT), *[lambda: 1] * 10_000], limit=4)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_pool(source, 4)
+
+    assert source.results
+    assert source.in_flight == 0

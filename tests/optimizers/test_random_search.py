@@ -5,12 +5,13 @@ from arithmetic import answer_of, arithmetic_lm, demos_of, examples, metric
 
 from telic.context import context
 from telic.data import Example
-from telic.errors import BudgetExceeded, ConfigurationError, DatasetError, EvaluationError
+from telic.errors import BudgetExceeded, ConfigurationError, DatasetError
 from telic.modules import Module, Predict
 from telic.optimizers import (
     BootstrapFewShotWithRandomSearch,
     BootstrapRS,
     CompileInterrupted,
+    CompileStopped,
     Optimizer,
     Teleprompter,
 )
@@ -197,7 +198,7 @@ def test_failed_rows_are_counted():
 
 
 def test_too_many_failed_rows_of_a_candidate_stop_the_search():
-    with pytest.raises(EvaluationError, match=r"candidate -3.*max_errors=2") as caught:
+    with pytest.raises(CompileStopped, match=r"candidate -3.*max_errors=2") as caught:
         compiled(
             options={
                 "metric": lambda example, prediction, trace=None: None if trace is None else True,
@@ -207,6 +208,7 @@ def test_too_many_failed_rows_of_a_candidate_stop_the_search():
         )
 
     assert len(caught.value.results) == 2
+    assert caught.value.program is None
 
 
 def test_an_interrupt_returns_the_best_finished_candidate():

@@ -1,6 +1,7 @@
 """Better programs from data: each optimizer takes a program, a metric and examples, and returns a new program."""
 
 from telic.optimizers._base import CompileInterrupted as CompileInterrupted
+from telic.optimizers._base import CompileStopped as CompileStopped
 from telic.optimizers._base import Optimizer as Optimizer
 from telic.optimizers._bootstrap import BootstrapFewShot as BootstrapFewShot
 from telic.optimizers._labeled import LabeledFewShot as LabeledFewShot

@@ -18,7 +18,7 @@ from telic._optional import load
 from telic._text import join_names, plural
 from telic.context import context
 from telic.context import get as get_setting
-from telic.errors import ConfigurationError
+from telic.errors import ConfigurationError, EvaluationError
 from telic.modules import Module
 from telic.optimizers._report import Report
 from telic.tracing import UsageTracker, begin, finish
@@ -47,6 +47,19 @@ class Optimizer(ABC):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.get_params().items())})"
+
+
+class CompileStopped(EvaluationError):
+    """A compile that ended at `max_errors`.
+
+    Attributes:
+        results: What had been found: demonstrations, or rows of the candidate that failed.
+        program: The best program that could be made of what was finished, with its report; None: there was none.
+    """
+
+    def __init__(self, message: str, *, results: Sequence[Any] = (), program: Any = None) -> None:
+        super().__init__(message, results=results)
+        self.program = program
 
 
 class CompileInterrupted(KeyboardInterrupt):

@@ -17,6 +17,7 @@ from telic.evaluate import MetricCall, check_count, checked_examples
 from telic.optimizers._base import (
     Compile,
     CompileInterrupted,
+    CompileStopped,
     Optimizer,
     check_settings,
     check_student,
@@ -221,7 +222,7 @@ class BootstrapFewShot(Optimizer):
         Raises:
             ConfigurationError: Something cannot work; nothing was paid for.
             DatasetError: A list is empty or its rows do not declare their inputs.
-            EvaluationError: `max_errors` failures; `.results` holds the demonstrations made so far.
+            CompileStopped: `max_errors` failures; `.program` has the demonstrations made so far.
             CompileInterrupted: Ctrl-C (a `KeyboardInterrupt`); `.program` has the demonstrations made so far.
 
         Cost: see the class; and with `valset`, two runs of the program for each of its rows.
@@ -243,6 +244,9 @@ class BootstrapFewShot(Optimizer):
                     "`.program`",
                     program=self._finished(run, search, stopped="interrupted"),
                 ) from interrupt
+            except EvaluationError as error:
+                made = self._finished(run, search, stopped=str(error))
+                raise CompileStopped(str(error), results=error.results, program=made) from error.__cause__
             compiled = self._finished(run, search, stopped=search.stopped)
             if held_out is not None and search.stopped is None:
                 compiled.report = measured(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from telic.errors import BudgetExceeded, EvaluationError
 from telic.evaluate import Evaluate, EvaluationResult
 from telic.optimizers._report import Candidate, Report
 
@@ -18,14 +19,20 @@ def measured(
 ) -> Report:
     """Return the compiled program's report with both scores and their paired comparison.
 
-    Raises:
-        EvaluationError: Too many rows failed.
+    Where scoring is stopped (too many failed rows, the budget, Ctrl-C) the report says so and has no scores: the
+    compiled program was paid for and is returned all the same.
 
     Cost: two runs of the program and of the metric for each row.
     """
     evaluate = Evaluate(devset=rows, metric=metric, num_threads=num_threads)
-    before, after = evaluate(student), evaluate(compiled)
     report: Report = compiled.report
+    try:
+        before, after = evaluate(student), evaluate(compiled)
+    except (EvaluationError, BudgetExceeded, KeyboardInterrupt) as stop:
+        fresh = run.report()
+        return report.replaced(
+            stopped=f"not scored: {stop or 'interrupted'}", spend=fresh.spend, seconds=fresh.seconds
+        )
     fresh = run.report()
     return report.replaced(
         score=after.score,

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, final
 from telic._seed import derive
 from telic._text import plural
 from telic.context import get as get_setting
-from telic.errors import ConfigurationError
+from telic.errors import ConfigurationError, EvaluationError
 from telic.evaluate import MetricCall, check_count, checked_examples
 from telic.optimizers._base import (
     Compile,
     CompileInterrupted,
+    CompileStopped,
     Optimizer,
     check_settings,
     check_student,
@@ -117,7 +118,7 @@ class BootstrapFewShotWithRandomSearch(Optimizer):
         Raises:
             ConfigurationError: Something cannot work; nothing was paid for.
             DatasetError: A list is empty or its rows do not declare their inputs.
-            EvaluationError: `max_errors` failures of one candidate.
+            CompileStopped: `max_errors` failures of one candidate; `.program` is the best finished one, or None.
             CompileInterrupted: Ctrl-C (a `KeyboardInterrupt`); `.program` is the best finished candidate, or None.
         """
         metric = MetricCall(self.metric)
@@ -145,11 +146,13 @@ class BootstrapFewShotWithRandomSearch(Optimizer):
                 raise CompileInterrupted(
                     f"interrupted with {plural(done, 'candidate')} of {len(search.entries)} evaluated; the best is in "
                     "`.program`",
-                    program=_winner(run, search, stopped="interrupted") if done else None,
+                    program=_winner(run, search, stopped="interrupted"),
                 ) from interrupt
-            if not any(entry.complete for entry in search.entries):
-                return _unchanged(run, student, search)
-            return _winner(run, search, stopped=search.stopped)
+            except EvaluationError as error:
+                best = _winner(run, search, stopped=str(error))
+                raise CompileStopped(str(error), results=error.results, program=best) from error.__cause__
+            best = _winner(run, search, stopped=search.stopped)
+            return _unchanged(run, student, search) if best is None else best
 
     def _seeds(self, student: Any, restrict: Collection[int] | None) -> list[int]:
         known = list(range(-3, self.num_candidate_programs))
@@ -219,8 +222,10 @@ BootstrapRS = BootstrapFewShotWithRandomSearch
 
 
 def _winner(run: Compile, search: Search, *, stopped: str | None) -> Any:
-    """Return the best complete candidate (the first of equals) with the report of the search."""
+    """Return the best complete candidate (the first of equals) with the report of the search, or None."""
     complete = [entry for entry in search.entries if entry.complete]
+    if not complete:
+        return None
     results = {id(entry): entry.result for entry in complete}
     ranked = sorted(
         complete, key=lambda entry: -results[id(entry)].mean
