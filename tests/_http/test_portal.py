@@ -143,6 +143,28 @@ def test_cancelling_the_awaiting_task_cancels_the_coroutine(own):
     assert ended.wait(5)
 
 
+def test_a_call_that_is_cancelled_before_it_began_leaves_nothing_behind(own):
+    async def forever():
+        await asyncio.Event().wait()
+
+    async def main():
+        for _ in range(50):
+            tasks = [asyncio.ensure_future(own.arun(forever)) for _ in range(10)]
+            await asyncio.sleep(0)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    asyncio.run(main())
+
+    async def rest():
+        while len(own._running) > 1:  # this call itself
+            await asyncio.sleep(0.001)
+        return "rest"
+
+    assert own.run(asyncio.wait_for, rest(), 5) == "rest"
+
+
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs POSIX signals")
 @pytest.mark.parametrize("driven_by_other", [False, True])
 def test_ctrl_c_cancels_the_coroutine_and_raises(own, driven_by_other):

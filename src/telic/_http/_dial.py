@@ -117,6 +117,9 @@ class Dialer:
         if _is_literal(target.host):
             return [target.host]
         future: asyncio.Future[list[str]] = load("asyncio").ensure_future(self._resolve(target))
+        future.add_done_callback(
+            lambda done: done.cancelled() or done.exception()
+        )  # seen, even if nobody waits
         self._resolved[key] = (now, future)
         try:
             return await load("asyncio").shield(future)

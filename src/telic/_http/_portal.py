@@ -71,10 +71,21 @@ class _Call:
         if done is not None:
             done(self)
 
-    def cancel(self) -> None:
+    def cancel(self, running: set[_Call]) -> None:
         self.cancelled = True
-        if self.task is not None:
-            self.task.cancel()
+        task = self.task
+        if task is None or task.done():
+            return
+
+        def settle(_: object) -> None:
+            if self in running:  # cancelled before its first step: `execute` never ran
+                running.discard(self)
+                self.error = load("asyncio").CancelledError()
+                if self.done is not None:
+                    self.done(self)
+
+        task.add_done_callback(settle)
+        task.cancel()
 
     def outcome(self) -> Any:
         """Return the result, or raise the error."""
@@ -187,7 +198,7 @@ class Portal:
         try:
             return await future
         except load("asyncio").CancelledError:
-            self.call_soon(call.cancel)
+            self.call_soon(call.cancel, self._running)
             raise
 
     def call_soon(self, function: Callable[..., object], *args: Any) -> None:
@@ -247,7 +258,7 @@ class Portal:
             while call in self._running and not self._closing:
                 loop.run_forever()  # stopped by somebody else
         except BaseException:
-            self.call_soon(call.cancel)
+            self.call_soon(call.cancel, self._running)
             raise
         finally:
             self._driven_at = loop.time()
@@ -272,7 +283,7 @@ class Portal:
             while not lock.acquire(True, _WAIT_S):
                 pass
         except BaseException:
-            self.call_soon(call.cancel)
+            self.call_soon(call.cancel, self._running)
             raise
         return call.outcome()
 
@@ -358,6 +369,8 @@ class Portal:
         loop.run_forever()  # a stop that nobody took must not end what follows
         for cleanup in self._cleanups:
             cleanup()
+        for call in tuple(self._running):
+            call.cancel(self._running)
         tasks = asyncio.all_tasks(loop)
         for task in tasks:
             task.cancel()
