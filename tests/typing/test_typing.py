@@ -12,7 +12,7 @@ BIN = Path(sys.executable).parent
 
 @pytest.mark.slow
 @pytest.mark.parametrize("program", ["good.py", "bad.py"])
-def test_programs_are_judged_as_they_say(program):
+def test_programs_are_judged_as_they_say(program: str) -> None:
     """`good.py` has no error; each line of `bad.py` that is marked as an error is one."""
     pyright = shutil.which("pyright", path=str(BIN))
     if pyright is None:
