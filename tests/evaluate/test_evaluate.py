@@ -196,9 +196,9 @@ def test_ctrl_c_keeps_the_finished_rows(num_threads):
         return double(x)
 
     with pytest.raises(EvaluationInterrupted, match="finished") as caught:
-        Evaluate(devset=rows(100_000), metric=right, num_threads=num_threads)(program)
+        Evaluate(devset=rows(20_000), metric=right, num_threads=num_threads)(program)
 
-    assert 10 <= len(caught.value.results) < 100_000
+    assert 5 <= len(caught.value.results) < 20_000
 
 
 @pytest.mark.parametrize("num_threads", [1, 4])

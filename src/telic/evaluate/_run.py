@@ -82,6 +82,7 @@ class Run:
         self.tracker = UsageTracker(get_setting("usage_tracker"))
         self.started = time.perf_counter()
         self._show: Callable[[Row], None] | None = None
+        self._over = False
 
     def rows(self) -> list[Row]:
         work = self._awork if is_async(self.job.program) else self._work
@@ -118,7 +119,7 @@ class Run:
 
     def is_set(self) -> bool:
         """Whether to start nothing more: the runner asks before each row."""
-        return self.fatal is not None
+        return self.fatal is not None or self._over
 
     def _work(self, item: tuple[int, Example]) -> Row:
         try:
@@ -169,6 +170,7 @@ class Run:
 
     def _stopped(self, error: BaseException) -> NoReturn:
         """Raise what tells the caller why, with the finished rows, which are also written to the files."""
+        self._over = True  # also for threads that an interrupt left running
         rows = sorted(self.finished, key=_index)
         if rows:
             self._save(self._result(rows))

@@ -84,8 +84,9 @@ class _Pool:
         Only this thread starts others: it gets its turn when the working ones wait for something. Where they never do
         (every reply comes from a cache) few threads are started, and they do not get into each other's way.
         """
-        self._start_thread()
-        while self._ended < self._threads:
+        self._more_wanted = True  # the first one
+        self._signal.release()
+        while self._more_wanted or self._ended < self._threads:
             try:
                 self._signal.acquire()
                 with self._changed:
@@ -97,6 +98,7 @@ class _Pool:
                 if self.failure is not None:
                     raise
                 self._fail(interrupt)
+                self._more_wanted = False
 
     @property
     def _over(self) -> bool:
@@ -104,14 +106,14 @@ class _Pool:
 
     def _start_thread(self) -> None:
         thread = threading.Thread(target=self._thread, name=f"telic-pool-{self._threads}", daemon=True)
+        self._threads += 1  # before: an interrupt that comes while it starts must not leave it uncounted
         try:
             thread.start()
         except RuntimeError:  # the system allows no more: those that run do the work
+            self._threads -= 1
             if not self._threads:
                 raise
             self._num_threads = self._threads
-        else:
-            self._threads += 1
 
     def _thread(self) -> None:
         try:
