@@ -16,7 +16,9 @@ from telic.errors import MissingExtraError
 def load(name: str) -> Any:
     """Return the module `name`, imported now if it was not before. For our own dependencies."""
     module = sys.modules.get(name)
-    if module is None or getattr(module.__spec__, "_initializing", False):  # another thread is at it: wait for it
+    if module is None or getattr(
+        module.__spec__, "_initializing", False
+    ):  # another thread is at it: wait for it
         return importlib.import_module(name)
     return module
 

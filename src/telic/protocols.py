@@ -133,4 +133,6 @@ Program = Callable[..., Any]
 class Optimizer(Protocol):
     """Makes a better program out of a program, a metric and examples; returns a new program."""
 
-    def compile(self, student: Any, *, trainset: Sequence[Example], valset: Sequence[Example] | None = None) -> Any: ...
+    def compile(
+        self, student: Any, *, trainset: Sequence[Example], valset: Sequence[Example] | None = None
+    ) -> Any: ...

@@ -51,7 +51,7 @@ def run(task: str | None, folder: Path, seed: int) -> None:
         max_errors=limit,
         seed=seed,
     )
-    with context(lm=LM("telic/tiny", temperature=0.0)):
+    with context(lm=LM("telic/tiny", temperature=0.0, cache=False)):
         console.print("[bold]1. As written[/bold]")
         before = evaluate(program)
         console.print(f"  {score_line(before)}\n", highlight=False)
