@@ -1,4 +1,5 @@
 import asyncio
+import os
 import threading
 
 import pytest
@@ -168,3 +169,50 @@ def test_a_failing_job_stops_nobody_else(engine, client):
     with pytest.raises(RuntimeError, match="broken"):
         client.complete(ask("dog cat horse " * 12))
     assert client.complete(ask()).text is not None
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_answers_though_its_parent_was_busy(engine, client):
+    expected = client.complete(ask()).text
+    engine._leading = True  # as if another thread of the parent were generating at the moment of the fork
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writer, client.complete(ask()).text.encode())
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        assert pipe.read().decode() == expected
+    os.waitpid(child, 0)
+    engine._leading = False
+
+
+def test_an_interrupted_leader_costs_the_others_nothing(engine, client):
+    words = ["the dog", "the cat", "a horse"]
+    alone = [client.complete(ask(w, max_tokens=40)).text for w in words]
+    real, calls, interrupted, answers = engine.network.step, [], [], {}
+    together = threading.Barrier(len(words))
+
+    def step(tokens, caches):
+        logits = real(tokens, caches)
+        calls.append(len(tokens))
+        if len(tokens) == 3 and not interrupted:
+            interrupted.append(True)
+            raise KeyboardInterrupt
+        return logits
+
+    def work(i):
+        together.wait()
+        try:
+            answers[i] = client.complete(ask(words[i], max_tokens=40)).text
+        except KeyboardInterrupt:
+            answers[i] = "interrupted"
+
+    engine.network.step = step
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(answers[i] in {alone[i], "interrupted"} for i in range(3))
+    assert list(answers.values()).count("interrupted") == len(interrupted)

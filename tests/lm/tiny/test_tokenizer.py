@@ -1,4 +1,3 @@
-# ruff: noqa: E501 - the layout's own lines
 from pathlib import Path
 
 import pytest

@@ -230,7 +230,9 @@ def _instructions(
     ]
     body = rng.choice(JOINERS).join(clauses)
     style = rng.random()
-    if not body.startswith(tuple(naming.values())):  # a label keeps its own letters: they are part of the answer
+    if not body.startswith(
+        tuple(naming.values())
+    ):  # a label keeps its own letters: they are part of the answer
         body = body[0].upper() + body[1:]
     if style < 0.6:
         return f"{head} {body}."

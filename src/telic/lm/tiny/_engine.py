@@ -7,6 +7,7 @@ sleep. Each job's tokens are the same whoever leads and whatever else is open (s
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING, Final
 
@@ -55,20 +56,25 @@ class Job:
         self.prompt = prompt
         self.max_tokens = max_tokens
         self.temperature, self.top_p = temperature, top_p
-        self.rng = np.random.default_rng(seed)
+        self.seed = seed
         self.stop = tuple(stop)
         self.on_text = on_text
-        self.text = ""
         self.finish_reason = ""
-        self.generated = 0
         self.reused = 0
         self.error: BaseException | None = None
         self.cancelled = False
+        self.woken = threading.Event()
+        self._given = 0
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin anew; the same tokens will come, and text that was given out is not given out again."""
+        self.rng = np.random.default_rng(self.seed)
+        self.text = ""
+        self.generated = 0
         self.cache: Cache | None = None
         self.next_token = PAD
-        self.woken = threading.Event()
         self._decoder: Decoder | None = None
-        self._given = 0
 
     def take(self, token: int, tokenizer: Tokenizer) -> None:
         """Add a generated token, and finish where it ends the text."""
@@ -120,22 +126,34 @@ class Engine:
 
     def __init__(self, network: Network, tokenizer: Tokenizer, *, prefix_bytes: int = 64 << 20) -> None:
         self.network, self.tokenizer = network, tokenizer
-        self.prefixes = PrefixCache(prefix_bytes)
-        self._lock = (
-            threading.Lock()
-        )  # protects the two below; the network and the prefixes belong to the leader
+        self._prefix_bytes = prefix_bytes
+        self._reset()
+
+    def _reset(self) -> None:
+        self._process = os.getpid()
+        self.prefixes = PrefixCache(self._prefix_bytes)
+        # Protects the two below it; the network, the prefixes and the open jobs belong to the leader.
+        self._lock = threading.Lock()
         self._waiting: list[Job] = []
         self._leading = False
-        self._open: list[Job] = []  # touched by the leader alone
+        self._open: list[Job] = []
 
     def run(self, jobs: Sequence[Job]) -> None:
         """Generate all of `jobs`; return when they are finished, raise what stopped one of them."""
+        if self._process != os.getpid():
+            self._reset()  # a forked child: the threads that held lock and lead are not in it
         for job in jobs:
             if job.max_tokens <= 0:
                 job.finish_reason = "length"
         jobs = [j for j in jobs if not j.finish_reason]
-        if not jobs:
-            return
+        if jobs:
+            self._see_through(jobs)
+        for job in jobs:
+            if job.error is not None:
+                raise job.error
+
+    def _see_through(self, jobs: Sequence[Job]) -> None:
+        """Wait, or lead, until all of `jobs` are done."""
         mine = jobs[0].woken  # one caller, one bell
         for job in jobs:
             job.woken = mine
@@ -143,21 +161,13 @@ class Engine:
             self._waiting += jobs
             lead = not self._leading
             self._leading = True
-        while True:
-            if not lead:
-                mine.wait()
-                mine.clear()
-            if not all(_done(j) for j in jobs):
-                lead = lead or self._take_lead()
-                if not lead:
-                    continue
-                self._lead(jobs)
-            elif lead:
-                self._hand_over()
-            break
-        for job in jobs:
-            if job.error is not None:
-                raise job.error
+        while not lead:
+            mine.wait()
+            mine.clear()
+            if all(_done(j) for j in jobs):
+                return
+            lead = self._take_lead()
+        self._lead(jobs)
 
     def _take_lead(self) -> bool:
         with self._lock:
@@ -171,9 +181,15 @@ class Engine:
             while not all(_done(j) for j in jobs):
                 self._round()
         except BaseException:
-            # Ctrl-C and the like: our own jobs go, those of others stay open for the next leader.
+            # Ctrl-C and the like: our own jobs go. Those of others may have been left in the middle of a token.
             for job in jobs:
                 job.cancelled = True
+            left = [j for j in self._open if not _done(j)]
+            for job in left:
+                job.restart()
+            self._open = []
+            with self._lock:
+                self._waiting[:0] = left
             raise
         finally:
             self._hand_over()
