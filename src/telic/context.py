@@ -27,7 +27,7 @@ DEFAULTS: Final[Mapping[str, Any]] = {
     "adapter": None,  # None: ChatAdapter
     "rm": None,
     "trace": None,  # a list that predictor calls append `Step`s to; None: nothing is kept
-    "num_threads": 8,
+    "num_threads": 16,  # the limiter of each LM finds what its server takes
     "max_errors": 10,
     "max_retries": 1,  # re-asks of one reply that does not parse
     "max_backtracks": 2,  # attempts of an assertion
