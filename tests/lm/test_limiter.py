@@ -154,7 +154,7 @@ def test_calls_out_never_exceed_the_limit_at_entry(steps):
     for step in steps:
         if step == "enter" and limiter.enter():
             out += 1
-            assert out <= max(limiter.limit, 1)
+            assert out - 1 < limiter.limit  # a fraction of a call lets one more out
         elif step == "leave" and out:
             limiter.leave(None)
             out -= 1
