@@ -163,7 +163,7 @@ def main() -> None:
     )
     loss_of = model.loss if args.eager else torch.compile(model.loss, dynamic=False)
     last_log = last_save = time.time()
-    last_eval, tokens_then, losses = 0.0, state["tokens"], []
+    last_eval, tokens_then, losses = state["tokens"], state["tokens"], []
     stopping: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: stopping.append(number))  # save, then go
     while not stopping:
@@ -203,7 +203,7 @@ def main() -> None:
         if now - last_save > 180:
             save()
             last_save = now
-        if state["tokens"] - last_eval > 1_000_000:
+        if state["tokens"] - last_eval > 2_000_000:
             last_eval = state["tokens"]
             for held_out in (False, True):
                 write(
