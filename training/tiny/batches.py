@@ -1,8 +1,9 @@
 """Rows of tokens with their loss weights, drawn from the micro-world without end.
 
 A row is one context: a system message, then as many examples as fit, so that one row trains every number of demos at
-once. Weights: 1 on what assistants answer, 0.3 on the field headers around it, 0.1 on a random part of all other
-tokens, and 0 on a label that only demos could tell while no demo of its class was shown.
+once. Weights: 1 on what assistants answer (3 in the first turn, which alone is a zero-shot prompt), 0.3 on the field
+headers around it, 0.1 on a random part of all other tokens, and none on a label that only demos could tell while no
+demo of its class was shown.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from telic.datasets.tiny._task import Row, Task
 
-VALUE, FORMAT, OTHER, NEVER = 1.0, 0.3, 0.1, -1.0
+FIRST, VALUE, FORMAT, OTHER, NEVER = 3.0, 1.0, 0.3, 0.1, -1.0
 POSITIONS = 0.45  # share of a batch's tokens that get a loss; the head is computed for these only
 
 
@@ -95,7 +96,8 @@ def _turn(
         value = encode(row.outputs[field.name] if complete or final else _render.MISSING)
         start = len(tokens) + len(head)
         tokens += head + value
-        marks += [FORMAT] * len(head) + [VALUE if known or not final else NEVER] * len(value)
+        weight = FIRST if first else VALUE
+        marks += [FORMAT] * len(head) + [weight if known or not final else NEVER] * len(value)
     close = [*encode("\n\n[[ ## completed ## ]]"), END]
     stop = len(tokens) + 1  # what follows belongs to it: where the value stops must be right too
     tokens += close
