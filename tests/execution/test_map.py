@@ -1,5 +1,7 @@
 import asyncio
 import functools
+import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -9,7 +11,15 @@ import pytest
 
 from telic.context import context, get
 from telic.errors import BudgetExceeded, ConfigurationError
-from telic.execution import RunStopped, arun_all, is_async, run_all, run_coroutine, run_in_thread
+from telic.execution import (
+    RunInterrupted,
+    RunStopped,
+    arun_all,
+    is_async,
+    run_all,
+    run_coroutine,
+    run_in_thread,
+)
 
 
 def test_results_stand_in_the_order_of_the_items():
@@ -227,7 +237,7 @@ def test_cancelling_arun_all_cancels_tasks_in_flight():
 
 INTERRUPTED = """
     import os, signal, sys, threading
-    from telic.execution import RunStopped, run_all
+    from telic.execution import RunInterrupted, run_all
 
     def work(item):
         if item == 7:
@@ -238,7 +248,7 @@ INTERRUPTED = """
     {define}
     try:
         run_all(range(100_000), {work}, num_threads={threads})
-    except RunStopped as stop:
+    except RunInterrupted as stop:
         print(stop.reason, len(stop.outcomes) >= 7, len(stop.outcomes) < 100_000)
 """
 
@@ -263,6 +273,87 @@ def test_control_c_keeps_what_was_finished(threads, work, define):
     )
 
     assert ran.stdout.split() == ["interrupted", "True", "True"], ran.stderr
+
+
+@pytest.mark.parametrize("num_threads", [1, 3])
+def test_an_interrupt_raised_by_the_work_comes_out_with_what_was_finished(num_threads):
+    def work(item):
+        if item == 7:
+            raise KeyboardInterrupt
+        return item
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        run_all(range(1000), work, num_threads=num_threads)
+
+    assert isinstance(caught.value, RunInterrupted)
+    assert [o.value for o in caught.value.outcomes][:7] == list(range(7))
+    assert len(caught.value.outcomes) < 1000
+
+
+def test_control_c_while_threads_are_still_being_started_stops_them_all():
+    first = threading.Event()
+    started = []
+
+    class Thread(threading.Thread):
+        def start(self):
+            super().start()
+            first.wait(10)  # the first item is done
+            if len(started) == 0:
+                started.append(self)
+                signal.raise_signal(signal.SIGINT)
+
+    def work(item):
+        first.set()
+        threading.Event().wait(0.001)
+        return item
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(RunInterrupted) as caught:
+        patch.setattr(threading, "Thread", Thread)
+        run_all(range(100_000), work, num_threads=4)
+
+    assert 1 <= len(caught.value.outcomes) < 100_000
+    assert not started[0].is_alive()
+
+
+def test_control_c_during_the_last_items_is_not_swallowed():
+    def work(item):
+        if item == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+        return item
+
+    with pytest.raises(RunInterrupted) as caught:
+        run_all(range(4), work, num_threads=2)
+
+    assert [o.value for o in caught.value.outcomes] == [0, 1, 2, 3]
+
+
+def test_control_c_does_not_wait_for_an_item_that_stalls(monkeypatch):
+    monkeypatch.setattr("telic.execution._map._GRACE_S", 0.05)
+    never = threading.Event()
+
+    def work(item):
+        if item == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+            never.wait(60)
+        return item
+
+    with pytest.raises(RunInterrupted) as caught:
+        run_all(range(1000), work, num_threads=2)
+    never.set()
+
+    assert [o.value for o in caught.value.outcomes][:2] == [0, 1]
+
+
+def test_an_interrupt_of_an_inner_run_is_no_failure_of_the_outer_ones_item():
+    def inner(item):
+        if item == 3:
+            raise KeyboardInterrupt
+        return item
+
+    with pytest.raises(RunInterrupted) as caught:
+        run_all([1, 2], lambda _: run_all(range(5), inner, num_threads=1), num_threads=1)
+
+    assert (caught.value.outcomes, caught.value.total) == ([], 2)
 
 
 def test_async_functions_objects_and_partials_are_told_from_plain_ones():

@@ -170,3 +170,22 @@ def test_ctrl_c_reaches_the_caller_while_it_waits_for_its_threads():
 
     assert source.results
     assert source.in_flight == 0
+
+
+def test_ctrl_c_does_not_wait_for_work_that_stalls(monkeypatch):
+    monkeypatch.setattr("telic.optimizers._pool._GRACE_S", 0.05)
+    never, ended = threading.Event(), threading.Event()
+
+    def stalled():
+        os.kill(os.getpid(), signal.SIGINT)
+        never.wait(60)
+        ended.set()
+
+    source = Listed([lambda: 1, stalled, *[lambda: 1] * 10_000], limit=4)
+    with pytest.raises(KeyboardInterrupt):
+        run_pool(source, 4)
+    told = len(source.results)
+    never.set()
+    assert ended.wait(10)
+
+    assert told == len(source.results) < 10_000

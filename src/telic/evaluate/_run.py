@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, final
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, cast, final
 
 from telic._optional import load
 from telic._text import plural
@@ -180,10 +180,7 @@ class Run:
             raise self.fatal
         if isinstance(self.fatal, NotConfiguredError):
             raise self.fatal
-        interrupted = isinstance(error, KeyboardInterrupt) or (
-            isinstance(error, RunStopped) and error.reason == "interrupted"
-        )
-        if interrupted:
+        if isinstance(error, KeyboardInterrupt):
             raise EvaluationInterrupted(
                 f"interrupted with {len(rows)} of {total} rows finished; they are in `.results`", results=rows
             ) from error
@@ -195,6 +192,9 @@ class Run:
                 "and max_errors= allows more failures",
                 results=rows,
             ) from failed[0].error
+        cast(
+            "Any", error
+        ).results = rows  # a cancellation, as Ctrl-C is inside `asyncio.run`: its own kind must go on
         raise error
 
     def _result(self, rows: list[Row]) -> EvaluationResult:

@@ -6,5 +6,6 @@ from telic.execution._map import arun_all as arun_all
 from telic.execution._map import is_async as is_async
 from telic.execution._map import run_all as run_all
 from telic.execution._outcome import Outcome as Outcome
+from telic.execution._outcome import RunInterrupted as RunInterrupted
 from telic.execution._outcome import RunStopped as RunStopped
 from telic.execution._outcome import StopReason as StopReason

@@ -10,7 +10,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
 from telic.errors import BudgetExceeded, ConfigurationError
-from telic.execution._outcome import Outcome, RunStopped, StopReason
+from telic.execution._outcome import Outcome, RunInterrupted, RunStopped, StopReason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -86,8 +86,11 @@ class Ledger:
 
         Raises:
             RunStopped: Some items were not done.
+            RunInterrupted: Ctrl-C, also where all were done by then: whoever pressed it wants to stop.
         """
         done = [slot for slot in self._slots if slot is not None]
+        if self.stopped == "interrupted":
+            raise RunInterrupted(done, len(self._slots)) from self.cause
         if self.stopped is not None and (
             len(done) < len(self._slots) or self.stopped in ("errors", "budget")
         ):

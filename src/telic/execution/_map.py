@@ -4,16 +4,18 @@
 as up to `num_threads` tasks on one event loop in one thread. Each item runs in its own copy of the caller's
 context. No item is ever started twice, and none is given up: what was started is waited for.
 
-Ctrl-C: nothing more is started and `RunStopped` carries the finished items. Threads in flight are waited for,
-unless a second Ctrl-C comes; tasks in flight are cancelled.
+Ctrl-C, or a KeyboardInterrupt of the work: nothing more is started, and `RunInterrupted` (a KeyboardInterrupt) carries
+the finished items. Threads in flight are waited for a few seconds, or until a second Ctrl-C; tasks in flight are
+cancelled.
 """
 
 from __future__ import annotations
 
 import contextvars
+import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from telic._optional import load
 from telic.errors import ConfigurationError
@@ -23,6 +25,10 @@ from telic.execution._outcome import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+_GRACE_S: Final = 5.0
+"""How long items in flight may still take after Ctrl-C: they are paid for, but a stalled server must not hold us."""
+_JOIN_S: Final = 0.2 if sys.platform == "win32" else None  # a wait without end cannot be interrupted there
 
 
 def run_all(
@@ -46,8 +52,8 @@ def run_all(
         cancel: Asked before each item; when set, nothing more is started.
 
     Raises:
-        RunStopped: The run ended early: `max_errors`, Ctrl-C, `cancel` or a `Budget`; carries what was
-            finished.
+        RunStopped: The run ended early: `max_errors`, `cancel` or a `Budget`; carries what was finished.
+        RunInterrupted: Ctrl-C (a `KeyboardInterrupt`); carries what was finished.
         ConfigurationError: `num_threads` is below 1.
 
     Cost: O(1) per item beside the work, a few microseconds.
@@ -136,52 +142,62 @@ def _work_through(ledger: Ledger, work: Callable[[Any], Any], carried: contextva
 
 def _run_threads(ledger: Ledger, work: Callable[[Any], Any], num_threads: int) -> None:
     carried = contextvars.copy_context()
-    running = threading.Semaphore(0)
     failures: list[BaseException] = []
+    threads: list[threading.Thread] = []
 
     def worker() -> None:
         try:
             _work_through(ledger, work, carried)
+        except KeyboardInterrupt as interrupt:
+            ledger.stop("interrupted", interrupt)
         except BaseException as error:  # noqa: BLE001  `on_done` raised, or SystemExit: told to the caller
             failures.append(error)
             ledger.stop("cancelled", error)
-        finally:
-            running.release()
 
-    started = _start(worker, num_threads)
-    _wait(ledger, running, started)
+    try:
+        _start(worker, threads, num_threads)
+        for thread in threads:
+            _join(thread, None)
+    except KeyboardInterrupt as interrupt:
+        ledger.stop("interrupted", interrupt)
+        _leave(threads)
     if failures:
         raise failures[0]
 
 
-def _start(worker: Callable[[], None], num_threads: int) -> int:
+def _start(worker: Callable[[], None], threads: list[threading.Thread], num_threads: int) -> None:
     """Start the threads; as many as the system allows, at least one."""
     for number in range(num_threads):
         thread = threading.Thread(target=worker, name=f"telic-{number}", daemon=True)
+        threads.append(
+            thread
+        )  # before: an interrupt that comes while it starts must not leave it unwaited for
         try:
             thread.start()
         except RuntimeError:
+            threads.pop()
             if number == 0:
                 raise
-            return number
-    return num_threads
-
-
-def _wait(ledger: Ledger, running: threading.Semaphore, started: int) -> None:
-    """Wait until all threads have ended; a second Ctrl-C does not wait."""
-    finished = 0
-    try:
-        while finished < started:
-            running.acquire()
-            finished += 1
-    except KeyboardInterrupt as interrupt:
-        ledger.stop("interrupted", interrupt)
-        try:
-            while finished < started:
-                running.acquire()
-                finished += 1
-        except KeyboardInterrupt:
             return
+
+
+def _leave(threads: list[threading.Thread]) -> None:
+    """Wait a while for items in flight; a second Ctrl-C does not wait."""
+    until = time.monotonic() + _GRACE_S
+    try:
+        for thread in threads:
+            if thread.ident is not None:  # else the interrupt came before it: it finds nothing to do
+                _join(thread, until)
+    except KeyboardInterrupt:
+        return
+
+
+def _join(thread: threading.Thread, until: float | None) -> None:
+    while thread.is_alive():
+        left = None if until is None else until - time.monotonic()
+        if left is not None and left <= 0:
+            return
+        thread.join(_JOIN_S if left is None else min(left, _GRACE_S if _JOIN_S is None else _JOIN_S))
 
 
 async def _run_tasks(ledger: Ledger, work: Callable[[Any], Awaitable[Any]], num_tasks: int) -> None:

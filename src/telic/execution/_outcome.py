@@ -46,23 +46,43 @@ class RunStopped(TelicError):
     """A run over many items that ended before all were done. Nothing that was finished is lost.
 
     Attributes:
-        reason: "errors" (`max_errors` was reached), "interrupted" (Ctrl-C), "cancelled" (`cancel` was set) or
-            "budget" (a limit of a `Budget` was reached).
+        reason: "errors" (`max_errors` was reached), "cancelled" (`cancel` was set) or "budget" (a limit of a
+            `Budget` was reached).
         outcomes: All finished items, failures included, in order.
         total: How many items there were.
     """
 
     def __init__(self, reason: StopReason, outcomes: Sequence[Outcome], total: int) -> None:
-        failed = sum(1 for outcome in outcomes if outcome.error is not None)
-        first = next((outcome for outcome in outcomes if outcome.error is not None), None)
-        detail = "" if first is None else f"; the first failure, item {first.index}: {_told(first.error)}"
-        super().__init__(
-            f"stopped ({_REASONS[reason]}) with {len(outcomes)} of {total} items finished, "
-            f"{failed} of them failed{detail}; the finished ones are in `.outcomes`"
-        )
+        super().__init__(_stopped(reason, outcomes, total))
         self.reason: StopReason = reason
         self.outcomes: Sequence[Outcome] = outcomes
         self.total = total
+
+
+@final
+class RunInterrupted(KeyboardInterrupt):
+    """Ctrl-C during a run over many items: no `except Exception` on the way takes it for a failure of the work.
+
+    Attributes:
+        reason: "interrupted".
+        outcomes: All finished items, failures included, in order.
+        total: How many items there were.
+    """
+
+    def __init__(self, outcomes: Sequence[Outcome], total: int) -> None:
+        super().__init__(_stopped("interrupted", outcomes, total))
+        self.reason: StopReason = "interrupted"
+        self.outcomes: Sequence[Outcome] = outcomes
+        self.total = total
+
+
+def _stopped(reason: StopReason, outcomes: Sequence[Outcome], total: int) -> str:
+    failed = [outcome for outcome in outcomes if outcome.error is not None]
+    detail = "" if not failed else f"; the first failure, item {failed[0].index}: {_told(failed[0].error)}"
+    return (
+        f"stopped ({_REASONS[reason]}) with {len(outcomes)} of {total} items finished, "
+        f"{len(failed)} of them failed{detail}; the finished ones are in `.outcomes`"
+    )
 
 
 _REASONS: dict[str, str] = {

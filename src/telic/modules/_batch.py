@@ -32,7 +32,8 @@ def run_batch(
         access_examples: True: an `Example` is taken apart into its inputs; False: it is passed as one argument.
 
     Raises:
-        RunStopped: `max_errors` was reached, or Ctrl-C; `.outcomes` has what was finished.
+        RunStopped: `max_errors` was reached; `.outcomes` has what was finished.
+        RunInterrupted: Ctrl-C (a `KeyboardInterrupt`); `.outcomes` too.
     """
     outcomes = run_all(
         work,

@@ -57,7 +57,8 @@ class Parallel:
             the rows that failed, and their exceptions.
 
         Raises:
-            RunStopped: Too many failed, or Ctrl-C; `.outcomes` has what was finished.
+            RunStopped: Too many failed; `.outcomes` has what was finished.
+            RunInterrupted: Ctrl-C (a `KeyboardInterrupt`); `.outcomes` too.
         """
         return run_batch(
             exec_pairs,

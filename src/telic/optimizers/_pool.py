@@ -13,11 +13,15 @@ from __future__ import annotations
 
 import contextvars
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, NamedTuple, final
+from typing import Any, Final, NamedTuple, final
 
 from telic.errors import ConfigurationError
+
+_GRACE_S: Final = 5.0
+"""How long work in flight may still take after Ctrl-C: it is paid for, but a stalled server must not hold us."""
 
 
 class Task(NamedTuple):
@@ -47,8 +51,8 @@ def run_pool(source: Source, num_threads: int) -> None:
 
     Raises:
         Exception: What a `done` raised; no more was started and work in flight was waited for.
-        KeyboardInterrupt: Ctrl-C, or raised by the work itself; work in flight was waited for, unless a second
-            Ctrl-C came.
+        KeyboardInterrupt: Ctrl-C, or raised by the work itself; work in flight was waited for, at most a few
+            seconds, or until a second Ctrl-C. What it finds later is not told to the source any more.
         ConfigurationError: `num_threads` is below 1.
     """
     if num_threads < 1:
@@ -75,6 +79,8 @@ class _Pool:
         self._in_flight = 0
         self._ended = 0
         self._more_wanted = False
+        self._left = False
+        """Nobody waits any more: the source is the caller's again, and not to be touched."""
         self._signal = threading.Semaphore(0)
         """Wakes the caller's thread: a thread is wanted, or has ended."""
 
@@ -86,9 +92,13 @@ class _Pool:
         """
         self._more_wanted = True  # the first one
         self._signal.release()
+        until: float | None = None
         while self._more_wanted or self._ended < self._threads:
             try:
-                self._signal.acquire()
+                if not self._signal.acquire(
+                    timeout=None if until is None else max(0.0, until - time.monotonic())
+                ):
+                    break
                 with self._changed:
                     start = self._more_wanted and self._threads < self._num_threads and not self._over
                     self._more_wanted = False
@@ -96,9 +106,13 @@ class _Pool:
                     self._start_thread()
             except KeyboardInterrupt as interrupt:
                 if self.failure is not None:
-                    raise
+                    break
                 self._fail(interrupt)
                 self._more_wanted = False
+            if until is None and isinstance(self.failure, KeyboardInterrupt):
+                until = time.monotonic() + _GRACE_S
+        with self._changed:
+            self._left = True
 
     @property
     def _over(self) -> bool:
@@ -159,6 +173,8 @@ class _Pool:
     def _tell(self, task: Task, value: Any, error: Exception | None) -> None:
         with self._changed:
             self._in_flight -= 1
+            if self._left:
+                return
             try:
                 task.done(value, error)
             except BaseException as raised:  # noqa: BLE001 - the source gave up: told to the caller
