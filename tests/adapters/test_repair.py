@@ -25,7 +25,16 @@ def test_json_is_read_as_it_was_meant(text, value, whole):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "words only", "(not a tuple", "[" * 100_000, "{" + "x" * MAX_REPAIR, "[a] " * 200]
+    "text",
+    [
+        "",
+        "words only",
+        "(not a tuple",
+        "[" * 100_000,
+        "{" + "x" * MAX_REPAIR,
+        "[a] " * 200,
+        "[" + "(a)" * 9_000,
+    ],
 )
 def test_what_is_no_json_is_said_to_be_none(text):
     try:

@@ -14,7 +14,11 @@ _FENCED = re.compile(r"```[\w+-]*[^\S\n]*\n(.*?)```", re.DOTALL)
 _STRUCTURE = re.compile(r"""[\[{]\s{0,200}(?:["'{\[\d]|\w{1,80}\s{0,4}:|//|/\*|#|\Z)""")
 _BEGIN = re.compile(r"[\[{]")
 _PERCENT = re.compile(r'"(?:[^"\\]|\\.)*"|(-?\d{1,40}(?:\.\d{1,40})?\s?%)')
-MAX_REPAIR = 2_000_000  # characters; the repair is pure Python
+MAX_REPAIR = 200_000  # characters; the repair is pure Python
+# The repair takes quadratic time over brackets that are never closed, and over tuples: text that no one meant as JSON.
+_MAX_OPEN = 100
+_MAX_TUPLES = 50
+_TUPLE = re.compile(r"[\[{:,)]\s{0,4}\(")
 _MAX_STARTS = 50
 
 
@@ -77,6 +81,7 @@ def _repaired(text: str) -> Any:
     literal = _python_literal(text)
     if literal is not None:
         return literal
+    _refuse_hopeless(text)
     if "%" in text:  # the repair would drop the sign of a bare 85% and so change the number
         text = _PERCENT.sub(_quoted_percent, text)
     try:
@@ -86,6 +91,14 @@ def _repaired(text: str) -> Any:
     if value == "":
         raise NoJSON("no JSON value in the text")
     return value
+
+
+def _refuse_hopeless(text: str) -> None:
+    for opened, closed in ("[]", "{}", "()"):
+        if abs(text.count(opened) - text.count(closed)) > _MAX_OPEN:
+            raise NoJSON(f"more than {_MAX_OPEN} {opened!r} and {closed!r} without their other half")
+    if sum(1 for _ in _TUPLE.finditer(text)) > _MAX_TUPLES:
+        raise NoJSON(f"more than {_MAX_TUPLES} tuples in broken JSON")
 
 
 def _quoted_percent(match: re.Match[str]) -> str:
