@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
+from importlib import import_module
+
+
+def nearest(name: str, known: Iterable[str], *, likeness: float = 0.6) -> str | None:
+    """Return the known name that is most like `name`, or None where none is (0: nothing in common, 1: equal)."""
+    near: list[str] = import_module("difflib").get_close_matches(name, list(known), n=1, cutoff=likeness)
+    return near[0] if near else None
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return "; did you mean 'x'?" for the nearest known name, or ""."""
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    near = nearest(name, known)
+    return "" if near is None else f"; did you mean {near!r}?"
 
 
 def join_names(names: Iterable[str], last: str = "and") -> str:

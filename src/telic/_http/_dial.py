@@ -8,6 +8,7 @@ authorities (`SSL_CERT_FILE` and `SSL_CERT_DIR` replace them). Proxies come from
 from __future__ import annotations
 
 import base64
+import os
 import socket
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
 
@@ -37,10 +38,12 @@ def proxy_for(origin: Origin) -> Proxy | None:
     Raises:
         ConfigurationError: The variable holds something that is no http(s) URL.
     """
+    if _is_loopback(origin.host) or not any(name.lower().endswith("_proxy") for name in os.environ):
+        return None
     request = load("urllib.request")
-    settings: dict[str, str] = request.getproxies()
+    settings: dict[str, str] = request.getproxies_environment()
     url = settings.get(origin.scheme) or settings.get("all")
-    if not url or request.proxy_bypass(f"{origin.host}:{origin.port}") or _is_loopback(origin.host):
+    if not url or request.proxy_bypass_environment(f"{origin.host}:{origin.port}"):
         return None
     if "://" not in url:
         url = f"http://{url}"

@@ -21,8 +21,7 @@ from telic.errors import (
     NotConfiguredError,
 )
 from telic.lm._anthropic_request import DEFAULT_MAX_TOKENS, rewrite_options, split_messages
-from telic.lm._dialect import dump_json, excerpt, load_json
-from telic.lm._failure import Place, failure
+from telic.lm._dialect import Place, dump_json, excerpt, failure, load_json
 from telic.lm._hosts import from_environment
 from telic.protocols import Capabilities, Delta
 

@@ -7,7 +7,7 @@ JSON that cannot hold what JSON cannot hold, and answers that are not JSON.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from telic._optional import load
 from telic._text import truncate
@@ -17,6 +17,20 @@ if TYPE_CHECKING:
     from telic._http import Endpoint, HttpRequest, HttpResponse
     from telic.data import Request, Response
     from telic.protocols import Capabilities, Delta
+
+
+class Place(NamedTuple):
+    """Whose failure it is, for messages."""
+
+    provider: str
+    model: str
+    host: str
+    secret: str = ""
+    key_hint: str = ""
+    """What to do about a key: "set OPENAI_API_KEY"."""
+
+    def __str__(self) -> str:
+        return f"{self.provider}/{self.model} at {self.host}"
 
 
 class StreamDecoder(Protocol):
@@ -86,6 +100,11 @@ class Dialect(Protocol):
     def open_stream(self) -> StreamDecoder:
         """Return a reader for one streamed answer."""
         ...
+
+
+def failure(place: Place, status: int, headers: Mapping[str, str], body: bytes) -> LMError:
+    """Return the error for an answer whose status is not 2xx; see `telic.lm._failure`."""
+    return load("telic.lm._failure").failure(place, status, headers, body)
 
 
 def dump_json(payload: Mapping[str, Any], *, model: str) -> bytes:

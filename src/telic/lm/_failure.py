@@ -2,14 +2,13 @@
 
 Servers agree on status codes and on little else, so the status decides first and the words of the body after: a full
 context, a used-up quota and a blocked prompt are all told by phrase. Keys never reach a message, even where a server
-repeats them.
+repeats them. Dialects load this file at the first failure: compiling the phrases takes as long as all else of a client.
 """
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from telic._optional import load
@@ -30,6 +29,8 @@ from telic.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from telic.lm._dialect import Place
 
 _CONTEXT = re.compile(
     r"context_length_exceeded|context_window_exceeded|exceed_context_size|model_context_window"
@@ -64,20 +65,6 @@ _TRY_AGAIN = re.compile(
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)")
 _UNIT_S: Final[Mapping[str, float]] = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _MAX_WAIT_S: Final = 86400.0
-
-
-class Place(NamedTuple):
-    """Whose failure it is, for messages."""
-
-    provider: str
-    model: str
-    host: str
-    secret: str = ""
-    key_hint: str = ""
-    """What to do about a key: "set OPENAI_API_KEY"."""
-
-    def __str__(self) -> str:
-        return f"{self.provider}/{self.model} at {self.host}"
 
 
 class Refusal(NamedTuple):
@@ -260,7 +247,7 @@ def _until(text: str, now: datetime | None) -> float | None:
         moment = (
             datetime.fromisoformat(text.strip())
             if text.strip()[:1].isdigit()
-            else parsedate_to_datetime(text)
+            else load("email.utils").parsedate_to_datetime(text)
         )
     except (ValueError, TypeError):
         return None

@@ -20,8 +20,7 @@ from telic.errors import (
     LMResponseError,
     UnknownProviderError,
 )
-from telic.lm._dialect import dump_json, excerpt, load_json
-from telic.lm._failure import Place, failure
+from telic.lm._dialect import Place, dump_json, excerpt, failure, load_json
 from telic.lm._hosts import ALIASES, HOSTS, find_host, from_environment, resolve_access
 from telic.lm._openai_reply import (
     as_prompt,

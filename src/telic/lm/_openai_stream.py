@@ -19,7 +19,7 @@ from telic.lm._openai_reply import (
 from telic.protocols import Delta
 
 if TYPE_CHECKING:
-    from telic.lm._failure import Place
+    from telic.lm._dialect import Place
 
 
 @final

@@ -7,9 +7,9 @@ refused is a name that is a slip of a known one, and a size that no provider can
 from __future__ import annotations
 
 import math
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
+from telic._text import nearest
 from telic.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -66,9 +66,9 @@ def _check_name(name: str, place: str) -> None:
             raise ConfigurationError(
                 f"{place}: {name!r} belongs to the LM, not to one call; make a copy with it: lm.copy({name}=…)"
             )
-        near = get_close_matches(name, KNOWN, n=1, cutoff=0.88)
-        if near:
-            raise ConfigurationError(f"{place}: unknown option {name!r}; did you mean {near[0]!r}?")
+        near = nearest(name, KNOWN, likeness=0.88)
+        if near is not None:
+            raise ConfigurationError(f"{place}: unknown option {name!r}; did you mean {near!r}?")
     _checked.add(name)
 
 

@@ -8,10 +8,10 @@ only for a prefix that is not known otherwise. Making a client opens no connecti
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
 
 from telic._optional import load
+from telic._text import nearest
 from telic.errors import ConfigurationError, NotConfiguredError, UnknownProviderError
 from telic.protocols import Client, Delta
 
@@ -96,9 +96,9 @@ def split_model(model: Any) -> tuple[str, str]:
         return provider, name
     known = sorted({*_registered, *_BUILTIN, *_wire_prefixes()})
     if slash and name:
-        near = get_close_matches(provider, known, n=1, cutoff=0.75)
+        near = nearest(provider, known, likeness=0.75)
         fact = f"{provider!r} is no provider that is known here" + (
-            f" (did you mean {near[0]!r}?)" if near else ""
+            f" (did you mean {near!r}?)" if near is not None else ""
         )
     else:
         guess = _provider_of(model)

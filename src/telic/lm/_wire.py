@@ -20,8 +20,6 @@ from telic._http import (
 from telic._optional import load
 from telic.context import get as get_setting
 from telic.errors import ConfigurationError, LMError, LMRateLimitError, LMTimeoutError, RequestsForbiddenError
-from telic.lm._anthropic import AnthropicDialect
-from telic.lm._failure import rate_reset_s
 from telic.lm._limiter import Limiter
 from telic.lm._openai import OpenAIDialect
 from telic.lm._retry import RetryPolicy
@@ -278,7 +276,7 @@ def _heed(headers: Mapping[str, str], limiter: Limiter) -> None:
     )
     if left != "0":
         return
-    reset = rate_reset_s(headers)
+    reset = load("telic.lm._failure").rate_reset_s(headers)
     size = (
         headers.get("x-ratelimit-limit-requests") or headers.get("anthropic-ratelimit-requests-limit") or "1"
     )
@@ -324,7 +322,10 @@ def open_client(
     if prefix == "anthropic":
         if model_type != "chat":
             raise ConfigurationError(f"anthropic/{model} has no model_type {model_type!r}; use 'chat'")
-        dialect = AnthropicDialect(model, api_key=api_key, base_url=base_url, extra_headers=extra_headers)
+        anthropic = load("telic.lm._anthropic")
+        dialect = anthropic.AnthropicDialect(
+            model, api_key=api_key, base_url=base_url, extra_headers=extra_headers
+        )
     else:
         dialect = OpenAIDialect(
             prefix,

@@ -16,7 +16,7 @@ from telic._optional import load as load_module
 from telic._text import join_names
 from telic.data import Example
 from telic.errors import SignatureError, StateError, StateMismatchError, StateVersionError
-from telic.modules import _state_file, _state_lm
+from telic.modules import _state_lm
 from telic.modules._notes import REPORT, SavedReport
 from telic.modules._options import checked_options
 from telic.modules._state_values import plain_value, store_of, typed_value
@@ -38,7 +38,8 @@ class _Change(NamedTuple):
 
 def save(program: Any, path: Any) -> None:
     """Write the state of `program` to `path`."""
-    _state_file.write(_state_file.checked_path(path), dump(program))
+    files = load_module("telic.modules._state_file")
+    files.write(files.checked_path(path), dump(program))
 
 
 def dump(program: Any) -> dict[str, Any]:
@@ -96,8 +97,9 @@ def _version() -> str:
 
 def load_into(program: Any, path: Any) -> None:
     """Read `path` and take its state over into `program`."""
-    file = _state_file.checked_path(path)
-    apply(program, _state_file.read(file), source=str(file))
+    files = load_module("telic.modules._state_file")
+    file = files.checked_path(path)
+    apply(program, files.read(file), source=str(file))
 
 
 def apply(program: Any, state: Any, *, source: str) -> None:
