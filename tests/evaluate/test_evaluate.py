@@ -72,6 +72,39 @@ def test_a_thousand_rows_are_in_flight_at_once():
     assert Evaluate(devset=rows(1000), metric=right, num_threads=1000)(program).score == 100.0
 
 
+def test_sync_programs_run_as_many_at_once_beside_a_loop_as_they_are_asked_to():
+    barrier = threading.Barrier(40)
+
+    def program(x):
+        barrier.wait(10)
+        return double(x)
+
+    evaluate = Evaluate(devset=rows(40), metric=right, num_threads=40)
+
+    assert asyncio.run(evaluate.acall(program)).score == 100
+
+
+def test_a_cancelled_evaluation_keeps_the_finished_rows():
+    both = asyncio.Barrier(3)
+
+    async def program(x):
+        if x >= 5:
+            await both.wait()
+            await asyncio.sleep(60)
+        return double(x)
+
+    async def main():
+        task = asyncio.create_task(Evaluate(devset=rows(9), metric=right, num_threads=2).acall(program))
+        await both.wait()  # rows 5 and 6 are under way
+        task.cancel()
+        try:
+            await task
+        except asyncio.CancelledError as error:
+            return error.results
+
+    assert [row.index for row in asyncio.run(main())] == [0, 1, 2, 3, 4]
+
+
 def test_a_module_with_an_lm_is_evaluated_with_its_spend_by_row():
     lm = FunctionLM(lambda text: {"y": "4"})
     devset = [Example(x="2", y="4").with_inputs("x"), Example(x="3", y="6").with_inputs("x")]

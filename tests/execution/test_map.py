@@ -401,3 +401,83 @@ def test_nested_worker_threads_do_not_wait_for_each_other():
 
     with context(async_max_workers=2):
         assert asyncio.run(main()) == [1] * 16
+
+
+def test_blocking_code_that_stalls_holds_up_neither_a_cancellation_nor_the_exit():
+    script = """
+    import asyncio, threading
+    from telic.execution import run_in_thread
+
+    async def main():
+        started = threading.Event()
+        def stall():
+            started.set()
+            threading.Event().wait(600)
+        task = asyncio.create_task(run_in_thread(stall))
+        await run_in_thread(started.wait, 10)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        print("cancelled", task.cancelled())
+
+    asyncio.run(main())
+    """
+    ran = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+    assert (ran.stdout.split(), ran.stderr) == (["cancelled", "True"], "")
+
+
+def test_worker_threads_are_started_as_needed_and_end_when_idle(monkeypatch):
+    monkeypatch.setattr("telic.execution._workers._IDLE_S", 0.01)
+
+    async def main(count, until):
+        await asyncio.gather(*(run_in_thread(until) for _ in range(count)))
+
+    def workers():
+        return [thread for thread in threading.enumerate() if thread.name == "telic-worker"]
+
+    before = len(workers())
+    barrier = threading.Barrier(40)
+    with context(async_max_workers=40):
+        asyncio.run(main(40, lambda: barrier.wait(10)))
+        asyncio.run(main(100, lambda: None))
+        while len(workers()) > before:
+            threading.Event().wait(0.01)
+        asyncio.run(main(40, lambda: barrier.wait(10)))
+
+
+def test_what_a_worker_thread_raises_reaches_the_caller():
+    def fail(error):
+        raise error
+
+    for error, kind in ((KeyError("x"), KeyError), (StopIteration(), RuntimeError)):
+        with pytest.raises(kind):
+            asyncio.run(run_in_thread(fail, error))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_a_forked_child_has_worker_threads_of_its_own():
+    script = """
+    import asyncio, os
+    from telic.execution import run_in_thread
+
+    assert asyncio.run(run_in_thread(lambda: 1)) == 1
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if asyncio.run(run_in_thread(lambda: 2)) == 2 else 1)
+    print(os.waitpid(child, 0)[1])
+    """
+    ran = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+
+    assert ran.stdout.strip() == "0"

@@ -86,24 +86,31 @@ class Run:
 
     def rows(self) -> list[Row]:
         work = self._awork if is_async(self.job.program) else self._work
-        token = push_setting("usage_tracker", self.tracker)
+        tokens = self._push()
         try:
             with self._progress():
                 return self._in_order(run_all(self._items(), work, **self._options()))
         except BaseException as error:  # noqa: BLE001 - whatever ended the run, the finished rows go with it
             self._stopped(error)
         finally:
-            pop_setting(token)
+            for token in reversed(tokens):
+                pop_setting(token)
 
     async def arows(self) -> list[Row]:
-        token = push_setting("usage_tracker", self.tracker)
+        tokens = self._push()
         try:
             with self._progress():
                 return self._in_order(await arun_all(self._items(), self._awork, **self._options()))
         except BaseException as error:  # noqa: BLE001 - whatever ended the run, the finished rows go with it
             self._stopped(error)
         finally:
-            pop_setting(token)
+            for token in reversed(tokens):
+                pop_setting(token)
+
+    def _push(self) -> list[Any]:
+        """Set what holds for all rows: who counts usage, and room for each row's plain code beside an event loop."""
+        workers = max(get_setting("async_max_workers"), self.plan.num_threads)
+        return [push_setting("usage_tracker", self.tracker), push_setting("async_max_workers", workers)]
 
     def _items(self) -> list[tuple[int, Example]]:
         return list(enumerate(self.plan.devset))

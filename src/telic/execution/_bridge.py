@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from telic._optional import load
 from telic.context import get as setting
+from telic.execution._workers import workers_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -62,25 +63,14 @@ async def run_in_thread(function: Callable[..., T], *args: Any, **kwargs: Any) -
     """Run blocking code in a worker thread, in a copy of the present context, and await its result.
 
     At most `async_max_workers` (a setting) such calls run at once in the process; the others wait. Calls made
-    from inside such a call have threads of their own, so that waiting for an inner one never blocks it.
+    from inside such a call have threads of their own, so that waiting for an inner one never blocks it. A call that
+    was begun is not stopped by a cancellation, but nobody waits for it, neither here nor when the process ends.
     """
-    loop = load("asyncio").get_running_loop()
     depth = _depth.get()
     carried = contextvars.copy_context()
     carried.run(_depth.set, depth + 1)
-    return await loop.run_in_executor(_pool(depth), lambda: carried.run(function, *args, **kwargs))
+    workers = workers_for(setting("async_max_workers"), depth)
+    return await workers.submit(lambda: carried.run(function, *args, **kwargs))
 
 
 _depth: contextvars.ContextVar[int] = contextvars.ContextVar("telic_thread_depth", default=0)
-_pools: dict[tuple[int, int], Any] = {}
-_pools_lock = threading.Lock()  # protects `_pools`: two first calls make one pool
-
-
-def _pool(depth: int) -> Any:
-    key = (setting("async_max_workers"), depth)
-    with _pools_lock:
-        pool = _pools.get(key)
-        if pool is None:
-            pool = load("concurrent.futures").ThreadPoolExecutor(key[0], thread_name_prefix="telic-worker")
-            _pools[key] = pool
-        return pool

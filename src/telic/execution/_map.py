@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from telic._optional import load
 from telic.errors import ConfigurationError
-from telic.execution._bridge import run_coroutine
+from telic.execution._bridge import run_coroutine, run_in_thread
 from telic.execution._ledger import CancelFlag, Ledger
 from telic.execution._outcome import Outcome
 
@@ -95,7 +95,7 @@ async def arun_all(
         if is_async(work):
             await _run_tasks(ledger, work, num_threads)
         elif rows:
-            await load("asyncio").to_thread(_run_threads, ledger, work, min(num_threads, len(rows)))
+            await run_in_thread(_run_threads, ledger, work, min(num_threads, len(rows)))
     except BaseException:
         ledger.stop("cancelled")
         raise

@@ -13,11 +13,10 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from time import perf_counter
 from typing import Any, Self, cast
 
-from telic._optional import load
 from telic.context import get as setting
 from telic.data import Message, Request, Response
 from telic.errors import ConfigurationError, InputError
-from telic.execution import run_coroutine
+from telic.execution import run_coroutine, run_in_thread
 from telic.lm._cache import current_cache
 from telic.lm._cache_key import identity
 from telic.lm._chokepoint import Cached, Completes, Paid
@@ -87,7 +86,7 @@ class BaseLM:
         self, prompt: str | None = None, messages: list[Message] | None = None, **options: Any
     ) -> Any:
         """Answer `messages` from a task; without it, `forward` runs in a thread."""
-        return await load("asyncio").to_thread(self.forward, prompt, messages, **options)
+        return await run_in_thread(self.forward, prompt, messages, **options)
 
     @property
     def capabilities(self) -> Capabilities:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, cast, final
 
-from telic._optional import load
 from telic.errors import ConfigurationError
-from telic.execution import run_coroutine
+from telic.execution import run_coroutine, run_in_thread
 from telic.lm._base import BaseLM
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ class CallableLM(BaseLM):
         """Await the function, or call it in a thread where it is sync."""
         if self._is_async:
             return await self._call(messages, options)
-        answer = await load("asyncio").to_thread(self._call, messages, options)
+        answer = await run_in_thread(self._call, messages, options)
         return await answer if hasattr(answer, "__await__") else answer
 
     def _call(self, messages: list[Message] | None, options: dict[str, Any]) -> Any:

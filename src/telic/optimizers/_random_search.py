@@ -144,8 +144,8 @@ class BootstrapFewShotWithRandomSearch(Optimizer):
             except KeyboardInterrupt as interrupt:
                 done = sum(entry.complete for entry in search.entries)
                 raise CompileInterrupted(
-                    f"interrupted with {plural(done, 'candidate')} of {len(search.entries)} evaluated; the best is in "
-                    "`.program`",
+                    f"interrupted with {plural(done, 'candidate')} of {len(search.entries)} evaluated; "
+                    + ("the best is in `.program`" if done else "`.program` is None"),
                     program=_winner(run, search, stopped="interrupted"),
                 ) from interrupt
             except EvaluationError as error:
