@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from telic.modules._flow import Call, Flow
@@ -65,10 +66,14 @@ class ChainOfThought(FlowModule, Generic[S]):
         callbacks: Sequence[Any] | None = None,
         **config: Any,
     ) -> None:
-        extended = ensure_signature(signature)
-        if "reasoning" not in extended.output_fields:  # a field of the user's own takes the place of ours
+        given = ensure_signature(signature)
+        if "reasoning" in given.output_fields:
+            extended = given  # a field of the user's own takes the place of ours
+        elif rationale_field is None and rationale_field_type is str:
+            extended = _with_reasoning(given)
+        else:
             field = OutputField() if rationale_field is None else rationale_field
-            extended = extended.prepend("reasoning", field, type_=rationale_field_type)
+            extended = given.prepend("reasoning", field, type_=rationale_field_type)
         self.predict = Predict(extended, **config)
         if callbacks:
             self.callbacks = list(callbacks)
@@ -83,3 +88,9 @@ class ChainOfThought(FlowModule, Generic[S]):
         if args:
             self.predict.forward(*args)  # refuses them, with the right call
         return (yield Call(self.predict, **inputs))
+
+
+@lru_cache(maxsize=256)
+def _with_reasoning(signature: Any) -> Any:
+    """Return the signature with the usual field; modules of one signature share it, and so its rendered layout."""
+    return signature.prepend("reasoning", OutputField())
