@@ -383,6 +383,23 @@ assert cache.get({"who": "child"}) == 2
     subprocess.run([sys.executable, "-W", "error", "-c", code, str(tmp_path)], check=True)
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_what_a_child_of_multiprocessing_paid_for_last_is_kept(tmp_path):
+    code = """
+import multiprocessing, sys
+from telic.lm import cache, configure_cache
+configure_cache(disk_cache_dir=sys.argv[1], enable_memory_cache=False)
+for i in range(5):
+    child = multiprocessing.get_context("fork").Process(target=cache.put, args=({"child": i}, i))
+    child.start(); child.join()
+print([cache.get({"child": i}) for i in range(5)])
+"""
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.strip() == "[0, 1, 2, 3, 4]"
+
+
 # modes and the LM
 
 

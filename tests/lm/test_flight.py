@@ -1,6 +1,9 @@
 """Single flight: who shares an answer, who takes over, and who must not wait."""
 
 import asyncio
+import os
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -219,3 +222,23 @@ def test_the_answer_that_is_shared_is_that_of_the_call(make_client):
     client = make_client()
     client.answer = lambda request: Response((Completion("a"), Completion("b")))
     assert LM("x/m", client=client)("q", n=2) == ["a", "b"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_does_not_wait_for_a_call_that_its_parent_has_under_way():
+    code = """
+import os, threading
+from telic.lm._flight import Flights
+from telic.lm import _chokepoint
+flights = _chokepoint._flights
+begun, end = threading.Event(), threading.Event()
+leader = threading.Thread(target=flights.run, args=(b"key", lambda: (begun.set(), end.wait(60))))
+leader.start(); begun.wait(10)
+child = os.fork()
+if child == 0:
+    os._exit(0 if flights.run(b"key", lambda: "mine") == ("mine", True) else 1)
+print(os.waitpid(child, 0)[1])
+end.set(); leader.join()
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
+    assert ran.stdout.strip() == "0"

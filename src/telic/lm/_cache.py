@@ -20,6 +20,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any, Final, Literal, final, get_args
 
+from telic._optional import load
 from telic._text import did_you_mean
 from telic.context import get as get_setting
 from telic.data import Response
@@ -170,6 +171,13 @@ class Cache:
         if self.disk is not None:
             self.disk.close()
 
+    def after_fork(self) -> None:
+        """Leave locks, threads and connections to the parent process."""
+        if self.memory is not None:
+            self.memory.after_fork()
+        if self.disk is not None:
+            self.disk.after_fork()
+
 
 def default_folder() -> str:
     """Return where the cache is kept: TELIC_CACHE_DIR, DSPY_CACHEDIR, or the platform's place for caches."""
@@ -301,10 +309,21 @@ def _at_exit() -> None:
 def _after_fork() -> None:
     global _lock  # noqa: PLW0603  the parent may have held the old one
     _lock = threading.Lock()
-    if _current is not None and _current.disk is not None:
-        _current.disk.after_fork()
+    if _current is not None:
+        _current.after_fork()
+    util: Any = sys.modules.get("multiprocessing.util")
+    if util is not None:  # it forgets its finalizers first, and then calls this
+        util.register_after_fork(_at_exit, lambda _: _finish_with_child())
+
+
+def _finish_with_child() -> None:
+    """Write what waits when this process ends as a child of `multiprocessing`, which leaves out `atexit`."""
+    process: Any = sys.modules.get("multiprocessing.process")
+    if process is not None and process.parent_process() is not None:
+        load("multiprocessing.util").Finalize(None, _at_exit, exitpriority=1)
 
 
 atexit.register(_at_exit)
+_finish_with_child()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)

@@ -57,6 +57,10 @@ class MemoryTier:
             ):
                 self._old, self._young, self._bytes = young, {}, 0
 
+    def after_fork(self) -> None:
+        """Take a lock of our own: a thread of the parent may have held the one before."""
+        self._lock = threading.Lock()
+
     def clear(self) -> None:
         """Drop everything."""
         with self._lock:

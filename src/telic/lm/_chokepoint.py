@@ -6,6 +6,7 @@ retries are inside the client, so a budget counts a call once, however often it 
 
 from __future__ import annotations
 
+import os
 import warnings
 from typing import TYPE_CHECKING, Any, Final, Protocol, final
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 _FAILED_CALL: Final = Usage(calls=1, cost_usd=0.0)  # sent, and not billed: providers do not charge for errors
 
 _flights: Final = Flights()  # equal calls find each other through any LM object
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_flights.forget)
 
 
 class Completes(Protocol):

@@ -66,6 +66,10 @@ class Flights:
 
     def __init__(self) -> None:
         self.landed = 0
+        self.forget()
+
+    def forget(self) -> None:
+        """Start anew, as a forked child must: the leaders of the calls under way are threads of the parent."""
         self._table: dict[bytes, _Flight] = {}
         self._lock = threading.Lock()  # protects the table and the waiters of its flights
 
