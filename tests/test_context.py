@@ -111,3 +111,15 @@ def test_push_and_pop_lay_one_override_over_the_others():
         assert (get("num_threads"), get("max_errors")) == (2, 1)
         pop(token)
         assert dict(overrides()) == {"max_errors": 1}
+
+
+def test_a_block_of_a_generator_may_end_in_another_context_than_it_began():
+    def generator():
+        with context(num_threads=3):
+            yield get("num_threads")
+            yield get("num_threads")
+
+    steps = generator()
+    assert contextvars.copy_context().run(next, steps) == 3
+    contextvars.copy_context().run(steps.close)
+    assert get("num_threads") == 16

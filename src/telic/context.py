@@ -104,7 +104,7 @@ def context(**values: Any) -> Generator[None]:
     try:
         yield
     finally:
-        _overrides.reset(token)
+        pop(token)
 
 
 def push(name: str, value: Any) -> contextvars.Token[dict[str, Any] | None]:
@@ -117,8 +117,15 @@ def push(name: str, value: Any) -> contextvars.Token[dict[str, Any] | None]:
 
 
 def pop(token: contextvars.Token[dict[str, Any] | None]) -> None:
-    """Undo a `push`, in the same thread or task."""
-    _overrides.reset(token)
+    """Undo a `push`, in the same thread or task; elsewhere there is nothing to undo.
+
+    Elsewhere: a generator or coroutine that was begun in one task and is closed, or continued, in another, as servers
+    do with streamed answers. The override stayed behind in the context of the first.
+    """
+    try:
+        _overrides.reset(token)
+    except ValueError:
+        return
 
 
 def enter(caller: Any) -> contextvars.Token[dict[str, Any] | None] | None:

@@ -186,7 +186,10 @@ class Portal:
 
     async def arun(self, function: Function[T], *args: Any) -> T:
         """Await `function(*args)`, run on the portal's loop, from any event loop; cancelling here cancels there."""
-        loop = load("asyncio").get_running_loop()
+        asyncio = load(
+            "asyncio"
+        )  # now: an abandoned coroutine may be closed when nothing can be imported any more
+        loop = asyncio.get_running_loop()
         if loop is self._loop:
             return await function(*args)
         outbox = self._outboxes.get(loop)
@@ -197,7 +200,7 @@ class Portal:
         self._submit(call)
         try:
             return await future
-        except load("asyncio").CancelledError:
+        except asyncio.CancelledError:
             self.call_soon(call.cancel, self._running)
             raise
 

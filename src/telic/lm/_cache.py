@@ -313,10 +313,10 @@ def _after_fork() -> None:
         _current.after_fork()
     util: Any = sys.modules.get("multiprocessing.util")
     if util is not None:  # it forgets its finalizers first, and then calls this
-        util.register_after_fork(_at_exit, lambda _: _finish_with_child())
+        util.register_after_fork(_at_exit, _finish_with_child)
 
 
-def _finish_with_child() -> None:
+def _finish_with_child(_: object = None) -> None:
     """Write what waits when this process ends as a child of `multiprocessing`, which leaves out `atexit`."""
     process: Any = sys.modules.get("multiprocessing.process")
     if process is not None and process.parent_process() is not None:
