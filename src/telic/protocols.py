@@ -79,8 +79,12 @@ class RenderPlan(Protocol):
         """Return all messages: the prefix, the turns of a `History` input, and the inputs. Pure."""
         ...
 
-    def parse(self, completion: Completion) -> dict[str, Any]:
+    def parse(self, completion: Completion, inputs: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Return the output fields, typed and validated, in signature order. Pure.
+
+        Args:
+            completion: The reply.
+            inputs: What was asked, for validators of the signature that look at it; without it they see None.
 
         Raises:
             TruncatedReplyError: The reply was cut and its fields are incomplete.

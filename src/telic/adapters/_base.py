@@ -142,7 +142,7 @@ class Adapter(ABC):
             AdapterParseError: A field is missing or does not fit its type.
         """
         reply = completion if isinstance(completion, Completion) else Completion(completion)
-        return self._layout(signature).parser.parse(reply, signature.check_outputs, signature)
+        return self._layout(signature).parser.parse(reply, signature)
 
     # The parts of messages, in DSPy's names
 
@@ -255,10 +255,11 @@ class Adapter(ABC):
 
     def _parse_function(self, signature: Any) -> Parse:
         if not self._overrides("parse"):
-            parse, check = self._layout(signature).parser.parse, signature.check_outputs
-            return lambda completion: parse(completion, check, signature)
+            parse = self._layout(signature).parser.parse
+            return lambda completion, inputs: parse(completion, signature, inputs)
 
-        def overridden(completion: Completion) -> dict[str, Any]:
+        def overridden(completion: Completion, inputs: Mapping[str, Any] | None) -> dict[str, Any]:
+            del inputs
             try:
                 return self.parse(signature, completion.text)
             except AdapterParseError as error:

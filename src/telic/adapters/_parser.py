@@ -23,7 +23,6 @@ from telic.errors import AdapterParseError, TruncatedReplyError
 if TYPE_CHECKING:
     from telic.data import Completion
 
-Check = Callable[[dict[str, Any]], dict[str, Any]]
 _FOREIGN: tuple[tuple[str, Reader], ...] = (("[[", read_markers), ("{", read_object), ("<", read_tags))
 
 
@@ -57,13 +56,15 @@ class ReplyParser:
         self._reader = reader
         self._single_text = len(fields) == 1 and bare_annotation(fields[0].annotation) is str
 
-    def parse(self, completion: Completion, check: Check, signature: Any) -> dict[str, Any]:
+    def parse(
+        self, completion: Completion, signature: Any, inputs: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
         """Return the output values in signature order.
 
         Args:
             completion: The reply.
-            check: The signature's own validators.
-            signature: For error messages and attributes.
+            signature: Whose validators hold, and which errors name.
+            inputs: What was asked, for those validators.
 
         Raises:
             TruncatedReplyError: The reply was cut and does not show its end.
@@ -76,12 +77,12 @@ class ReplyParser:
             if not complete and completion.finish_reason == "length":
                 self._refuse_cut(completion, found, signature)
         elif "\\" not in text and tuple(found) == self._texts:
-            return check(found)
+            return signature.check_outputs(found, inputs)
         values: dict[str, Any] = {}
         try:
             for name, coerce, default in self._outputs:
                 values[name] = coerce(found[name]) if name in found or default is None else default()
-            return check(values)
+            return signature.check_outputs(values, inputs)
         except (KeyError, ValueError, RecursionError) as error:
             self._refuse(completion, found, signature, error)
 

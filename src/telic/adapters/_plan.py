@@ -8,7 +8,7 @@ from typing import Any, cast, final
 from telic.data import Completion, Message
 
 RenderTurns = Callable[[Mapping[str, Any]], list[Message]]
-Parse = Callable[[Completion], dict[str, Any]]
+Parse = Callable[[Completion, Mapping[str, Any] | None], dict[str, Any]]
 
 
 @final
@@ -35,7 +35,7 @@ class Plan:
             prefix: System message and demos.
             options: Generation options that the format needs.
             turns: Renders what follows the prefix: the turns of a `History`, and the inputs.
-            parse: Reads a completion.
+            parse: Reads a completion, the answer to the given inputs.
             again: The sentence that asks for all output fields again.
         """
         self._prefix = prefix
@@ -62,14 +62,18 @@ class Plan:
         """
         return [*self._prefix, *self._turns(inputs)]
 
-    def parse(self, completion: Completion) -> dict[str, Any]:
+    def parse(self, completion: Completion, inputs: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Return the output fields, typed and validated, in signature order. Pure.
+
+        Args:
+            completion: The reply.
+            inputs: What was asked, for validators of the signature that look at it; without it they see None.
 
         Raises:
             TruncatedReplyError: The reply was cut and its fields are incomplete.
             AdapterParseError: A field is missing or does not fit its type, after all repair that costs nothing.
         """
-        return self._parse(completion)
+        return self._parse(completion, inputs)
 
     def reask(self, completion: Completion, error: Exception) -> list[Message]:
         """Return the turns that continue the conversation: the reply as it was, and what was wrong with it.

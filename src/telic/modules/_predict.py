@@ -63,7 +63,7 @@ class OpenCall:
         if len(completions) != 1:
             return None
         try:
-            return Prediction.of(self.entry.plan.parse(completions[0]), response=response)
+            return Prediction.of(self.entry.plan.parse(completions[0], self.inputs), response=response)
         except AdapterParseError:
             return None
 
@@ -73,7 +73,7 @@ class OpenCall:
         if retries is None:
             retries = cast("int", setting("max_retries"))
         plan = self.entry.plan
-        rows, first = yield from read_all(plan, self.lm, self.request, response, retries)
+        rows, first = yield from read_all(plan, self.inputs, self.lm, self.request, response, retries)
         return Prediction.of(rows[0], response=first, completions=rows)
 
 

@@ -43,7 +43,7 @@ class Reading(NamedTuple):
 
 
 def read_all(
-    plan: Any, lm: Any, request: Request, response: Response, max_retries: int
+    plan: Any, inputs: Mapping[str, Any], lm: Any, request: Request, response: Response, max_retries: int
 ) -> Generator[Ask, Response, Reading]:
     """Parse every completion of `response`; ask again for those that do not parse.
 
@@ -61,11 +61,13 @@ def read_all(
     usage = response.usage
     for completion in response.completions:
         try:
-            rows.append(plan.parse(completion))
+            rows.append(plan.parse(completion, inputs))
         except TruncatedReplyError as error:
             failures.append(_with_limit(error, lm, request))
         except AdapterParseError as error:
-            row, spent, last = yield from _ask_again(plan, lm, request, completion, error, max_retries)
+            row, spent, last = yield from _ask_again(
+                plan, inputs, lm, request, completion, error, max_retries
+            )
             usage = usage.plus(spent)
             if row is None:
                 failures.append(last)
@@ -82,7 +84,13 @@ def read_all(
 
 
 def _ask_again(
-    plan: Any, lm: Any, request: Request, completion: Completion, error: AdapterParseError, max_retries: int
+    plan: Any,
+    inputs: Mapping[str, Any],
+    lm: Any,
+    request: Request,
+    completion: Completion,
+    error: AdapterParseError,
+    max_retries: int,
 ) -> Generator[Ask, Response, tuple[dict[str, Any] | None, Usage, AdapterParseError]]:
     usage = Usage()
     attempts = [error]
@@ -97,7 +105,7 @@ def _ask_again(
             raise LMResponseError(f"{lm.model} answered with no completion at all", model=lm.model)
         completion = response.completions[0]
         try:
-            return plan.parse(completion), usage, error
+            return plan.parse(completion, inputs), usage, error
         except TruncatedReplyError as cut:
             error = _with_limit(cut, lm, again)
         except AdapterParseError as next_error:
