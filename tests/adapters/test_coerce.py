@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import BaseModel, Field, field_validator
+from typing_extensions import TypedDict
 
 from telic.adapters import ChatAdapter
 from telic.adapters._coerce import FieldValueError, coercer
@@ -17,6 +18,19 @@ from telic.types import FieldType
 class City(BaseModel):
     name: str
     population: int = Field(ge=0)
+
+
+class Tag(BaseModel):
+    name: str
+
+
+class Filter(BaseModel):
+    color: str | None = None
+    size: int = 0
+
+
+class Options(TypedDict, total=False):
+    size: int
 
 
 class Color(Enum):
@@ -109,6 +123,16 @@ def coerce(annotation, raw, **constraints):
         (City, '{"city": {"name": "x", "population": "1"}}', City(name="x", population=1)),
         (City, {"name": "x", "population": 1}, City(name="x", population=1)),
         (list[City], {"name": "x", "population": 1}, [City(name="x", population=1)]),
+        (list[Tag], {"name": "x"}, [Tag(name="x")]),
+        (Filter, '{"size": 3}', Filter(size=3)),
+        (Filter, '{"filter": {"size": 3}}', Filter(size=3)),
+        (Filter, {"filter": {"size": 3}}, Filter(size=3)),
+        (Filter, "<filter><size>3</size></filter>", Filter(size=3)),
+        (Filter | None, '{"filter": {"size": 3}}', Filter(size=3)),
+        (Filter, "{}", Filter()),
+        (Filter, '{"filter": {}}', Filter()),
+        (Options, '{"options": {"size": 3}}', {"size": 3}),
+        (Options, "{}", {}),
         (City | None, "null", None),
         (date, "2024-02-29", date(2024, 2, 29)),
         (Decimal, "1.10", Decimal("1.10")),

@@ -3,7 +3,8 @@
 `coercer(field, restore)` looks at the annotation once and returns a function for all replies. What comes in is text
 (from marker and tag layouts) or whatever JSON held. Plain text and numbers never touch pydantic; everything with
 structure goes through the field's cached TypeAdapter, after repair. Repair is tried in the order of trust: the value as
-it is, then repaired, then unwrapped from a single key. A field's constraints hold in every case.
+it is, then repaired, then unwrapped from a single key; an object that took nothing of the reply is the last choice. A
+field's constraints hold in every case.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from telic._text import truncate
+from telic._unset import UNSET
 from telic.adapters._annotations import (
     bare_annotation,
     enum_choices,
@@ -59,14 +61,7 @@ def coercer(field: FieldInfo, restore: Restore) -> Coercer:
         return convert
     check = type_adapter(field).validate_python
 
-    def checked(raw: Any) -> Any:
-        value = convert(raw)
-        try:
-            return check(value)
-        except ValueError as error:
-            raise _mismatch(field, raw, error) from None
-
-    return checked
+    return lambda raw: _validated(field, raw, convert(raw), check)
 
 
 def _text_coercer(restore: Restore) -> Coercer:
@@ -259,18 +254,33 @@ def _structured(field: FieldInfo) -> Coercer:
     def structured(raw: Any) -> Any:
         if type(raw) is str:
             try:
-                return from_json(raw)
+                value = from_json(raw)
             except (ValueError, RecursionError):
                 pass
+            else:
+                if not _is_hollow(value):
+                    return value
         first: ValueError | None = None
+        hollow: Any = UNSET
         for candidate in _candidates(raw):
             try:
-                return validate(candidate)
+                value = validate(candidate)
             except (ValueError, RecursionError) as error:
                 first = error if first is None and isinstance(error, ValueError) else first
+                continue
+            if not _is_hollow(value):
+                return value
+            hollow = value if hollow is UNSET else hollow
+        if hollow is not UNSET:
+            return hollow
         raise _mismatch(field, raw, first)
 
     return structured
+
+
+def _is_hollow(value: Any) -> bool:
+    """Return whether nothing of what was given went into an object: all keys unknown, all fields defaults."""
+    return not (value if type(value) is dict else getattr(value, "model_fields_set", True))  # pyright: ignore[reportUnknownArgumentType]
 
 
 def _candidates(raw: Any) -> Iterator[Any]:
@@ -292,12 +302,14 @@ def _candidates(raw: Any) -> Iterator[Any]:
             values.append(text)
     for value in values:
         yield value
-        if isinstance(value, dict) and len(value) == 1:  # pyright: ignore[reportUnknownArgumentType]
+        if not isinstance(value, dict):
+            continue
+        if len(value) == 1:  # pyright: ignore[reportUnknownArgumentType]
             inner: Any = next(iter(value.values()))  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
             yield inner
-            yield from ([inner], [value]) if isinstance(inner, dict) else ()  # pyright: ignore[reportUnknownVariableType]
-        elif isinstance(value, dict):
-            yield [value]
+            if isinstance(inner, dict):
+                yield [inner]
+        yield [value]
 
 
 def _validated(field: FieldInfo, raw: Any, value: Any, validate: Callable[[Any], Any]) -> Any:
