@@ -342,16 +342,30 @@ def test_a_killed_process_leaves_all_that_was_written_to_the_other(tmp_path):
     db.close()
 
 
-def test_many_processes_may_make_the_file_at_once(tmp_path):
+@pytest.mark.parametrize("attempt", range(3))
+def test_many_processes_may_make_the_file_at_once(tmp_path, attempt):
     code = (
         "import sys, warnings; warnings.simplefilter('error')\n"
         "from telic.lm import Cache\n"
-        "store = Cache(sys.argv[1]); store.put({'i': sys.argv[2]}, sys.argv[2]); store.close()"
+        "store = Cache(sys.argv[1]); print(flush=True); sys.stdin.readline()\n"
+        "for j in range(20): store.get({'i': '', 'j': j}); store.put({'i': sys.argv[2], 'j': j}, sys.argv[2])\n"
+        "store.close()"
     )
-    processes = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path), str(i)]) for i in range(6)]
-    assert [p.wait() for p in processes] == [0] * 6
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(tmp_path), str(i)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        for i in range(6)
+    ]
+    assert [p.stdout.readline() for p in processes] == [b"\n"] * 6
+    for p in processes:
+        p.stdin.write(b"go\n")
+        p.stdin.flush()
+    for p in processes:
+        p.communicate()
+    assert [p.returncode for p in processes] == [0] * 6
     store = Cache(str(tmp_path))
-    assert [store.get({"i": str(i)}) for i in range(6)] == [str(i) for i in range(6)]
+    assert [store.get({"i": str(i), "j": 19}) for i in range(6)] == [str(i) for i in range(6)]
     store.close()
 
 

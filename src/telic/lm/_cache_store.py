@@ -147,16 +147,27 @@ class DiskStore:
 
     def _check_schema(self, connection: Any) -> bool:
         """Return whether the schema is there; an empty file has none yet."""
-        version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+        connection.execute("BEGIN")  # one look: another process may be making the file just now
+        try:
+            version, owner, tables = (
+                connection.execute(question).fetchone()[0]
+                for question in (
+                    "PRAGMA user_version",
+                    "PRAGMA application_id",
+                    "SELECT count(*) FROM sqlite_master",
+                )
+            )
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
         if version > SCHEMA_VERSION:
             raise _Unusable(
                 f"it was written by a newer telic (format {version}, this one reads {SCHEMA_VERSION}); "
                 "upgrade telic, or name another folder in TELIC_CACHE_DIR"
             )
-        owner: int = connection.execute("PRAGMA application_id").fetchone()[0]
         if owner == APPLICATION_ID:
             return True
-        if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        if tables:
             raise _Unusable("it is a database of another program; name another folder in TELIC_CACHE_DIR")
         return False
 
@@ -232,13 +243,29 @@ class DiskStore:
     def _open_writer(self) -> Any:
         os.makedirs(os.path.dirname(self.path), exist_ok=True)
         writer = self._connect("mode=rwc")
-        if not self._check_schema(writer):
-            writer.execute("PRAGMA journal_mode = WAL")
-            writer.executescript(_SCHEMA)
+        until = time.monotonic() + BUSY_S
+        while not self._prepared(writer):
+            if time.monotonic() >= until:
+                raise load("sqlite3").OperationalError("database is locked")
+            time.sleep(0.01)
         writer.execute("PRAGMA synchronous = NORMAL")
         writer.execute("PRAGMA wal_autocheckpoint = 256")
         writer.execute("PRAGMA journal_size_limit = 1048576")
         return writer
+
+    def _prepared(self, writer: Any) -> bool:
+        """Make the schema where there is none; False: another process is at it (SQLite does not wait for that one)."""
+        try:
+            if not self._check_schema(writer):
+                writer.execute("PRAGMA journal_mode = WAL")
+                writer.executescript(_SCHEMA)
+        except load("sqlite3").OperationalError as error:
+            if writer.in_transaction:
+                writer.execute("ROLLBACK")
+            if "locked" in str(error):
+                return False
+            raise
+        return True
 
     def _evict(self, writer: Any) -> None:
         """Once the pages in use pass the limit, remove the rows unused for longest, down to nine tenths of it."""
