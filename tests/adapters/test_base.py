@@ -36,10 +36,25 @@ def test_adapters_satisfy_the_protocol():
     assert isinstance(adapter, Adapter)
 
 
-def test_a_second_paid_call_as_fallback_is_refused():
-    assert ChatAdapter(use_json_adapter_fallback=False)
-    with pytest.raises(ConfigurationError, match="max_retries"):
-        ChatAdapter(use_json_adapter_fallback=True)
+@pytest.mark.parametrize("make", ALL)
+def test_arguments_that_ask_for_nothing_are_accepted(make):
+    assert make(None, use_native_function_calling=False, native_response_types=[], parallel_tool_calls=None)
+    assert make(callbacks=[], use_json_adapter_fallback=False)
+
+
+@pytest.mark.parametrize(
+    ("options", "instead"),
+    [
+        ({"callbacks": [object()]}, r"telic\.configure\(callbacks"),
+        ({"use_native_function_calling": True}, "leave it out"),
+        ({"native_response_types": [str]}, "leave it out"),
+        ({"parallel_tool_calls": True}, "leave it out"),
+        ({"use_json_adapter_fallback": True}, "max_retries"),
+    ],
+)
+def test_arguments_that_ask_for_more_are_refused(options, instead):
+    with pytest.raises(ConfigurationError, match=f"ChatAdapter.{next(iter(options))}=.*{instead}"):
+        ChatAdapter(**options)
 
 
 @pytest.mark.parametrize("make", ALL)

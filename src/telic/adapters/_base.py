@@ -12,15 +12,17 @@ the compiled path they replace. What is derived from a signature is kept per ada
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 from telic.adapters._annotations import holds
-from telic.adapters._describe import INCOMPLETE, NOT_SUPPLIED, indent_instructions, list_fields
-from telic.adapters._history import history_turns
+from telic.adapters._describe import INCOMPLETE, NOT_SUPPLIED, indent_instructions, list_fields, placeholder
+from telic.adapters._guard import MARKERS
+from telic.adapters._markers import opening
+from telic.adapters._parser import ReplyParser
 from telic.adapters._plan import Parse, Plan, RenderTurns
-from telic.adapters._turns import Block, Content, UserTurn
+from telic.adapters._turns import Block, Content, UserTurn, history_turns, text_of, value_piece
 from telic.data import Completion, Message
 from telic.errors import AdapterParseError, ConfigurationError, TruncatedReplyError
 from telic.protocols import Capabilities
@@ -28,10 +30,16 @@ from telic.types import History
 
 if TYPE_CHECKING:
     from telic.adapters._guard import Guard
-    from telic.adapters._parser import ReplyParser
+    from telic.adapters._reading import Reader
     from telic.signatures import FieldInfo
 
 _NOTHING_NATIVE = Capabilities()
+_CALLBACKS = "adapters tell callbacks nothing; telic.configure(callbacks=[…]) hears of modules and LMs"
+_NATIVE = "adapters leave tools and native types alone; leave it out: all fields travel as text"
+_FALLBACK = (
+    "a second paid call is never made silently; leave it out: a JSON reply is read as it is, and `max_retries` says "
+    "how often to ask again"
+)
 
 
 class Layout(NamedTuple):
@@ -51,47 +59,51 @@ class Layout(NamedTuple):
 class Adapter(ABC):
     """The base of prompt formats.
 
-    Args:
-        use_json_adapter_fallback: Accepted for programs written for DSPy, where True asks a second time in JSON when a
-            reply does not parse. Only False works here: replies in another format are read without a second call.
+    The arguments are those of DSPy's adapters, for programs that pass them. Each asks for something that is done
+    elsewhere or not at all, so only None, False and empty are accepted.
+
+    Raises:
+        ConfigurationError: An argument asks for something; the message says what to do instead.
     """
 
     _layouts: WeakKeyDictionary[Any, Layout] | None = None
 
-    def __init__(self, *, use_json_adapter_fallback: bool = False) -> None:
-        if use_json_adapter_fallback:
-            raise ConfigurationError(
-                "use_json_adapter_fallback=True asks for a second paid call, which telic never makes silently; "
-                "leave it out: a JSON reply is read as it is, and `max_retries` says how often to ask again"
-            )
+    def __init__(
+        self,
+        callbacks: Sequence[Any] | None = None,
+        use_native_function_calling: bool = False,
+        native_response_types: Sequence[type] | None = None,
+        use_json_adapter_fallback: bool = False,
+        parallel_tool_calls: bool | None = None,
+    ) -> None:
+        for option, given, instead in (
+            ("callbacks", callbacks, _CALLBACKS),
+            ("use_native_function_calling", use_native_function_calling, _NATIVE),
+            ("native_response_types", native_response_types, _NATIVE),
+            ("use_json_adapter_fallback", use_json_adapter_fallback, _FALLBACK),
+            ("parallel_tool_calls", parallel_tool_calls, _NATIVE),
+        ):
+            if given:
+                raise ConfigurationError(f"{type(self).__name__}({option}={given!r}): {instead}")
 
     # What a format says of itself
 
     @abstractmethod
-    def guard(self, signature: Any) -> Guard:
-        """Return what hides this format's markers inside values."""
-
-    @abstractmethod
-    def block(self, field: FieldInfo) -> Block:
-        """Return what stands before and after an input's value."""
-
-    @abstractmethod
-    def new_parser(self, signature: Any, guard: Guard) -> ReplyParser:
-        """Return the reader of replies for `signature`."""
-
-    @abstractmethod
-    def format_field_structure(self, signature: Any) -> str:
-        """Return the part of the system message that shows the form of messages."""
+    def reader(self) -> Reader:
+        """Return what finds the raw values of output fields in a reply."""
 
     @abstractmethod
     def user_message_output_requirements(self, signature: Any) -> str:
         """Return the sentence that ends the last user turn: "Respond with …"."""
 
-    @abstractmethod
-    def format_assistant_message_content(
-        self, signature: Any, outputs: Mapping[str, Any], missing_field_message: str | None = None
-    ) -> str:
-        """Return an assistant turn that holds `outputs`, as a reply should look."""
+    def block(self, field: FieldInfo) -> Block:
+        """Return what stands before and after a field's value: a marker line, and nothing."""
+        return Block(field, opening(field.name), "")
+
+    def guard(self, signature: Any) -> Guard:
+        """Return what hides the openings and closings of blocks inside values."""
+        del signature
+        return MARKERS
 
     def response_options(self, signature: Any, capabilities: Capabilities) -> Mapping[str, Any]:
         """Return generation options that make the LM keep to this format."""
@@ -162,6 +174,11 @@ class Adapter(ABC):
         outputs = signature.output_fields.values()
         return f"Input fields:\n{list_fields(inputs)}\n\nOutput fields:\n{list_fields(outputs)}"
 
+    def format_field_structure(self, signature: Any) -> str:
+        """Return the part of the system message that shows the form of messages: one block a field."""
+        inputs, _ = split_histories(signature)
+        return self._form((*inputs, *signature.output_fields.values()))
+
     def format_task_description(self, signature: Any) -> str:
         """Return the signature's instructions."""
         return f"Your objective:\n{indent_instructions(signature.instructions)}"
@@ -188,6 +205,25 @@ class Adapter(ABC):
         before = f"{prefix}\n\n" if prefix else ""
         return layout.turn.partial(
             inputs, before=before, ending=f"{ending}\n\n{suffix}" if suffix else ending, absent=""
+        )
+
+    def format_assistant_message_content(
+        self, signature: Any, outputs: Mapping[str, Any], missing_field_message: str | None = None
+    ) -> str:
+        """Return an assistant turn that holds `outputs`, as a reply should look.
+
+        Args:
+            signature: The signature.
+            outputs: Values by field name.
+            missing_field_message: What stands for a missing value; None: "Not supplied …".
+        """
+        missing = NOT_SUPPLIED if missing_field_message is None else missing_field_message
+        guard = self._layout(signature).guard
+        return "\n\n".join(
+            self.block(field).around(
+                text_of(value_piece(outputs[name], field, guard)) if name in outputs else missing
+            )
+            for name, field in signature.output_fields.items()
         )
 
     def format_demos(self, signature: Any, demos: Sequence[Any]) -> list[Message]:
@@ -222,6 +258,11 @@ class Adapter(ABC):
         )
 
     # Inside
+
+    def _form(self, fields: Iterable[FieldInfo]) -> str:
+        """Return blocks that show the form of fields, outputs with a note of what they must look like."""
+        blocks = (self.block(field).around(placeholder(field)) for field in fields)
+        return "\n\n".join(("Every message follows this form:", *blocks))
 
     def _plan(self, signature: Any, demos: Sequence[Any], capabilities: Capabilities) -> Plan:
         layout = self._layout(signature)
@@ -301,13 +342,14 @@ class Adapter(ABC):
     def _new_layout(self, signature: Any) -> Layout:
         guard = self.guard(signature)
         inputs, histories = split_histories(signature)
+        outputs = tuple(signature.output_fields.values())
         return Layout(
             guard,
             inputs,
-            tuple(signature.output_fields.values()),
+            outputs,
             histories,
             UserTurn([self.block(field) for field in inputs], guard),
-            self.new_parser(signature, guard),
+            ReplyParser(self.name, outputs, self.reader(), guard.restore),
             self.format_system_message(signature),
             self.user_message_output_requirements(signature),
         )

@@ -22,9 +22,8 @@ from telic.adapters._annotations import (
     literal_choices,
     union_members,
 )
-from telic.adapters._choices import bare, match_choice
-from telic.adapters._numbers import read_bool, read_float, read_int
-from telic.adapters._repair import NoJSON, read_json
+from telic.adapters._objects import NoJSON, read_json
+from telic.adapters._scalars import bare, match_choice, read_bool, read_float, read_int
 from telic.adapters._tags import read_elements
 from telic.signatures import type_adapter, type_name
 

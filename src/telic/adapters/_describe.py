@@ -72,7 +72,13 @@ def without_titles(schema: Any) -> Any:
     return plain
 
 
-def asked_type(field: FieldInfo) -> str:
+def name_outputs(signature: Any, mark: str) -> str:
+    """Return "`a`, then `b` (must be formatted as …)" for the outputs, each name in `mark`, such as "<{}>"."""
+    outputs = signature.output_fields.values()
+    return ", then ".join(f"`{mark.format(field.name)}`{_asked_type(field)}" for field in outputs)
+
+
+def _asked_type(field: FieldInfo) -> str:
     """Return " (must be formatted as a valid Python …)", or "" for plain text."""
     if bare_annotation(field.annotation) is str:
         return ""

@@ -12,18 +12,16 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from telic.adapters._base import Adapter, split_histories
-from telic.adapters._describe import NOT_SUPPLIED, asked_type, placeholder
-from telic.adapters._guard import MARKERS, Guard
-from telic.adapters._markers import opening
+from telic.adapters._describe import NOT_SUPPLIED, name_outputs, placeholder
+from telic.adapters._guard import MARKERS
 from telic.adapters._objects import read_object
-from telic.adapters._parser import ReplyParser
 from telic.adapters._strict import strict_schema
-from telic.adapters._turns import Block, text_of
+from telic.adapters._turns import text_of
 from telic.adapters._values import to_json
 
 if TYPE_CHECKING:
+    from telic.adapters._reading import Reader
     from telic.protocols import Capabilities
-    from telic.signatures import FieldInfo
 
 _JSON_OBJECT: Mapping[str, Any] = {"response_format": {"type": "json_object"}}
 
@@ -37,17 +35,9 @@ class JSONAdapter(Adapter):
         {'tags': ['a', 'b']}
     """
 
-    def guard(self, signature: Any) -> Guard:
-        """Return what hides `[[ ## … ## ]]` inside the inputs, which stand in sections."""
-        return MARKERS
-
-    def block(self, field: FieldInfo) -> Block:
-        """Return the marker line; nothing closes a section."""
-        return Block(field, opening(field.name), "")
-
-    def new_parser(self, signature: Any, guard: Guard) -> ReplyParser:
+    def reader(self) -> Reader:
         """Return the reader of JSON objects."""
-        return ReplyParser(self.name, tuple(signature.output_fields.values()), read_object, guard.restore)
+        return read_object
 
     def response_options(self, signature: Any, capabilities: Capabilities) -> Mapping[str, Any]:
         """Return the `response_format` that the LM supports for these outputs, or nothing."""
@@ -63,8 +53,7 @@ class JSONAdapter(Adapter):
         outputs = {name: placeholder(field) for name, field in signature.output_fields.items()}
         return "\n\n".join(
             (
-                "Every message follows this form:",
-                *(f"{opening(f.name)}{placeholder(f)}" for f in inputs),
+                self._form(inputs),
                 "Outputs are one JSON object with these fields, in this order:",
                 json.dumps(outputs, ensure_ascii=False, indent=2),
             )
@@ -72,7 +61,7 @@ class JSONAdapter(Adapter):
 
     def user_message_output_requirements(self, signature: Any) -> str:
         """Return the sentence that names the keys, in order."""
-        names = ", then ".join(f"`{f.name}`{asked_type(f)}" for f in signature.output_fields.values())
+        names = name_outputs(signature, "{}")
         return f"Respond with a JSON object in the following order of fields: {names}."
 
     def format_assistant_message_content(

@@ -15,7 +15,7 @@ from re import Match
 from telic.adapters._reading import Reading
 
 COMPLETED = "completed"
-_END = "[[ ## completed ## ]]"
+END = "[[ ## completed ## ]]"
 _EXACT = re.compile(r"\[\[ ## (\w+) ## \]\]")
 _LOOSE = re.compile(
     r"(?<![\\\[])\[+[^\S\n]{0,4}#{2,4}[^\S\n]{0,4}(\w[\w -]{0,80}?)[^\S\n]{0,4}#{2,4}[^\S\n]{0,4}\]{0,4}[*_`:]{0,4}"
@@ -103,11 +103,11 @@ def without_end(value: str) -> tuple[str, bool]:
     if (
         at < 0
         or (at and value[at - 1] == "\\")
-        or not _END.startswith(value[at:])
+        or not END.startswith(value[at:])
         or len(value) - at < len("[[ ##")
     ):
         return value, False
-    return value[:at].rstrip(), len(value) - at == len(_END)
+    return value[:at].rstrip(), len(value) - at == len(END)
 
 
 def _loose_marks(text: str, known: dict[str, str]) -> Iterator[_Mark]:

@@ -1,13 +1,17 @@
-"""User turns: the blocks of the input fields, with everything but the values rendered beforehand.
+"""User turns: the blocks of the input fields, with everything but the values rendered beforehand; and past turns.
 
 For text inputs a turn is one join of constant strings and values. Values with `to_parts` become parts of the message's
 content, in place, between parts of text; they never travel as marks inside a string.
+
+Each turn of a `History` is a dict of field values: its inputs become a user message, its outputs an assistant message.
+A dict in the shape of a message (`{"role": …, "content": …}`, where no field has those names) is passed on, its text
+guarded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, cast, final
 
 from telic.adapters._annotations import bare_annotation
 from telic.adapters._values import value_text
@@ -15,6 +19,7 @@ from telic.errors import InputError
 
 if TYPE_CHECKING:
     from telic.adapters._guard import Guard
+    from telic.data import Message
 
 Content = str | list[dict[str, Any]]
 Piece = str | list[dict[str, Any]]
@@ -26,6 +31,10 @@ class Block(NamedTuple):
     field: Any
     opening: str
     closing: str
+
+    def around(self, text: str) -> str:
+        """Return the block with a value's text."""
+        return f"{self.opening}{text}{self.closing}"
 
 
 @final
@@ -153,3 +162,53 @@ def join_pieces(pieces: Sequence[Piece]) -> Content:
 def text_of(piece: Piece) -> str:
     """Return the text of a piece, for turns that hold text only."""
     return piece if isinstance(piece, str) else "".join(part.get("text", "") for part in piece)
+
+
+def history_turns(
+    value: Any,
+    turn: UserTurn,
+    assistant: Callable[[Mapping[str, Any]], str],
+    fields: tuple[frozenset[str], frozenset[str]],
+    guard: Guard,
+) -> list[Message]:
+    """Return the messages of a history, oldest first.
+
+    Args:
+        value: A `History`, anything with `.messages`, a list of turns, or None for no history.
+        turn: Renders the inputs.
+        assistant: Renders the outputs of a turn that has some.
+        fields: Names of the inputs and of the outputs.
+        guard: Hides markers in passed-on messages.
+
+    Raises:
+        InputError: `value`, or a turn in it, is of another shape.
+    """
+    inputs, outputs = fields
+    messages: list[Message] = []
+    for past in _past_turns(value):
+        names = past.keys()
+        if "role" in names and "content" in names and "role" not in inputs | outputs:
+            content = past["content"]
+            text = guard.hide(content) if isinstance(content, str) else content
+            messages.append(cast("Message", {**past, "content": text}))
+            continue
+        if not inputs.isdisjoint(names):
+            messages.append({"role": "user", "content": turn.partial(past, absent="")})
+        if not outputs.isdisjoint(names):
+            messages.append({"role": "assistant", "content": assistant(past)})
+    return messages
+
+
+def _past_turns(value: Any) -> Iterable[Mapping[str, Any]]:
+    if value is None:
+        return ()
+    turns: Any = getattr(value, "messages", value)
+    if isinstance(turns, Mapping) and set(cast("Mapping[str, Any]", turns)) == {"messages"}:
+        turns = cast("Mapping[str, Any]", turns)["messages"]
+    if not isinstance(turns, (list, tuple)) or not all(
+        isinstance(t, Mapping) for t in cast("list[Any]", turns)
+    ):
+        raise InputError(
+            f"a history must be a `History(messages=[…])` of dicts with field values, not {value!r}"
+        )
+    return cast("list[Mapping[str, Any]]", turns)

@@ -1,6 +1,6 @@
 import pytest
 
-from telic.adapters._repair import MAX_REPAIR, NoJSON, read_json
+from telic.adapters._objects import MAX_REPAIR, NoJSON, read_json
 
 
 @pytest.mark.parametrize(
