@@ -144,8 +144,12 @@ def _run_threads(ledger: Ledger, work: Callable[[Any], Any], num_threads: int) -
     carried = contextvars.copy_context()
     failures: list[BaseException] = []
     threads: list[threading.Thread] = []
+    begun = (
+        threading.Event()
+    )  # starting hundreds of threads beside some that work already takes ten times as long
 
     def worker() -> None:
+        begun.wait()
         try:
             _work_through(ledger, work, carried)
         except KeyboardInterrupt as interrupt:
@@ -156,11 +160,15 @@ def _run_threads(ledger: Ledger, work: Callable[[Any], Any], num_threads: int) -
 
     try:
         _start(worker, threads, num_threads)
+        begun.set()
         for thread in threads:
             _join(thread, None)
     except KeyboardInterrupt as interrupt:
         ledger.stop("interrupted", interrupt)
+        begun.set()
         _leave(threads)
+    finally:
+        begun.set()
     if failures:
         raise failures[0]
 
