@@ -27,9 +27,11 @@
     │   └── RequestsForbiddenError           a real request where the test switch forbids them
     ├── BudgetExceeded                       a limit of `Budget` was reached; work in flight is kept
     ├── StateError (ValueError)              a saved program that cannot be read or does not fit
+    │   ├── StateNotFoundError (FileNotFoundError)  there is no such file
     │   ├── StateVersionError                written by a newer format
     │   └── StateMismatchError               of another program
     ├── DatasetError (ValueError)            rows that cannot be read or used; names file and row
+    ├── ToolError (ValueError)               a tool called with arguments that do not fit; its text is for the LM
     ├── MetricError                          a metric that raised or returned something that is no score
     ├── ProgramError                         a program that raised or returned something unusable in a loop
     └── EvaluationError                      an evaluation that stopped; carries `.results`, the finished rows
@@ -236,6 +238,10 @@ class StateError(TelicError, ValueError):
     """A saved program that cannot be read, written or used."""
 
 
+class StateNotFoundError(StateError, FileNotFoundError):
+    """There is no file to load a program from."""
+
+
 class StateVersionError(StateError):
     """A saved program in a format newer than this telic reads."""
 
@@ -246,6 +252,22 @@ class StateMismatchError(StateError):
 
 class DatasetError(TelicError, ValueError):
     """Rows that cannot be read or used; the message names the file and the row."""
+
+
+class ToolError(TelicError, ValueError):
+    """A tool that was called with arguments that do not fit; it was not run.
+
+    The message is written for the LM that made the call: it says what was wrong and what the tool takes.
+
+    Attributes:
+        tool: The tool's name.
+        problems: What is wrong, one clause for each argument.
+    """
+
+    def __init__(self, message: str, *, tool: str = "", problems: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.tool = tool
+        self.problems = problems
 
 
 class MetricError(TelicError):

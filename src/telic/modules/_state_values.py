@@ -39,6 +39,9 @@ def plain_value(value: Any, where: str) -> Any:
         return [plain_value(item, where) for item in cast("list[Any]", value)]
     if isinstance(value, Example):
         return {name: plain_value(item, where) for name, item in store_of(value).items()}
+    to_dict = getattr(value, "to_dict", None)
+    if to_dict is not None and not isinstance(value, type):  # a field type of ours: `History`, `ToolCalls`
+        return plain_value(to_dict(), where)
     try:
         data: Any = load("pydantic_core").to_jsonable_python(value)
     except (ValueError, TypeError) as error:

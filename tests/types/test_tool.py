@@ -1,0 +1,338 @@
+import asyncio
+import functools
+import json
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import pydantic
+import pytest
+
+import telic
+from telic.errors import ConfigurationError, ToolError
+from telic.testing import ScriptedLM
+from telic.types import Tool, ToolCall, ToolCalls
+
+
+class City(pydantic.BaseModel):
+    name: str
+    inhabitants: int = 0
+
+
+def search(query: str, k: int = 3, mode: Literal["fast", "deep"] = "fast") -> list[str]:
+    """Find pages.
+
+    The index is small.
+
+    Args:
+        query (str): What to look for,
+            in words.
+        k: How many: at most 10.
+
+    Returns:
+        Titles.
+    """
+    return [f"{query}/{mode}"] * k
+
+
+async def slow_double(n: int) -> int:
+    """Double a number."""
+    await asyncio.sleep(0)
+    return 2 * n
+
+
+def test_a_function_says_what_it_takes():
+    tool = Tool(search)
+
+    assert tool.name == "search"
+    assert tool.desc == "Find pages.\n\nThe index is small.\n\nReturns:\n    Titles."
+    assert tool.args == {
+        "query": {"type": "string", "description": "What to look for, in words."},
+        "k": {"type": "integer", "description": "How many: at most 10.", "default": 3},
+        "mode": {"type": "string", "enum": ["fast", "deep"], "default": "fast"},
+    }
+    assert tool.arg_types == {"query": str, "k": int, "mode": Literal["fast", "deep"]}
+    assert tool.required == ["query"]
+
+
+def test_what_is_given_stands_before_what_is_read():
+    tool = Tool(search, name="find", desc="Look up.", arg_types={"k": float}, arg_desc={"k": "A number."})
+
+    assert (tool.name, tool.desc) == ("find", "Look up.")
+    assert tool.args["k"] == {"type": "number", "description": "A number.", "default": 3}
+
+
+def test_arguments_are_converted():
+    tool = Tool(search)
+
+    assert tool(query="x", k="2", mode="deep") == ["x/deep", "x/deep"]
+    assert tool(query=2024, k=1) == ["2024/fast"]
+    assert tool(query="x", k=1, mode=None) == ["x/fast"]
+
+
+def test_models_dataclasses_and_json_inside_of_json_are_read():
+    @dataclass
+    class Point:
+        x: int
+
+    def place(city: City, at: Point, tags: list[str]) -> str:
+        return f"{city.name} {at.x} {tags}"
+
+    tool = Tool(place, arg_types={"at": Point})
+
+    assert tool(city={"name": "Rome"}, at={"x": "1"}, tags='["a"]') == "Rome 1 ['a']"
+    schema = tool.parameters_schema()
+    assert (
+        schema["properties"]["city"] == {"$ref": "#/$defs/City"}
+        or "properties" in schema["properties"]["city"]
+    )
+    json.dumps(schema)
+
+
+def test_every_wrong_argument_is_told_at_once_in_words_for_an_lm():
+    with pytest.raises(ToolError) as caught:
+        Tool(search)(querry="x", k="many", mode="slow")
+
+    text = str(caught.value)
+    assert text.startswith(
+        "search was not run: `query` is missing; it has no argument `querry` (did you mean 'query'?)"
+    )
+    assert "`k` is 'many': Input should be a valid integer" in text
+    assert "`mode` is 'slow': Input should be 'fast' or 'deep'" in text
+    assert text.endswith(
+        "It takes query (string, required), k (integer, default 3), mode (one of 'fast', 'deep', default 'fast')"
+    )
+    assert "pydantic" not in text
+    assert caught.value.tool == "search"
+    assert len(caught.value.problems) == 4
+
+
+def test_what_the_function_raises_passes_through():
+    def broken() -> None:
+        raise LookupError("no such page")
+
+    with pytest.raises(LookupError, match="no such page"):
+        Tool(broken)()
+
+
+def test_async_functions_are_awaited_and_plain_ones_do_not_block_the_loop():
+    import threading
+
+    async def main():
+        here = threading.get_ident()
+        assert await Tool(slow_double).acall(n="4") == 8
+        assert await Tool(lambda: threading.get_ident(), name="ident").acall() != here
+
+    asyncio.run(main())
+    assert asyncio.run(Tool(slow_double)(n=2)) == 4
+
+
+class Adder:
+    """Adds."""
+
+    def __init__(self, base):
+        self.base = base
+
+    def __call__(self, n: int) -> int:
+        return self.base + n
+
+    def method(self, n: int) -> int:
+        """Add by method."""
+        return self.base + n
+
+    @staticmethod
+    def static(n: int) -> int:
+        return n
+
+
+def test_methods_objects_and_partials_are_tools():
+    assert Tool(Adder(1))(n="2") == 3
+    assert (Tool(Adder(1)).name, Tool(Adder(1)).desc) == ("Adder", "Adds.")
+    assert Tool(Adder(1).method)(n=2) == 3
+    assert Tool(Adder.static)(n=2) == 2
+    bound = Tool(functools.partial(search, "x", k=1))
+    assert (bound.name, list(bound.args)) == ("search", ["mode"])
+    assert bound(mode="deep") == ["x/deep"]
+    assert list(Tool(functools.partial(search, "x")).args) == ["k", "mode"]
+    assert Tool(functools.partial(Adder(1), 2))() == 3
+
+
+def test_a_program_is_a_tool_by_its_forward():
+    class Shout(telic.Module):
+        def forward(self, text: str):
+            """Say it loudly."""
+            return text.upper()
+
+    tool = Tool(Shout())
+
+    assert (tool.name, tool.desc, list(tool.args)) == ("Shout", "Say it loudly.", ["text"])
+    assert tool(text="hi") == "HI"
+
+
+def test_any_further_arguments_are_passed_on_where_the_function_takes_them():
+    def anything(a: int, **more):
+        return a, more
+
+    assert Tool(anything)(a="1", b=2) == (1, {"b": 2})
+    assert Tool(anything).parameters_schema() == {
+        "type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"],
+    }  # fmt: skip
+
+
+def test_schemas_can_be_given_for_functions_that_take_anything():
+    def remote(**arguments):
+        return arguments
+
+    tool = Tool(
+        remote, args={"n": {"type": "integer"}, "tags": {"type": "array", "items": {"enum": ["a", "b"]}}}
+    )
+
+    assert tool(n="3", tags=["a"]) == {"n": 3, "tags": ["a"]}
+    with pytest.raises(ToolError, match="`tags` is \\['c'\\]"):
+        tool(tags=["c"])
+
+
+def test_annotated_constraints_hold():
+    def roll(sides: Annotated[int, pydantic.Field(ge=2)]) -> int:
+        return sides
+
+    with pytest.raises(ToolError, match="greater than or equal to 2"):
+        Tool(roll)(sides=1)
+
+
+def positional_only(a, /):
+    return a
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: Tool("search"), "cannot be called"),
+        (lambda: Tool(lambda q: q), "pass name="),
+        (lambda: Tool(next), "no signature|by position"),
+        (lambda: Tool(search, name="two words"), "'two words'"),
+        (lambda: Tool(positional_only), "by position only"),
+        (lambda: Tool(search, arg_types={"quary": str}), "did you mean 'query'"),
+        (lambda: Tool(search, args={"q": {}}), "names 'q'"),
+        (lambda: Tool(search, args={"query": str}), "JSON schemas by name"),
+    ],
+)
+def test_what_cannot_be_a_tool_is_refused(make, said):
+    with pytest.raises(ConfigurationError, match=said):
+        make()
+
+
+def test_unresolved_annotations_and_types_without_json_are_named():
+    def lost(a: "Nowhere"):  # noqa: F821
+        return a
+
+    def callback(f: type(lambda: 0)):
+        return f
+
+    with pytest.raises(ConfigurationError, match="Nowhere"):
+        Tool(lost)
+    with pytest.raises(ConfigurationError, match="argument 'f'"):
+        _ = Tool(callback).args
+
+
+def test_the_openai_form():
+    shown = Tool(search).to_openai()
+
+    assert shown == Tool(search).format_as_litellm_function_call()
+    assert shown["type"] == "function"
+    assert shown["function"]["name"] == "search"
+    assert shown["function"]["parameters"]["required"] == ["query"]
+    assert shown["function"]["parameters"]["additionalProperties"] is False
+
+
+def test_definitions_inside_of_arguments_stand_where_their_references_point():
+    class Tour(pydantic.BaseModel):
+        stops: list[City]
+
+    def plan(tour: Tour, best: Tour) -> None: ...
+
+    schema = Tool(plan, arg_types={"tour": Tour, "best": Tour}).parameters_schema()
+
+    assert set(schema["$defs"]) == {"City"}
+    assert schema["properties"]["tour"]["properties"]["stops"]["items"] == {"$ref": "#/$defs/City"}
+    assert "$defs" not in schema["properties"]["tour"]
+
+
+def test_copies_of_programs_share_tools():
+    program = telic.Module()
+    program.tools = {"search": Tool(Adder(1), name="search")}
+
+    assert program.deepcopy().tools["search"] is program.tools["search"]
+
+
+# Calls
+
+OPENAI = [{"id": "c1", "type": "function", "function": {"name": "search", "arguments": '{"query": "x"}'}}]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        OPENAI,
+        {"tool_calls": OPENAI},
+        {"tool_calls": [{"name": "search", "args": {"query": "x"}, "id": "c1"}]},
+        [{"id": "c1", "name": "search", "arguments": {"query": "x"}}],
+        {"id": "c1", "name": "search", "args": '{"query": "x"}'},
+        [ToolCall("search", {"query": "x"}, "c1")],
+    ],
+)
+def test_calls_are_read_from_every_form(value):
+    calls = ToolCalls.of(value)
+
+    assert calls.tool_calls == [ToolCall("search", {"query": "x"}, "c1")]
+    assert calls.to_openai() == OPENAI
+    assert calls == ToolCalls.of(calls.to_dict())
+
+
+def test_calls_without_arguments_or_calls():
+    assert ToolCalls.of([{"name": "stop"}]).tool_calls == [ToolCall("stop")]
+    assert ToolCalls.of([{"function": {"name": "stop", "arguments": ""}}]).tool_calls == [ToolCall("stop")]
+    assert ToolCalls.of({"tool_calls": None}).tool_calls == []
+    assert ToolCalls.from_dict_list([{"name": "a", "args": {}}]).tool_calls[0].name == "a"
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [("x", "an object with name"), ([{"args": {}}], "has none"), ([{"name": "a", "args": "{"}], "no JSON"),
+     ([{"name": "a", "args": [1]}], "by name")],
+)  # fmt: skip
+def test_what_is_no_call_is_refused(value, said):
+    with pytest.raises(ValueError, match=said):
+        ToolCalls.of(value)
+
+
+@pytest.mark.parametrize(
+    "adapter", [telic.ChatAdapter(), telic.JSONAdapter(), telic.XMLAdapter()], ids=lambda a: a.name
+)
+def test_tools_and_calls_are_field_types(adapter):
+    signature = telic.Signature(
+        "question, tools: list[Tool] -> calls: ToolCalls", custom_types={"Tool": Tool, "ToolCalls": ToolCalls}
+    )
+    program = telic.Predict(signature)
+    lm = ScriptedLM([{"calls": {"tool_calls": [{"name": "search", "args": {"query": "x"}}]}}])
+
+    with telic.context(lm=lm, adapter=adapter):
+        prediction = program(question="?", tools=[Tool(search)])
+
+    assert prediction.calls == ToolCalls([ToolCall("search", {"query": "x"})])
+    assert "What to look for, in words." in str(lm.requests[0].messages)
+
+
+def test_calls_are_saved_in_demos_and_loaded(tmp_path):
+    make = functools.partial(
+        telic.Signature, "question -> calls: ToolCalls", custom_types={"ToolCalls": ToolCalls}
+    )
+    program = telic.Predict(make())
+    program.demos = [
+        telic.Example(question="?", calls=ToolCalls([ToolCall("a", {"n": 1})])).with_inputs("question")
+    ]
+
+    program.save(tmp_path / "program.json")
+    loaded = telic.Predict(make()).load(tmp_path / "program.json")
+
+    assert loaded.demos[0].calls == ToolCalls([ToolCall("a", {"n": 1})])
+    assert loaded.render(question="q") == program.render(question="q")
