@@ -85,6 +85,7 @@ if TYPE_CHECKING:
     from telic.errors import SignatureSyntaxError as SignatureSyntaxError
     from telic.errors import StateError as StateError
     from telic.errors import StateMismatchError as StateMismatchError
+    from telic.errors import StateNotFoundError as StateNotFoundError
     from telic.errors import StateVersionError as StateVersionError
     from telic.errors import TelicError as TelicError
     from telic.errors import TruncatedReplyError as TruncatedReplyError
@@ -178,6 +179,7 @@ __all__ = [
     "SignatureSyntaxError",
     "StateError",
     "StateMismatchError",
+    "StateNotFoundError",
     "StateVersionError",
     "Step",
     "TelicError",

@@ -33,7 +33,7 @@ HOMES: Final[Mapping[str, str]] = {
         "LMInvalidRequestError LMRateLimitError LMResponseError LMServerError LMTimeoutError LMTransportError "
         "LMUnsupportedModelError MetricError MissingExtraError NotConfiguredError ProgramError "
         "RequestsForbiddenError SignatureError SignatureSyntaxError StateError StateMismatchError "
-        "StateVersionError TelicError TruncatedReplyError UnknownProviderError",
+        "StateNotFoundError StateVersionError TelicError TruncatedReplyError UnknownProviderError",
     ),
     "Type": "telic.types:FieldType",
     "BootstrapRS": "telic.optimizers:BootstrapFewShotWithRandomSearch",

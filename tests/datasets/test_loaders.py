@@ -136,3 +136,33 @@ def test_dataloader_speaks_dspys_names(tmp_path):
         DataLoader().sample(rows, 9)
     with pytest.raises(DatasetError, match="did you mean 'answer'"):
         DataLoader().from_csv(path, fields=("anwser",))
+
+
+class Frame:
+    """As much of a pandas frame as is read."""
+
+    columns = ("question", "n")
+
+    def __init__(self, *rows):
+        self.rows = rows
+
+    def __len__(self):
+        return len(self.rows)
+
+    def iterrows(self):
+        return ((index, dict(zip(self.columns, row, strict=True))) for index, row in enumerate(self.rows))
+
+
+def test_a_data_frames_rows_become_examples():
+    rows = DataLoader().from_pandas(Frame(("a", 1), ("b", 2)), input_keys=("question",))
+
+    assert [row.toDict() for row in rows] == [{"question": "a", "n": 1}, {"question": "b", "n": 2}]
+    assert rows[0].inputs().toDict() == {"question": "a"}
+    assert DataLoader().from_pandas(Frame(("a", 1)), fields=["n"])[0].toDict() == {"n": 1}
+
+
+def test_a_data_frame_without_the_column_or_without_rows_is_refused():
+    with pytest.raises(DatasetError, match="no column 'anwser'"):
+        DataLoader().from_pandas(Frame(("a", 1)), input_keys=("anwser",))
+    with pytest.raises(DatasetError, match="no rows"):
+        DataLoader().from_pandas(Frame())

@@ -8,7 +8,7 @@ import pydantic
 import pytest
 
 from telic.data import Example
-from telic.errors import StateError, StateMismatchError, StateVersionError
+from telic.errors import StateError, StateMismatchError, StateNotFoundError, StateVersionError
 from telic.lm import LM
 from telic.modules import ChainOfThought, Module, Predict, load
 from telic.signatures import InputField, OutputField, Signature
@@ -233,6 +233,32 @@ def test_dspys_programs_load(tmp_path):
     assert predict.demos[0].answer == "a"
 
 
+@pytest.mark.parametrize(
+    ("path", "rooted"), [("steps", False), ("steps._predict", False), ("self", True), ("_predict", True)]
+)
+def test_old_paths_of_a_chain_of_thought_are_found(path, rooted):
+    class Holder(Module):
+        def __init__(self):
+            self.steps = ChainOfThought("question -> answer")
+
+    fields = [{"prefix": name, "description": f"${{{name}}}"} for name in ("question", "reasoning", "answer")]
+    entry = {"signature": {"instructions": "Old.", "fields": fields}, "demos": [], "lm": None}
+    program = ChainOfThought("question -> answer") if rooted else Holder()
+
+    program.load_state({path: entry})
+
+    assert program.predictors()[0].signature.instructions == "Old."
+
+
+def test_states_that_hold_only_instructions_load():
+    program = ChainOfThought("question -> answer")
+    entry = {"signature_instructions": "Plain.", "extended_signature_instructions": "Thought.", "demos": []}
+
+    program.load_state({"self": entry})
+
+    assert program.predict.signature.instructions == "Thought."
+
+
 def test_a_lone_predictor_of_dspys_loads():
     signature = {
         "instructions": "Do.",
@@ -291,8 +317,9 @@ def test_a_failed_load_changes_nothing():
 def test_a_missing_file_is_an_error_that_names_its_neighbours(tmp_path):
     learned().save(tmp_path / "program.json")
 
-    with pytest.raises(StateError, match=r"no file .*program\.json"):
+    with pytest.raises(StateNotFoundError, match=r"no file .*program\.json") as caught:
         Program().load(tmp_path / "progam.json")
+    assert isinstance(caught.value, FileNotFoundError)  # programs catch it so to compile on the first run
 
 
 @pytest.mark.parametrize("name", ["p.pkl", "p.pickle"])

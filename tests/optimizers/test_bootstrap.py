@@ -487,9 +487,23 @@ def test_what_cannot_work_is_refused_before_the_first_call(arguments, kind, mess
     assert lm.requests == []
 
 
-def test_a_missing_metric_is_refused():
-    with pytest.raises(ConfigurationError, match="metric"):
-        BootstrapFewShot().compile(Predict(QA), trainset=examples(3))
+def test_without_a_metric_every_run_that_does_not_fail_is_shown():
+    rows = [example.inputs().with_inputs("question") for example in examples(5)]  # no labels either
+
+    with context(lm=arithmetic_lm(0.0)):
+        compiled = BootstrapFewShot(max_bootstrapped_demos=2).compile(Predict(QA), trainset=rows)
+
+    assert [demo["question"] for demo in compiled.demos[:2]] == [row.question for row in rows[:2]]
+    assert all(demo["augmented"] for demo in compiled.demos[:2])
+
+
+def test_a_valset_without_a_metric_is_refused_before_the_first_call():
+    lm = arithmetic_lm()
+
+    with context(lm=lm), pytest.raises(ConfigurationError, match="metric"):
+        BootstrapFewShot().compile(Predict(QA), trainset=examples(3), valset=examples(3))
+
+    assert lm.requests == []
 
 
 def test_a_teachers_instructions_may_differ():

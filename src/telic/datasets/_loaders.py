@@ -117,6 +117,26 @@ class DataLoader:
         """
         return self._load(file_path, fields, input_keys)
 
+    def from_pandas(
+        self, df: Any, fields: Sequence[str] | None = None, input_keys: Sequence[str] = ()
+    ) -> list[Example]:
+        """Return the rows of a data frame as examples; as `from_csv`, with the frame's own values.
+
+        Raises:
+            DatasetError: It has no rows, or lacks a column that `fields` or `input_keys` name.
+        """
+        columns = [str(name) for name in df.columns]
+        if len(df) == 0:
+            raise DatasetError("the data frame has no rows; it needs at least one example")
+        for name in (*(() if fields is None else fields), *input_keys):
+            if name not in columns:
+                raise DatasetError(
+                    f"the data frame has no column {name!r}{did_you_mean(name, columns)}; it has {join_names(columns)}"
+                )
+        kept = columns if fields is None else list(fields)
+        rows = [Example({name: row[name] for name in kept}) for _, row in df.iterrows()]
+        return [row.with_inputs(*input_keys) for row in rows] if input_keys else rows
+
     def sample(self, dataset: Sequence[Example], n: int, *, seed: int = 0) -> list[Example]:
         """Return `n` examples drawn without putting back, in the order of the dataset.
 

@@ -129,6 +129,10 @@ def _anything(value: Any) -> bool:
     return True
 
 
+def _is_row(value: Any) -> bool:
+    return isinstance(value, (list, tuple))
+
+
 _NUMBERS: Final[Mapping[type, tuple[type, ...]]] = {bool: (bool,), int: (int,), float: (int, float)}
 
 
@@ -144,11 +148,13 @@ def _plain_test(annotation: Any) -> Test | None:
     if origin is Literal:
         allowed = get_args(annotation)
         return lambda value: any(value == one and type(value) is type(one) for one in allowed)
-    if annotation in (list, dict, bytes):
+    if annotation is list:
+        return _is_row
+    if annotation in (dict, bytes):
         return lambda value: isinstance(value, annotation)
     if origin is list and get_args(annotation) == (str,):
         return lambda value: (
-            isinstance(value, list) and all(isinstance(item, str) for item in cast("list[Any]", value))
+            _is_row(value) and all(isinstance(item, str) for item in cast("list[Any]", value))
         )
     if isinstance(annotation, type) and origin is None:
         return _class_test(annotation)

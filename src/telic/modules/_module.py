@@ -287,7 +287,7 @@ class Module(Node):
         Raises:
             StateError: The file cannot be written, a value is no data, or a whole program was asked for.
         """
-        if save_program or unsupported:
+        if save_program or any(unsupported.values()):
             raise StateError(
                 "telic saves a program's state, not its code: a file that holds code would run it on load. "
                 "Call save('program.json'), and load it into the program made by your own code"
@@ -301,6 +301,7 @@ class Module(Node):
         from a file.
 
         Raises:
+            StateNotFoundError: There is no such file.
             StateError: The file cannot be read, is no saved program, of a newer format, or of another program.
         """
         if allow_pickle or any(unsupported.values()):

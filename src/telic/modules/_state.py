@@ -118,8 +118,10 @@ def apply(program: Any, state: Any, *, source: str) -> None:
     if not isinstance(state, Mapping):
         raise StateError(f"{source} holds {type(state).__name__}, and a saved program is an object")
     known = cast("Mapping[str, Any]", state)
-    entries = _entries(known, source)
     leaves = dict(_leaves(program))
+    entries = _entries(known, source)
+    if "telic" not in known:
+        entries = _present_paths(entries, leaves)
     _check_paths(program, entries, leaves, source)
     changes = [_read_leaf(path, leaves[path], entry, source) for path, entry in entries.items()]
     for change in changes:  # nothing below can fail: all or nothing
@@ -154,6 +156,18 @@ def _entries(state: Mapping[str, Any], source: str) -> dict[str, Mapping[str, An
     return entries
 
 
+def _present_paths(
+    entries: Mapping[str, Mapping[str, Any]], leaves: Mapping[str, Any]
+) -> dict[str, Mapping[str, Any]]:
+    """Return DSPy's entries under the paths of today: before 2.6 a chain of thought's step had no or another name."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for path, entry in entries.items():
+        alone = path in ("_predict", "self")
+        candidates = (path, "predict" if alone else f"{path.removesuffix('._predict')}.predict")
+        found[next((name for name in candidates if name in leaves), path)] = entry
+    return found
+
+
 def _check_paths(program: Any, entries: Mapping[str, Any], leaves: Mapping[str, Any], source: str) -> None:
     if entries.keys() == leaves.keys():
         return
@@ -170,10 +184,14 @@ def _read_leaf(path: str, leaf: Any, entry: Mapping[str, Any], source: str) -> _
     if not leaf.is_predictor:
         return _Change(leaf, leaf.read_leaf_state(entry))
     saved = entry.get("signature")
-    if not isinstance(saved, Mapping):
+    text = entry.get("extended_signature_instructions", entry.get("signature_instructions"))
+    if not isinstance(saved, Mapping) and not isinstance(text, str):
         raise StateError(f"{where} has no signature; it is not the state of a predictor")
     try:
-        signature = leaf.signature.load_state(cast("Mapping[str, Any]", saved))
+        if isinstance(saved, Mapping):
+            signature = leaf.signature.load_state(cast("Mapping[str, Any]", saved))
+        else:  # DSPy before 2.5.20 saved no more than the instructions
+            signature = leaf.signature.with_instructions(text)
     except StateMismatchError as error:
         raise StateMismatchError(f"{where}: {error}") from error
     except (StateError, SignatureError) as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from telic._optional import load
-from telic.errors import StateError
+from telic.errors import StateError, StateNotFoundError
 
 
 def checked_path(path: Any) -> Path:
@@ -75,12 +75,13 @@ def read(file: Path) -> Any:
     """Return the content of a JSON file.
 
     Raises:
+        StateNotFoundError: There is no such file.
         StateError: It cannot be read, or is no JSON.
     """
     try:
         data = file.read_bytes()
     except FileNotFoundError as error:
-        raise StateError(f"there is no file {str(file)!r}{_siblings(file)}") from error
+        raise StateNotFoundError(f"there is no file {str(file)!r}{_siblings(file)}") from error
     except OSError as error:
         raise StateError(f"{str(file)!r} cannot be read: {error.strerror or error}") from error
     try:

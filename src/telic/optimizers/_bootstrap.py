@@ -152,13 +152,19 @@ def check_bootstrap(
     check_count("num_threads", num_threads, 1, optional=True)
 
 
+def _any_run(example: Any, prediction: Any) -> bool:
+    """The metric of those who have none."""
+    return True
+
+
 @final
 class BootstrapFewShot(Optimizer):
     """Makes demonstrations by running a teacher on the training set.
 
     Args:
         metric: `metric(example, prediction, trace)`; decides which runs become demonstrations. `trace` is the list of
-            steps, so that a metric can be stricter here than in evaluation.
+            steps, so that a metric can be stricter here than in evaluation. None: every run that does not fail is
+            one, also of examples without labels.
         metric_threshold: The least score that is accepted (0 counts); None: any score but 0.
         teacher_settings: Settings for the teacher's runs, as for `telic.context`: `{"lm": LM(…)}`.
         max_bootstrapped_demos: How many accepted examples are looked for.
@@ -227,7 +233,7 @@ class BootstrapFewShot(Optimizer):
 
         Cost: see the class; and with `valset`, two runs of the program for each of its rows.
         """
-        metric = MetricCall(self.metric)
+        metric = MetricCall(_any_run if self.metric is None and valset is None else self.metric)
         check_student(student)
         if teacher is not None:
             check_teacher(teacher, student)
