@@ -291,19 +291,16 @@ def test_an_interrupt_raised_by_the_work_comes_out_with_what_was_finished(num_th
 
 
 def test_control_c_while_threads_are_still_being_started_stops_them_all():
-    first = threading.Event()
     started = []
 
     class Thread(threading.Thread):
         def start(self):
             super().start()
-            first.wait(10)  # the first item is done
-            if len(started) == 0:
-                started.append(self)
+            started.append(self)
+            if len(started) == 2:
                 signal.raise_signal(signal.SIGINT)
 
     def work(item):
-        first.set()
         threading.Event().wait(0.001)
         return item
 
@@ -311,8 +308,42 @@ def test_control_c_while_threads_are_still_being_started_stops_them_all():
         patch.setattr(threading, "Thread", Thread)
         run_all(range(100_000), work, num_threads=4)
 
-    assert 1 <= len(caught.value.outcomes) < 100_000
-    assert not started[0].is_alive()
+    assert len(caught.value.outcomes) < 100_000
+    assert len(started) == 2
+    assert not any(thread.is_alive() for thread in started)
+
+
+def test_control_c_waits_for_the_items_in_flight():
+    interrupted, ended = threading.Event(), []
+
+    def work(item):
+        if item == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+            interrupted.set()
+        elif item in (0, 1, 2):
+            interrupted.wait(10)
+            threading.Event().wait(0.2)
+        ended.append(item)
+        return item
+
+    with pytest.raises(RunInterrupted) as caught:
+        run_all(range(100), work, num_threads=4)
+
+    assert [o.value for o in caught.value.outcomes][:4] == [0, 1, 2, 3]
+
+
+def test_control_c_is_heard_however_early_it_comes():
+    def work(item):
+        if item == 10:
+            os.kill(os.getpid(), signal.SIGINT)
+        elif item > 10:
+            threading.Event().wait(0.001)
+        return item
+
+    for _ in range(10):
+        with pytest.raises(RunInterrupted) as caught:
+            run_all(range(30_000), work, num_threads=4)
+        assert len(caught.value.outcomes) < 30_000
 
 
 def test_control_c_during_the_last_items_is_not_swallowed():

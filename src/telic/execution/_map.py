@@ -12,14 +12,13 @@ cancelled.
 from __future__ import annotations
 
 import contextvars
-import sys
-import threading
 import time
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from telic._optional import load
 from telic.errors import ConfigurationError
 from telic.execution._bridge import run_coroutine, run_in_thread
+from telic.execution._crew import Crew
 from telic.execution._ledger import CancelFlag, Ledger
 from telic.execution._outcome import Outcome
 
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
 _GRACE_S: Final = 5.0
 """How long items in flight may still take after Ctrl-C: they are paid for, but a stalled server must not hold us."""
-_JOIN_S: Final = 0.2 if sys.platform == "win32" else None  # a wait without end cannot be interrupted there
 
 
 def run_all(
@@ -143,13 +141,8 @@ def _work_through(ledger: Ledger, work: Callable[[Any], Any], carried: contextva
 def _run_threads(ledger: Ledger, work: Callable[[Any], Any], num_threads: int) -> None:
     carried = contextvars.copy_context()
     failures: list[BaseException] = []
-    threads: list[threading.Thread] = []
-    begun = (
-        threading.Event()
-    )  # starting hundreds of threads beside some that work already takes ten times as long
 
     def worker() -> None:
-        begun.wait()
         try:
             _work_through(ledger, work, carried)
         except KeyboardInterrupt as interrupt:
@@ -158,54 +151,18 @@ def _run_threads(ledger: Ledger, work: Callable[[Any], Any], num_threads: int) -
             failures.append(error)
             ledger.stop("cancelled", error)
 
+    crew = Crew(worker)
     try:
-        _start(worker, threads, num_threads)
-        begun.set()
-        for thread in threads:
-            _join(thread, None)
+        crew.start(num_threads)
+        crew.wait()
     except KeyboardInterrupt as interrupt:
         ledger.stop("interrupted", interrupt)
-        begun.set()
-        _leave(threads)
-    finally:
-        begun.set()
+        try:
+            crew.wait(_GRACE_S)
+        except KeyboardInterrupt:
+            pass  # a second one: those in flight are left behind
     if failures:
         raise failures[0]
-
-
-def _start(worker: Callable[[], None], threads: list[threading.Thread], num_threads: int) -> None:
-    """Start the threads; as many as the system allows, at least one."""
-    for number in range(num_threads):
-        thread = threading.Thread(target=worker, name=f"telic-{number}", daemon=True)
-        threads.append(
-            thread
-        )  # before: an interrupt that comes while it starts must not leave it unwaited for
-        try:
-            thread.start()
-        except RuntimeError:
-            threads.pop()
-            if number == 0:
-                raise
-            return
-
-
-def _leave(threads: list[threading.Thread]) -> None:
-    """Wait a while for items in flight; a second Ctrl-C does not wait."""
-    until = time.monotonic() + _GRACE_S
-    try:
-        for thread in threads:
-            if thread.ident is not None:  # else the interrupt came before it: it finds nothing to do
-                _join(thread, until)
-    except KeyboardInterrupt:
-        return
-
-
-def _join(thread: threading.Thread, until: float | None) -> None:
-    while thread.is_alive():
-        left = None if until is None else until - time.monotonic()
-        if left is not None and left <= 0:
-            return
-        thread.join(_JOIN_S if left is None else min(left, _GRACE_S if _JOIN_S is None else _JOIN_S))
 
 
 async def _run_tasks(ledger: Ledger, work: Callable[[Any], Awaitable[Any]], num_tasks: int) -> None:
