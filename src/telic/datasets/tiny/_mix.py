@@ -23,17 +23,17 @@ def draw_task(rng: Random, *, held_out: bool = False, easy: bool = False) -> Tas
         easy: The first stage of the curriculum: few classes, one hop, one step.
     """
     kind = rng.random()
-    if kind < 0.40:
+    if kind < 0.32:
         told_by = rng.choices(("demos", "instructions", "custom"), (0.5, 0.33, 0.17))[0]
         if easy:
             return classification(
                 rng, held_out, told_by=told_by, count=rng.choice((2, 2, 3)), reasoning=False
             )
         return classification(rng, held_out, told_by=told_by)
-    if kind < 0.70:
+    if kind < 0.65:
         if easy:
             return question_answering(rng, held_out, hops=1, count=rng.choice((1, 2, 2, 3)), reasoning=False)
         return question_answering(rng, held_out)
-    if kind < 0.75:
+    if kind < 0.70:
         return searching(rng, held_out)
     return arithmetic(rng, held_out, steps=rng.choice((1, 1, 2))) if easy else arithmetic(rng, held_out)
