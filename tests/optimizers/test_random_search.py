@@ -211,6 +211,17 @@ def test_too_many_failed_rows_of_a_candidate_stop_the_search():
     assert caught.value.program is None
 
 
+def test_replies_that_cannot_be_read_stop_no_search():
+    def reply(request):
+        taught = len(request.messages) > 4  # more than two turns and their question again
+        return {"answer": answer_of(request.messages[-1]["content"], 1.0)} if taught else "[[ ## other ## ]]"
+
+    program = compiled(FunctionLM(reply), options={"max_errors": 1})
+
+    assert program.report.score == 100.0
+    assert any(candidate.failures for candidate in program.report.candidates)
+
+
 def test_an_interrupt_returns_the_best_finished_candidate():
     count = []
 

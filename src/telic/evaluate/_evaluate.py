@@ -50,7 +50,9 @@ class Evaluate:
         num_threads: How many rows at once, 1 to 1,000 and more; None: the setting `num_threads`.
         display_progress: Show a bar on standard error where that is a terminal; "force": wherever it goes.
         display_table: Show the rows as a table at the end: True, or how many.
-        max_errors: Stop when this many rows have failed; None: the setting `max_errors`.
+        max_errors: Stop when this many rows have failed; None: the setting `max_errors` (10). It is there to end a run
+            that cannot succeed: a row whose reply could not be read is a wrong answer, which scores `failure_score`,
+            stands in the result's `failures`, and stops nothing.
         provide_traceback: Log each failure with its traceback; None: the setting `provide_traceback`.
         failure_score: What a failed row scores.
         save_as_csv: Write the rows there, also when the evaluation is stopped.
@@ -70,7 +72,8 @@ class Evaluate:
     Cost: one run of the program and one of the metric for each example.
 
     Deviations from DSPy: unknown options, an empty devset and a missing metric are refused; failed rows are counted;
-    stopping keeps the finished rows (`.results` of the error).
+    replies that cannot be read do not count toward `max_errors`; stopping keeps the finished rows (`.results` of the
+    error).
     """
 
     def __init__(
@@ -126,7 +129,8 @@ class Evaluate:
         run = self._prepare(program, metric, devset, overrides)
         call = begin("evaluate", self, {"program": program, "devset": run.plan.devset})
         try:
-            result = run.finish(run.rows())
+            run.work()
+            result = run.finish()
         except BaseException as error:
             finish(call, None, error)
             raise
@@ -144,7 +148,8 @@ class Evaluate:
         run = self._prepare(program, metric, devset, overrides)
         call = begin("evaluate", self, {"program": program, "devset": run.plan.devset})
         try:
-            result = run.finish(await run.arows())
+            await run.awork()
+            result = run.finish()
         except BaseException as error:
             finish(call, None, error)
             raise

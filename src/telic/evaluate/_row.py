@@ -1,14 +1,14 @@
 """One row of an evaluation: run the program, ask the metric, note what it took.
 
-The steps stand once, in `_flow`, which yields what is to be called; `score_row` drives it in a thread, `ascore_row`
-on an event loop. Whatever the program or the metric raises becomes the row's error: only what no other row could
-survive (no LM configured, the budget used up) goes through to the caller.
+`_flow` is a flow of `telic.modules`: `score_row` drives it in a thread, `ascore_row` on an event loop. Whatever the
+program or the metric raises becomes the row's error: only what no other row could survive (no LM configured, the budget
+used up) goes through to the caller.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple, final
 
 from telic._text import truncate
@@ -16,9 +16,10 @@ from telic.context import get as get_setting
 from telic.context import pop as pop_setting
 from telic.context import push as push_setting
 from telic.data import Example, Prediction
-from telic.errors import BudgetExceeded, NotConfiguredError, ProgramError, TelicError
+from telic.errors import AdapterParseError, BudgetExceeded, NotConfiguredError, ProgramError, TelicError
 from telic.evaluate._score import MetricCall, callable_name
 from telic.execution import is_async, run_coroutine, run_in_thread
+from telic.modules import Flow, adrive, drive
 from telic.tracing import UsageTracker
 
 FATAL = (BudgetExceeded, NotConfiguredError)
@@ -65,12 +66,39 @@ class RowJob(NamedTuple):
     failure_score: float = 0.0
 
 
-_PROGRAM, _METRIC = 0, 1
-_Flow = Generator[tuple[int, Any], Any, Row]
+class _RunProgram(NamedTuple):
+    program: Any
+    inputs: Mapping[str, Any]
+
+    def run(self) -> Any:
+        return resolved(self.program(**self.inputs))
+
+    async def arun(self) -> Any:
+        acall = getattr(self.program, "acall", None)
+        if acall is not None:
+            return await acall(**self.inputs)
+        if is_async(self.program):
+            return await self.program(**self.inputs)
+        answer = await run_in_thread(self.program, **self.inputs)
+        return await answer if hasattr(answer, "__await__") else answer
 
 
-def _flow(job: RowJob, index: int, example: Example) -> _Flow:
-    """Yield (what to call, its arguments); receive the answers; return the row."""
+class _AskMetric(NamedTuple):
+    metric: MetricCall
+    example: Example
+    prediction: Any
+
+    def run(self) -> Any:
+        return resolved(self.metric.evaluate(self.example, self.prediction))
+
+    async def arun(self) -> Any:
+        acall = getattr(self.metric.metric, "acall", None)
+        evaluate = self.metric.evaluate if acall is None else acall
+        answer = evaluate(self.example, self.prediction)
+        return await answer if hasattr(answer, "__await__") else answer
+
+
+def _flow(job: RowJob, index: int, example: Example) -> Flow[Row]:
     clock = time.perf_counter
     started = clock()
     tracker = UsageTracker(get_setting("usage_tracker"))
@@ -80,7 +108,7 @@ def _flow(job: RowJob, index: int, example: Example) -> _Flow:
     value, feedback = job.failure_score, ""
     try:
         try:
-            prediction = yield _PROGRAM, inputs_of(example)
+            prediction = yield _RunProgram(job.program, inputs_of(example))
             if prediction is None:
                 raise ProgramError("it returned None instead of a Prediction")
         except FATAL:
@@ -90,7 +118,7 @@ def _flow(job: RowJob, index: int, example: Example) -> _Flow:
         else:
             judging = push_setting("role", "judge")  # LM calls of the metric are not the program's
             try:
-                answer = yield _METRIC, (example, prediction)
+                answer = yield _AskMetric(job.metric, example, prediction)
             except FATAL:
                 raise
             except Exception as raised:  # noqa: BLE001 - the user's metric, at its boundary
@@ -136,6 +164,15 @@ def program_failure(program: Any, raised: BaseException, index: int) -> ProgramE
     return failure
 
 
+def is_unreadable(error: BaseException | None) -> bool:
+    """Return whether a program failed because it could not read its LM's reply.
+
+    To evaluations and optimizers that is a wrong answer of the LM, and no fault that `max_errors` counts: the way to a
+    better prompt leads over worse ones.
+    """
+    return isinstance(error, ProgramError) and isinstance(error.__cause__, AdapterParseError)
+
+
 def resolved(answer: Any) -> Any:
     """Return what `answer` stands for: an awaitable's result, or itself. For plain code."""
     return run_coroutine(_awaited(answer)) if hasattr(answer, "__await__") else answer
@@ -153,24 +190,10 @@ def score_row(job: RowJob, index: int, example: Example) -> Row:
         NotConfiguredError: There is no LM.
     """
     flow = _flow(job, index, example)
-    what, arguments = next(flow)
-    while True:
-        try:
-            if what == _PROGRAM:
-                answer = resolved(job.program(**arguments))
-            else:
-                answer = resolved(job.metric.evaluate(*arguments))
-        except Exception as error:  # noqa: BLE001 - handed to the flow, which decides
-            step, value = flow.throw, error
-        except BaseException:  # an interrupt, a cancellation: the flow undoes what it set in this context
-            flow.close()
-            raise
-        else:
-            step, value = flow.send, answer
-        try:
-            what, arguments = step(value)
-        except StopIteration as end:
-            return end.value
+    try:
+        return drive(flow)
+    finally:
+        flow.close()  # after an interrupt: what it set in this context is undone
 
 
 async def ascore_row(job: RowJob, index: int, example: Example) -> Row:
@@ -179,38 +202,4 @@ async def ascore_row(job: RowJob, index: int, example: Example) -> Row:
     A `Module` is called by `acall`, a coroutine function awaited, any other program runs in a worker thread; a metric
     that is no coroutine function runs on the loop: write one that waits for something as `async def`.
     """
-    flow = _flow(job, index, example)
-    what, arguments = next(flow)
-    while True:
-        try:
-            if what == _PROGRAM:
-                answer = await _acall_program(job.program, arguments)
-            else:
-                answer = await _acall_metric(job.metric, arguments)
-        except Exception as error:  # noqa: BLE001 - handed to the flow, which decides
-            step, value = flow.throw, error
-        except BaseException:  # an interrupt, a cancellation: the flow undoes what it set in this context
-            flow.close()
-            raise
-        else:
-            step, value = flow.send, answer
-        try:
-            what, arguments = step(value)
-        except StopIteration as end:
-            return end.value
-
-
-async def _acall_program(program: Any, inputs: Mapping[str, Any]) -> Any:
-    acall = getattr(program, "acall", None)
-    if acall is not None:
-        return await acall(**inputs)
-    if is_async(program):
-        return await program(**inputs)
-    answer = await run_in_thread(program, **inputs)
-    return await answer if hasattr(answer, "__await__") else answer
-
-
-async def _acall_metric(metric: MetricCall, arguments: tuple[Any, Any]) -> Any:
-    acall = getattr(metric.metric, "acall", None)
-    answer = acall(*arguments) if acall is not None else metric.evaluate(*arguments)
-    return await answer if hasattr(answer, "__await__") else answer
+    return await adrive(_flow(job, index, example))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, cast, final
 
@@ -14,11 +14,11 @@ from telic._text import plural
 from telic.context import get as get_setting
 from telic.context import pop as pop_setting
 from telic.context import push as push_setting
-from telic.errors import BudgetExceeded, ConfigurationError, EvaluationError, NotConfiguredError
+from telic.errors import ConfigurationError, EvaluationError, NotConfiguredError
 from telic.evaluate import _records
 from telic.evaluate._checks import check_count, checked_examples, setting
 from telic.evaluate._result import EvaluationResult
-from telic.evaluate._row import FATAL, Row, RowFailed, RowJob, ascore_row, score_row
+from telic.evaluate._row import Row, RowFailed, RowJob, ascore_row, is_unreadable, score_row
 from telic.execution import Outcome, RunStopped, arun_all, is_async, run_all
 from telic.tracing import UsageTracker
 
@@ -77,96 +77,59 @@ class Run:
     def __init__(self, job: RowJob, plan: Plan) -> None:
         self.job = job
         self.plan = plan
-        self.finished: list[Row] = []
-        self.fatal: BaseException | None = None
         self.tracker = UsageTracker(get_setting("usage_tracker"))
         self.started = time.perf_counter()
+        self._finished: list[Row] = []
         self._show: Callable[[Row], None] | None = None
-        self._over = False
 
-    def rows(self) -> list[Row]:
-        work = self._awork if is_async(self.job.program) else self._work
-        tokens = self._push()
-        try:
-            with self._progress():
-                return self._in_order(run_all(self._items(), work, **self._options()))
-        except BaseException as error:  # noqa: BLE001 - whatever ended the run, the finished rows go with it
-            self._stopped(error)
-        finally:
-            for token in reversed(tokens):
-                pop_setting(token)
+    def work(self) -> None:
+        """Score all rows, from plain code; an async program runs on an event loop of its own."""
+        work = self._ascore if is_async(self.job.program) else self._score
+        with self._under_way():
+            run_all(self._items(), work, **self._options())
 
-    async def arows(self) -> list[Row]:
-        tokens = self._push()
-        try:
-            with self._progress():
-                return self._in_order(await arun_all(self._items(), self._awork, **self._options()))
-        except BaseException as error:  # noqa: BLE001 - whatever ended the run, the finished rows go with it
-            self._stopped(error)
-        finally:
-            for token in reversed(tokens):
-                pop_setting(token)
+    async def awork(self) -> None:
+        """Score all rows, on the running event loop."""
+        with self._under_way():
+            await arun_all(self._items(), self._ascore, **self._options())
 
-    def _push(self) -> list[Any]:
-        """Set what holds for all rows: who counts usage, and room for each row's plain code beside an event loop."""
+    @contextmanager
+    def _under_way(self) -> Generator[None]:
+        """Hold for all rows: who counts usage, and room for each row's plain code beside an event loop."""
         workers = max(get_setting("async_max_workers"), self.plan.num_threads)
-        return [push_setting("usage_tracker", self.tracker), push_setting("async_max_workers", workers)]
+        tokens = [push_setting("usage_tracker", self.tracker), push_setting("async_max_workers", workers)]
+        try:
+            with self._progress():
+                yield
+        except BaseException as error:  # noqa: BLE001 - whatever ended the run, the finished rows go with it
+            self._stopped(error)
+        finally:
+            for token in reversed(tokens):
+                pop_setting(token)
 
     def _items(self) -> list[tuple[int, Example]]:
         return list(enumerate(self.plan.devset))
 
     def _options(self) -> dict[str, Any]:
         plan = self.plan
-        return {
-            "num_threads": plan.num_threads,
-            "max_errors": plan.max_errors,
-            "on_done": self._done,
-            "cancel": self,
-        }
+        return {"num_threads": plan.num_threads, "max_errors": plan.max_errors, "on_done": self._done}
 
-    def is_set(self) -> bool:
-        """Whether to start nothing more: the runner asks before each row."""
-        return self.fatal is not None or self._over
+    def _score(self, item: tuple[int, Example]) -> Row:
+        return _counted(score_row(self.job, *item))
 
-    def _work(self, item: tuple[int, Example]) -> Row:
-        try:
-            row = score_row(self.job, *item)
-        except FATAL as error:
-            self.fatal = error
-            raise
-        if row.error is not None:
-            raise RowFailed(row)
-        return row
-
-    async def _awork(self, item: tuple[int, Example]) -> Row:
-        try:
-            row = await ascore_row(self.job, *item)
-        except FATAL as error:
-            self.fatal = error
-            raise
-        if row.error is not None:
-            raise RowFailed(row)
-        return row
+    async def _ascore(self, item: tuple[int, Example]) -> Row:
+        return _counted(await ascore_row(self.job, *item))
 
     def _done(self, outcome: Outcome) -> None:
         error = outcome.error
-        if isinstance(error, RowFailed):
-            row = error.row
-            if self.plan.tracebacks:
-                _logger().error("%s", row.error, exc_info=row.error)
-        elif error is None:
-            row = outcome.value
-        else:
-            return
-        self.finished.append(row)
+        if error is not None and not isinstance(error, RowFailed):
+            raise error  # nothing that any other row could survive
+        row = outcome.value if error is None else error.row
+        if row.error is not None and self.plan.tracebacks:
+            _logger().error("%s", row.error, exc_info=row.error)
+        self._finished.append(row)
         if self._show is not None:
             self._show(row)
-
-    def _in_order(self, outcomes: list[Outcome]) -> list[Row]:
-        del outcomes  # the same rows, some wrapped in RowFailed
-        if self.fatal is not None:
-            raise self.fatal
-        return sorted(self.finished, key=_index)
 
     def _progress(self) -> AbstractContextManager[Any]:
         if not self.plan.progress:
@@ -177,37 +140,39 @@ class Run:
 
     def _stopped(self, error: BaseException) -> NoReturn:
         """Raise what tells the caller why, with the finished rows, which are also written to the files."""
-        self._over = True  # also for threads that an interrupt left running
-        rows = sorted(self.finished, key=_index)
+        rows = self._rows()
         if rows:
-            self._save(self._result(rows))
+            try:
+                self._save(self._result())
+            except OSError as failure:  # why the run stopped is the greater news
+                _logger().error(
+                    "the finished rows could not be written (%s); they are in `.results`", failure
+                )
         total = len(self.plan.devset)
-        if isinstance(self.fatal, BudgetExceeded):
-            self.fatal.results = rows
-            raise self.fatal
-        if isinstance(self.fatal, NotConfiguredError):
-            raise self.fatal
         if isinstance(error, KeyboardInterrupt):
             raise EvaluationInterrupted(
                 f"interrupted with {len(rows)} of {total} rows finished; they are in `.results`", results=rows
             ) from error
         if isinstance(error, RunStopped):
-            failed = [row for row in rows if row.error is not None]
+            failed = [row for row in rows if row.error is not None and not is_unreadable(row.error)]
             raise EvaluationError(
                 f"stopped: {plural(len(failed), 'row')} failed (max_errors={self.plan.max_errors}) and {len(rows)} of "
                 f"{total} were finished; the first failure: {failed[0].error}; the finished rows are in `.results`, "
                 "and max_errors= allows more failures",
                 results=rows,
             ) from failed[0].error
-        cast(
-            "Any", error
-        ).results = rows  # a cancellation, as Ctrl-C is inside `asyncio.run`: its own kind must go on
+        if not isinstance(error, NotConfiguredError):
+            # A budget's limit, or a cancellation (Ctrl-C inside `asyncio.run`): its own kind must go on.
+            cast("Any", error).results = rows
         raise error
 
-    def _result(self, rows: list[Row]) -> EvaluationResult:
+    def _rows(self) -> list[Row]:
+        return sorted(self._finished, key=_index)
+
+    def _result(self) -> EvaluationResult:
         seconds = time.perf_counter() - self.started
         return EvaluationResult(
-            rows, spend=self.tracker.total, seconds=seconds, metric_name=self.job.metric.name
+            self._rows(), spend=self.tracker.total, seconds=seconds, metric_name=self.job.metric.name
         )
 
     def _save(self, result: EvaluationResult) -> None:
@@ -216,9 +181,9 @@ class Run:
         if self.plan.json is not None:
             _records.write_json(self.plan.json, result.records())
 
-    def finish(self, rows: list[Row]) -> EvaluationResult:
-        """Make the result, write the files, show what was asked for."""
-        result = self._result(rows)
+    def finish(self) -> EvaluationResult:
+        """Make the result of all rows, write the files, show what was asked for."""
+        result = self._result()
         if "logging" in sys.modules:  # else nobody can have asked for information
             _logger().info("%s: %s", self.job.metric.name, result)
         if result.failures:
@@ -228,13 +193,27 @@ class Run:
                 plural(result.n, "row"),
                 result.failures[0].error,
             )
-        self._save(result)
+        try:
+            self._save(result)
+        except OSError as error:
+            raise EvaluationError(
+                f"all {plural(result.n, 'row')} are finished, but could not be written ({error}); they are in "
+                "`.results`",
+                results=result.rows,
+            ) from error
         table = self.plan.table
         if table is True:
             result.display_table()
         elif table:
             result.display_table(table)
         return result
+
+
+def _counted(row: Row) -> Row:
+    """Return a row, or raise it where it counts toward `max_errors`."""
+    if row.error is not None and not is_unreadable(row.error):
+        raise RowFailed(row)
+    return row
 
 
 def _logger() -> Any:

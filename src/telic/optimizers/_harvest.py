@@ -16,6 +16,8 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple, final
 
+from telic.evaluate import is_unreadable
+
 
 class Try(NamedTuple):
     """What became of one example."""
@@ -51,7 +53,7 @@ class Harvest:
     Args:
         total: How many examples there are.
         needed: How many successes end the search.
-        max_failures: How many failures end it, counted in index order.
+        max_failures: How many failures end it, counted in index order, replies that could not be read left out.
         likely: How sure it is to be, at best, that no further round of tries is needed: nearer to 1 is sooner done,
             with more tries that were not needed. 0.5 where other work can use the threads.
         clock: Seconds, for telling whether tries have just begun.
@@ -76,11 +78,12 @@ class Harvest:
         self.accepted: list[Try] = []
         self.failures: list[tuple[int, Exception]] = []
         self.tried = 0
-        self.failed = False
+        self.failed: bool = False
         self.closed = total == 0 or needed == 0
         self._total = total
         self._needed = needed
         self._max_failures = max_failures
+        self._faults: int = 0
         self._waiting: dict[int, Try] = {}  # results that stand behind one not yet known
         self._cursor = 0
         self._done = 0
@@ -125,9 +128,10 @@ class Harvest:
         while not self.closed and (known := self._waiting.pop(self._cursor, None)) is not None:
             self._cursor += 1
             self.failures += [(known.index, failure) for failure in known.failures]
+            self._faults += sum(not is_unreadable(failure) for failure in known.failures)
             if known.value is not None:
                 self.accepted.append(known)
-            self.failed = len(self.failures) >= self._max_failures
+            self.failed = self._faults >= self._max_failures
             self.closed = self.failed or len(self.accepted) == self._needed or self._cursor == self._total
 
     def stop(self) -> None:

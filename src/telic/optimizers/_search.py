@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from telic._hash import content_key
 from telic.errors import BudgetExceeded, EvaluationError
-from telic.evaluate import EvaluationResult, MetricCall, Row, RowJob, score_row
+from telic.evaluate import EvaluationResult, MetricCall, Row, RowJob, is_unreadable, score_row
 from telic.optimizers._pool import Source, Task
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ class Search(Source):
     def _scored(self, entry: Entry, index: int, row: Row) -> None:
         entry.rows[index] = row
         entry.done += 1
-        if row.error is not None:
+        if row.error is not None and not is_unreadable(row.error):
             entry.failed += 1
             if entry.failed >= self._max_errors:
                 known = [one for one in entry.rows if one is not None]
