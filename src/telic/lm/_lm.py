@@ -36,10 +36,12 @@ _ELSEWHERE: Mapping[str, str] = {
     "engine": "pass an object with `complete` and `acomplete` as client=",
     "async_engine": "pass an object with `complete` and `acomplete` as client=",
     "finetuning_model": "finetuning takes it from the optimizer",
+    "prompt_cache": "write the provider's own cache marks into the messages",
+    "use_developer_role": "write messages with the role 'developer' yourself",
     "launch_kwargs": "start the server yourself and pass base_url=",
     "train_kwargs": "finetuning takes them from the optimizer",
 }
-"""Arguments that DSPy's LM has, and where the thing is here; None, {} and "auto" are let through."""
+"""Arguments that DSPy's LM has, and where the thing is here; None, False, {} and "auto" are let through."""
 
 
 class LM(BaseLM):
@@ -104,7 +106,7 @@ class LM(BaseLM):
         if base_url is not None and api_base is not None and base_url != api_base:
             raise ConfigurationError(f"{place}: base_url and api_base are the same thing; give one")
         for name, instead in _ELSEWHERE.items():
-            if options.pop(name, None) not in (None, {}, "auto"):
+            if options.pop(name, None) not in (None, False, {}, "auto"):
                 raise ConfigurationError(f"{place}: {name}= is not taken; {instead}")
         super().__init__(model, model_type, temperature, max_tokens, cache, callbacks, num_retries, **options)
         check_options(self.kwargs, place)

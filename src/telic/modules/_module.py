@@ -164,9 +164,9 @@ class Module(Node):
             if isinstance(part.value, Module if type_ is None else type_):
                 yield part.path, cast("Module", part.value)
 
-    def map_named_predictors(self, function: Callable[[Any], Any]) -> Self:
-        """Replace each predictor by `function(predictor)`, everywhere it is held, and return this program."""
-        new = {id(predictor): function(predictor) for predictor in self.predictors()}
+    def map_named_predictors(self, func: Callable[[Any], Any]) -> Self:
+        """Replace each predictor by `func(predictor)`, everywhere it is held, and return this program."""
+        new = {id(predictor): func(predictor) for predictor in self.predictors()}
         return replace_all(self, new)
 
     def set_lm(self, lm: Any) -> None:
@@ -266,16 +266,18 @@ class Module(Node):
 
     # Saving
 
-    def dump_state(self) -> dict[str, Any]:
-        """Return what was learned, as plain data; see `save`."""
+    def dump_state(self, json_mode: bool = True) -> dict[str, Any]:
+        """Return what was learned, as plain data; see `save`. `json_mode` changes nothing: it always is JSON data."""
+        del json_mode
         return _state.dump(self)
 
-    def load_state(self, state: Mapping[str, Any]) -> None:
+    def load_state(self, state: Mapping[str, Any], **unsupported: Any) -> None:
         """Take over what `dump_state` returned, or what DSPy saved; all of it or, on an error, nothing.
 
         Raises:
             StateError: It is no saved program, of a newer format, or of a program of another shape.
         """
+        _refuse_unsafe(unsupported)
         _state.apply(self, state, source="this state")
 
     def save(self, path: str | os.PathLike[str], save_program: bool = False, **unsupported: Any) -> None:
@@ -294,7 +296,7 @@ class Module(Node):
             )
         _state.save(self, path)
 
-    def load(self, path: str | os.PathLike[str], *, allow_pickle: bool = False, **unsupported: Any) -> Self:
+    def load(self, path: str | os.PathLike[str], allow_pickle: bool = False, **unsupported: Any) -> Self:
         """Read a file that `save` wrote, or a JSON file of DSPy's, into this program, and return it.
 
         All is taken over or, on an error, nothing. LMs come by name alone: no endpoint, key or class is taken
@@ -304,13 +306,19 @@ class Module(Node):
             StateNotFoundError: There is no such file.
             StateError: The file cannot be read, is no saved program, of a newer format, or of another program.
         """
-        if allow_pickle or any(unsupported.values()):
-            raise StateError(
-                "telic reads saved programs as data alone: no pickles, no endpoints and no classes from a file; "
-                "configure the LM in code and load the JSON state"
-            )
+        _refuse_unsafe({"allow_pickle": allow_pickle, **unsupported})
         _state.load_into(self, path)
         return self
+
+
+def _refuse_unsafe(options: Mapping[str, Any]) -> None:
+    """Raise for an option that is on; off is what telic does anyway."""
+    wanted = [name for name, value in options.items() if value]
+    if wanted:
+        raise StateError(
+            f"{wanted[0]}={options[wanted[0]]!r}: telic reads saved programs as data alone: no pickles, no endpoints "
+            "and no classes from a file; configure the LM in code and load the JSON state"
+        )
 
 
 class FlowModule(Module):
