@@ -40,15 +40,12 @@ def run(task: str | None, folder: Path, seed: int) -> None:
     counts = f"{len(data.trainset)} to learn from, {len(data.valset)} to choose by, {len(data.testset)} to measure by"
     console.print(f"rows       {counts}\n", highlight=False)
 
-    # A small LM also writes replies that cannot be read: they count as wrong, and stop nothing.
-    limit = len(data.trainset) + len(data.valset) + len(data.testset)
-    evaluate = Evaluate(devset=data.testset, metric=data.metric, display_progress=True, max_errors=limit)
+    evaluate = Evaluate(devset=data.testset, metric=data.metric, display_progress=True)
     optimizer = BootstrapFewShotWithRandomSearch(
         data.metric,
         max_bootstrapped_demos=4,
         max_labeled_demos=8,
         num_candidate_programs=6,
-        max_errors=limit,
         seed=seed,
     )
     with context(lm=LM("telic/tiny", temperature=0.0, cache=False)):
