@@ -470,14 +470,14 @@ def test_worker_threads_are_started_as_needed_and_end_when_idle(monkeypatch):
         await asyncio.gather(*(run_in_thread(until) for _ in range(count)))
 
     def workers():
-        return [thread for thread in threading.enumerate() if thread.name == "telic-worker"]
+        return {thread for thread in threading.enumerate() if thread.name == "telic-worker"}
 
-    before = len(workers())
+    before = workers()
     barrier = threading.Barrier(40)
     with context(async_max_workers=40):
         asyncio.run(main(40, lambda: barrier.wait(10)))
         asyncio.run(main(100, lambda: None))
-        while len(workers()) > before:
+        while workers() - before:
             threading.Event().wait(0.01)
         asyncio.run(main(40, lambda: barrier.wait(10)))
 

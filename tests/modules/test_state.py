@@ -385,3 +385,16 @@ def test_saving_over_a_file_keeps_its_mode(tmp_path):
 
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
     assert Path(path).exists()
+
+
+def test_demos_of_plain_data_are_shown_after_loading_as_before():
+    saved, loaded = Predict(Typed), Predict(Typed)
+    saved.demos = [
+        {"text": "a", "k": 1, "city": {"name": "Rome"}, "score": 1},
+        {"text": "b", "k": True, "city": City(name="Oslo"), "score": 0.5},
+        {"text": "c", "k": 3, "city": City(name="Bonn", size=3), "score": float("nan")},
+    ]
+    loaded.load_state(json.loads(json.dumps(saved.dump_state())))
+
+    assert loaded.render(text="x", k=1) == saved.render(text="x", k=1)
+    assert [type(demo["city"]) for demo in loaded.demos] == [dict, City, City]

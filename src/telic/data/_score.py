@@ -34,7 +34,7 @@ class Score(NamedTuple):
         """Return what a metric returned as a `Score`.
 
         Raises:
-            MetricError: It is no number (None, NaN, text), or a prediction without a field `score`.
+            MetricError: It is no finite number (None, NaN, text), or a prediction without a field `score`.
         """
         feedback = ""
         value = result
@@ -54,6 +54,7 @@ class Score(NamedTuple):
             raise MetricError(
                 f"the metric returned {value!r}, which is no score; return a number or a bool"
             ) from error
-        if math.isnan(number):
-            raise MetricError("the metric returned NaN, which cannot be averaged; return a number")
+        if not math.isfinite(number):
+            shown = "NaN" if math.isnan(number) else "an infinity"
+            raise MetricError(f"the metric returned {shown}, which cannot be averaged; return a number")
         return cls(number, feedback)

@@ -8,6 +8,7 @@ scalars, lone surrogates, circular lists, objects whose `repr` fails. Files are 
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import math
 import os
@@ -28,7 +29,7 @@ def check_path(path: str | Path, option: str) -> Path:
     """Return `path` if a file can be written there, and say so now if not.
 
     Raises:
-        ConfigurationError: Its folder is missing or read-only, or it is a folder itself.
+        ConfigurationError: Its folder is missing or nothing can be written there, or it is a folder itself.
     """
     target = Path(path)
     folder = target.parent
@@ -38,8 +39,15 @@ def check_path(path: str | Path, option: str) -> Path:
         raise ConfigurationError(
             f"{option}={str(path)!r}: the folder {str(folder)!r} does not exist; create it first"
         )
-    if not os.access(folder, os.W_OK) or (target.exists() and not os.access(target, os.W_OK)):
-        raise ConfigurationError(f"{option}={str(path)!r} cannot be written: permission denied")
+    try:
+        if target.exists() and not os.access(target, os.W_OK):
+            raise PermissionError(errno.EACCES, "permission denied")
+        with _beside(target):  # tried, not asked: to root every folder looks writable
+            pass
+    except OSError as error:
+        raise ConfigurationError(
+            f"{option}={str(path)!r} cannot be written: {error.strerror or error}; name another place"
+        ) from error
     return target
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from typing import Any, cast
@@ -35,6 +36,8 @@ def plain_value(value: Any, where: str) -> Any:
     if isinstance(value, Mapping):
         items = cast("Mapping[Any, Any]", value).items()
         return {_key(key, where): plain_value(item, where) for key, item in items}
+    if kind is set or kind is frozenset:  # an order of its own in each process
+        return sorted((plain_value(item, where) for item in value), key=_text)
     if kind is list or kind is tuple:
         return [plain_value(item, where) for item in cast("list[Any]", value)]
     if isinstance(value, Example):
@@ -59,7 +62,10 @@ def _key(key: Any, where: str) -> str:
 
 
 def typed_value(value: Any, field: Any, where: str) -> Any:
-    """Return saved data as the value that `field` wants.
+    """Return saved data as the value that `field` wants, where that value would be saved as the same data.
+
+    Else as it was saved: a demo of a plain dict, or of 1 for a float, is shown as such in prompts, and a loaded program
+    shows what the saved one did, to the byte.
 
     Raises:
         StateMismatchError: It does not fit the field's type any more.
@@ -70,7 +76,10 @@ def typed_value(value: Any, field: Any, where: str) -> Any:
     if kind is str and value.startswith("Not supplied"):
         return value
     try:
-        return type_adapter(field.annotation).validate_python(value)
+        typed = type_adapter(field.annotation).validate_python(value)
+        return typed if _text(plain_value(typed, where)) == _text(value) else value
+    except StateError:
+        return value  # it converts to something that could not have been saved
     except ValueError as error:
         if isinstance(value, str):
             try:
@@ -83,3 +92,7 @@ def typed_value(value: Any, field: Any, where: str) -> Any:
         ) from error
     except load("pydantic").PydanticUserError:
         return value  # a class that pydantic knows nothing of: the data as it was saved
+
+
+def _text(data: Any) -> str:
+    return json.dumps(data)  # tells 1 from 1.0 and from True, and takes NaN for NaN
