@@ -13,6 +13,7 @@ from telic.modules._module import FlowModule as FlowModule
 from telic.modules._module import Module as Module
 from telic.modules._parallel import Parallel as Parallel
 from telic.modules._predict import Predict as Predict
+from telic.modules._react import ReAct as ReAct
 from telic.modules._tree import Leaf as Leaf
 from telic.modules._tree import replace_at as replace_at
 from telic.modules._tree import walk as walk
