@@ -1,8 +1,9 @@
 import pytest
+from pydantic import field_validator
 
-from telic.adapters import ChatAdapter
+from telic.adapters import ChatAdapter, JSONAdapter, XMLAdapter
 from telic.errors import AdapterParseError
-from telic.signatures import Signature
+from telic.signatures import InputField, OutputField, Signature
 
 
 def test_all_problems_are_told_at_once_with_what_could_be_read():
@@ -28,6 +29,31 @@ def test_a_long_reply_is_shortened_in_the_message_and_whole_on_the_error():
 
     assert len(str(caught.value)) < 1000
     assert len(caught.value.lm_response) == 5000
+
+
+class Short(Signature):
+    """Answer in a few letters."""
+
+    q: str = InputField()
+    answer: str = OutputField()
+
+    @field_validator("answer")
+    @classmethod
+    def short(cls, value):
+        if len(value) > 3:
+            raise ValueError("too long")
+        return value.upper()
+
+
+@pytest.mark.parametrize("make", [ChatAdapter, JSONAdapter, XMLAdapter])
+def test_a_text_that_a_validator_refuses_is_a_parse_error(make):
+    def reply(answer):
+        return make().format_assistant_message_content(Short, {"answer": answer})
+
+    assert make().parse(Short, reply("abc")) == {"answer": "ABC"}
+    with pytest.raises(AdapterParseError, match="`answer`: too long") as caught:
+        make().parse(Short, reply("abcd"))
+    assert caught.value.problems == ("`answer`: too long",)
 
 
 @pytest.mark.parametrize("depth", [100, 900, 990, 5000])

@@ -72,19 +72,24 @@ class ReplyParser:
         """
         text = completion.text
         found, complete = reading = self._reader(text, self._names)
+        as_read = False
         if not complete or len(found) != len(self._names) or "think>" in text:
             found, complete = self._repaired(completion, reading)
             if not complete and completion.finish_reason == "length":
                 self._refuse_cut(completion, found, signature)
-        elif "\\" not in text and tuple(found) == self._texts:
-            return signature.check_outputs(found, inputs)
-        values: dict[str, Any] = {}
+        else:
+            as_read = "\\" not in text and tuple(found) == self._texts
         try:
-            for name, coerce, default in self._outputs:
-                values[name] = coerce(found[name]) if name in found or default is None else default()
-            return signature.check_outputs(values, inputs)
+            return signature.check_outputs(found if as_read else self._typed(found), inputs)
         except (KeyError, ValueError, RecursionError) as error:
             self._refuse(completion, found, signature, error)
+
+    def _typed(self, found: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the values of all outputs, or raise at the first that is missing or does not fit."""
+        values: dict[str, Any] = {}
+        for name, coerce, default in self._outputs:
+            values[name] = coerce(found[name]) if name in found or default is None else default()
+        return values
 
     def _repaired(self, completion: Completion, reading: Reading) -> Reading:
         """Return a better reading of a reply that is not plainly whole, or the same."""
