@@ -1,4 +1,5 @@
 import math
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from enum import Enum
@@ -27,6 +28,16 @@ class Tag(BaseModel):
 class Filter(BaseModel):
     color: str | None = None
     size: int = 0
+
+
+@dataclass
+class Range:
+    low: int = 0
+
+
+@dataclass
+class Point:
+    x: int
 
 
 class Options(TypedDict, total=False):
@@ -132,6 +143,9 @@ def coerce(annotation, raw, **constraints):
         (Filter, "{}", Filter()),
         (Filter, '{"filter": {}}', Filter()),
         (Options, '{"options": {"size": 3}}', {"size": 3}),
+        (Range, '{"range": {"low": 3}}', Range(3)),
+        (Range, '{"low": 0}', Range()),
+        (Point, '{"point": {"x": 3}}', Point(3)),
         (Options, "{}", {}),
         (City | None, "null", None),
         (date, "2024-02-29", date(2024, 2, 29)),

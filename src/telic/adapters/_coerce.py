@@ -279,7 +279,14 @@ def _structured(field: FieldInfo) -> Coercer:
 
 def _is_hollow(value: Any) -> bool:
     """Return whether nothing of what was given went into an object: all keys unknown, all fields defaults."""
-    return not (value if type(value) is dict else getattr(value, "model_fields_set", True))  # pyright: ignore[reportUnknownArgumentType]
+    if type(value) is dict:
+        return not value
+    if not hasattr(value, "__dataclass_fields__"):
+        return not getattr(value, "model_fields_set", True)
+    try:
+        return value == type(value)()
+    except TypeError:  # it has a field without a default, which was given
+        return False
 
 
 def _candidates(raw: Any) -> Iterator[Any]:
