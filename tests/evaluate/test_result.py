@@ -59,6 +59,10 @@ def test_the_worse_one_is_called_worse_and_chance_is_called_chance():
     assert result([0, 1, 1]).compare(result([1, 0, 1])).verdict.startswith("no difference shown")
 
 
+def test_a_verdict_on_a_single_row_has_no_interval():
+    assert "points (p = 1, 1 rows won, 0 lost of 1" in result([0.7]).compare(result([0.5])).verdict
+
+
 def test_results_on_other_rows_are_not_compared():
     with pytest.raises(ConfigurationError, match="has 3 and the other 2"):
         result([1, 0, 1]).compare(result([1, 0]))

@@ -122,8 +122,11 @@ def test_many_differences_are_tested_by_students_t():
     assert test.interval == pytest.approx((0.14833677757401403, 0.39316322242598606), rel=1e-9)
 
 
-def test_a_difference_that_never_varies_is_certain():
-    assert compare_paired([0.0] * 20, [0.1] * 20).p_value < 1e-4
+@pytest.mark.parametrize("n", [14, 20])
+def test_a_difference_that_never_varies_is_tested_by_sign_flips(n):
+    test = compare_paired([0.0] * n, [0.5] * n)
+
+    assert (test.p_value, test.method) == (2 / 2**n, "exact sign flips")
 
 
 def test_equal_lists_show_no_difference():

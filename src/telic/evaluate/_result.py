@@ -56,9 +56,10 @@ class Comparison(NamedTuple):
         """The comparison as a sentence."""
         head = "better" if self.better else "worse" if self.worse else "no difference shown"
         low, high = self.interval
+        precision = "" if math.isnan(low) else f"95 % interval {100 * low:+.1f} to {100 * high:+.1f}, "
         return (
-            f"{head}: {100 * self.difference:+.1f} points (95 % interval {100 * low:+.1f} to {100 * high:+.1f}, "
-            f"p = {self.p_value:.3g}, {self.wins} rows won, {self.losses} lost of {self.n}; {self.method})"
+            f"{head}: {100 * self.difference:+.1f} points ({precision}p = {self.p_value:.3g}, "
+            f"{self.wins} rows won, {self.losses} lost of {self.n}; {self.method})"
         )
 
     def to_dict(self) -> dict[str, Any]:

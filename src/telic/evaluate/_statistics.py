@@ -171,7 +171,7 @@ def compare_paired(first: Sequence[float], second: Sequence[float]) -> PairedTes
     """Compare two lists of scores of the same rows in the same order.
 
     0/1 scores: the exact McNemar test, and Agresti and Min's interval. Others: exact sign flips for up to 14 rows
-    that differ, else the paired t test; the interval is Student's.
+    that differ, or where all differ by the same, else the paired t test; the interval is Student's.
 
     Example:
         >>> test = compare_paired([0, 0, 0, 0, 0, 0, 1, 1], [1, 1, 1, 1, 1, 1, 1, 1])
@@ -194,7 +194,9 @@ def compare_paired(first: Sequence[float], second: Sequence[float]) -> PairedTes
     changed = [d for d in differences if d]
     if len(changed) <= _EXACT_FLIPS:
         return PairedTest(n, mean, interval, _sign_flips(changed), "exact sign flips", wins, losses)
-    p = t_two_sided(mean / stderr, n - 1) if stderr else 0.0
+    if not stderr:  # all differ by the same: only two of the sign assignments reach that sum
+        return PairedTest(n, mean, interval, 2.0 ** (1 - n), "exact sign flips", wins, losses)
+    p = t_two_sided(mean / stderr, n - 1)
     return PairedTest(n, mean, interval, p, "paired t", wins, losses)
 
 
