@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from telic.cli._show import score_line, show_prompt, watching
+from telic.cli._show import show_prompt, watching
 from telic.cli._target import check_out
 from telic.context import context
 from telic.datasets import tiny
@@ -51,7 +51,7 @@ def run(task: str | None, folder: Path, seed: int) -> None:
     with context(lm=LM("telic/tiny", temperature=0.0, cache=False)):
         console.print("[bold]1. As written[/bold]")
         before = evaluate(program)
-        console.print(f"  {score_line(before)}\n", highlight=False)
+        console.print(f"  {before}\n", highlight=False)
 
         console.print("[bold]2. Compile[/bold] with BootstrapFewShotWithRandomSearch")
         with watching(console, "trying sets of demonstrations …"):
@@ -64,7 +64,7 @@ def run(task: str | None, folder: Path, seed: int) -> None:
 
         console.print("[bold]3. Compiled[/bold], on the same rows, none of which chose it")
         after = evaluate(compiled)
-        console.print(f"  {score_line(after)}", highlight=False)
+        console.print(f"  {after}", highlight=False)
         console.print(f"  {after.compare(before).verdict}\n", highlight=False)
 
     inputs = data.testset[0].inputs().toDict()

@@ -1,4 +1,4 @@
-"""How results look in a terminal: a score with its interval, a prompt in a frame, an optimizer's notes as they come."""
+"""How results look in a terminal: a prompt in a frame, an optimizer's notes as they come."""
 
 from __future__ import annotations
 
@@ -15,14 +15,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from telic.data import Message
-    from telic.evaluate import EvaluationResult
-
-
-def score_line(result: EvaluationResult) -> str:
-    """Return "66.5 % of 200 rows (95 % interval 59.7 to 72.7)", with failures where there are any."""
-    low, high = result.interval
-    line = f"{result.score:.1f} % of {result.n} rows (95 % interval {100 * low:.1f} to {100 * high:.1f})"
-    return line + (f", {len(result.failures)} failed" if result.failures else "")
 
 
 def show_prompt(console: Console, title: str, messages: Sequence[Message], max_lines: int = 60) -> None:
