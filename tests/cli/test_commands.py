@@ -58,6 +58,20 @@ def function(question):
     return telic.Prediction(answer="blue")
 
 
+def open_function(**inputs):
+    return telic.Prediction(answer="blue")
+
+
+class TwoSteps(telic.Module):
+    def __init__(self):
+        self.look = telic.Predict("question, place -> answer")
+        self.say = telic.Predict(Colour)
+
+    def forward(self, question, place="outside"):
+        self.look(question=question, place=place)
+        return self.say(question=question)
+
+
 def metric(example, prediction, trace=None):
     return example.answer == prediction.answer
 
@@ -97,10 +111,15 @@ def test_eval_scores_every_kind_of_program(folder, capsys, program):
     assert "66.67 %" in capsys.readouterr().out
 
 
-def test_eval_of_a_function_needs_its_inputs_named(folder, capsys):
-    assert eval_rows(program="prog:function") == 2
+@pytest.mark.parametrize("program", ["prog:function", "prog:TwoSteps"])
+def test_inputs_are_the_parameters_of_the_program(folder, program):
+    assert eval_rows(program=program) == 0
+
+
+def test_eval_of_an_open_function_needs_its_inputs_named(folder, capsys):
+    assert eval_rows(program="prog:open_function") == 2
     assert "--inputs" in capsys.readouterr().err
-    assert eval_rows("--inputs", "question", program="prog:function") == 0
+    assert eval_rows("--inputs", "question", program="prog:open_function") == 0
 
 
 @pytest.mark.parametrize("ending", ["jsonl", "json", "csv"])
@@ -137,6 +156,10 @@ def test_compile_saves_a_program_that_eval_loads(folder, capsys):
         (["eval", "prog:Program", "--metric", "prog:number"], "cannot be called"),
         (["eval", "prog:Program", "--data", "gone.csv"], "there is no file 'gone.csv'"),
         (["eval", "prog:Program", "--inputs", "qestion"], "did you mean 'question'"),
+        (
+            ["eval", "questions -> answer"],
+            "takes the input 'questions', and 'rows.csv' has no such column; did you",
+        ),
         (["eval", "prog:Program", "--lm", "nosuch/model"], "'nosuch' is no provider"),
         (["eval", "prog:Program", "--out", "rows.txt"], "must end in `.jsonl`, `.json` or `.csv`"),
         (["eval", "prog:Program", "--out", "."], "must end in"),

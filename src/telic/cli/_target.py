@@ -7,6 +7,7 @@ Code is imported only because the user of the command line named it; the current
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import os
 import sys
@@ -127,23 +128,49 @@ def load_rows(path: Path, inputs: str | None, program: Any) -> list[Example]:
 
     Raises:
         DatasetError: The file cannot be read.
-        ConfigurationError: Inputs were not named and cannot be told from the program.
+        ConfigurationError: Inputs were not named, and cannot be told from the program or are not in the file.
     """
     if inputs is not None:
         return load_examples(path, inputs)
     rows = load_examples(path)
-    names = [name for name in input_names(program) if name in rows[0]]
+    columns = list(rows[0].keys())
+    taken = input_names(program)
+    missing = [name for name, required in taken.items() if required and name not in columns]
+    if missing:
+        raise ConfigurationError(
+            f"the program takes the input {missing[0]!r}, and {str(path)!r} has no such column"
+            f"{did_you_mean(missing[0], columns)}; it has {join_names(columns)}; rename a column, or say which are "
+            "inputs: --inputs a,b"
+        )
+    names = [name for name in taken if name in columns]
     if not names:
         raise ConfigurationError(
-            f"which of the columns {join_names(rows[0].keys())} of {str(path)!r} are inputs? say so: --inputs a,b"
+            f"which of the columns {join_names(columns)} of {str(path)!r} are inputs? say so: --inputs a,b"
         )
     return [row.with_inputs(*names) for row in rows]
 
 
-def input_names(program: Any) -> list[str]:
-    """Return the inputs of a program with one predictor; none can be told for others."""
-    predictors = program.predictors() if isinstance(program, Module) else []
-    return list(predictors[0].signature.input_fields) if len(predictors) == 1 else []
+def input_names(program: Any) -> dict[str, bool]:
+    """Return what a program takes by name, and whether it needs it; empty where that cannot be told.
+
+    These are the parameters of `forward` (or of the function); where those are open, the inputs of the one predictor.
+    """
+    function = program
+    if isinstance(program, Module):
+        function = program.aforward if type(program).forward is Module.forward else program.forward
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # some callables of C have none
+        parameters = ()
+    named = {
+        p.name: p.default is p.empty
+        for p in parameters
+        if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+    }
+    predictors = program.predictors() if isinstance(program, Module) and not named else []
+    if len(predictors) != 1:
+        return named
+    return {name: field.required for name, field in predictors[0].signature.input_fields.items()}
 
 
 def load_lm(name: str | None, **options: Any) -> LM | None:
