@@ -1,5 +1,7 @@
 """Programs and their building blocks."""
 
+from telic.modules._aggregate import majority as majority
+from telic.modules._best_of_n import BestOfN as BestOfN
 from telic.modules._chain_of_thought import ChainOfThought as ChainOfThought
 from telic.modules._flow import Call as Call
 from telic.modules._flow import Effect as Effect
@@ -11,9 +13,11 @@ from telic.modules._flow import drive as drive
 from telic.modules._load import load as load
 from telic.modules._module import FlowModule as FlowModule
 from telic.modules._module import Module as Module
+from telic.modules._multi_chain import MultiChainComparison as MultiChainComparison
 from telic.modules._parallel import Parallel as Parallel
 from telic.modules._predict import Predict as Predict
 from telic.modules._react import ReAct as ReAct
+from telic.modules._refine import Refine as Refine
 from telic.modules._tree import Leaf as Leaf
 from telic.modules._tree import replace_at as replace_at
 from telic.modules._tree import walk as walk
