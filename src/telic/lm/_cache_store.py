@@ -18,6 +18,8 @@ import sys
 import threading
 import time
 import warnings
+from contextlib import suppress
+from functools import cache
 from queue import SimpleQueue
 from typing import Any, Final, final
 
@@ -140,7 +142,13 @@ class DiskStore:
         place: str = load("urllib.parse").quote(self.path.replace(os.sep, "/"))
         uri = f"file:{place if place.startswith('/') else '/' + place}?{how}"
         connection = load("sqlite3").connect(
-            uri, uri=True, timeout=BUSY_S, isolation_level=None, check_same_thread=False, cached_statements=16
+            uri,
+            uri=True,
+            timeout=BUSY_S,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=16,
+            factory=_connection_class(),
         )
         connection.execute("PRAGMA mmap_size = 1073741824")
         return connection
@@ -331,6 +339,19 @@ class DiskStore:
 
 
 _inherited: list[Any] = []
+
+
+@cache
+def _connection_class() -> Any:
+    """Return a connection that closes with its store: from 3.13 on, one that is only dropped warns."""
+    sqlite3: Any = load("sqlite3")
+
+    class Connection(sqlite3.Connection):
+        def __del__(self) -> None:
+            with suppress(sqlite3.ProgrammingError):  # it never opened
+                self.close()
+
+    return Connection
 
 
 def _reason(error: BaseException) -> str:
