@@ -197,3 +197,19 @@ def test_an_async_function_and_a_callable_object_are_wrapped():
 def test_what_is_no_lm_is_refused_with_a_hint(thing):
     with pytest.raises(ConfigurationError, match="is no LM"):
         as_lm(thing)
+
+
+def test_an_object_with_complete_alone_is_an_lm():
+    class Plain:
+        model = "plain"
+
+        def complete(self, request):
+            return request.messages[-1]["content"] + "!"
+
+    assert as_lm(Plain())("hi") == ["hi!"]
+    assert asyncio.run(as_lm(Plain()).acall("hi")) == ["hi!"]
+
+
+def test_a_class_in_the_place_of_an_lm_is_named():
+    with pytest.raises(ConfigurationError, match=r"it is a class: make one, BaseLM\(…\)"):
+        as_lm(BaseLM)

@@ -61,3 +61,10 @@ def test_it_can_be_looked_at_as_text(lm):
     lm.inspect_history(1, file=out)
     assert "second!" in out.getvalue()
     assert "first" not in out.getvalue()
+
+
+def test_options_that_may_hold_a_key_are_not_shown(lm, capsys):
+    lm("hi", extra_headers={"X-Key": "hush-12345678"}, temperature=0.5)
+    lm.inspect_history()
+    assert lm.history[-1]["kwargs"] == {"temperature": 0.5}
+    assert "hush" not in capsys.readouterr().out

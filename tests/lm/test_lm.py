@@ -3,6 +3,7 @@
 import asyncio
 import copy
 import json
+import pickle
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -22,6 +23,7 @@ from telic.errors import (
 )
 from telic.lm import LM, configure_cache, set_price
 from telic.protocols import Capabilities, LanguageModel
+from telic.testing import FaultServer
 from telic.tracing import track_usage
 
 
@@ -403,3 +405,43 @@ def test_kept_answers_need_no_key_and_calls_say_which_is_missing():
 def test_an_unknown_provider_is_refused_when_the_lm_is_made():
     with pytest.raises(UnknownProviderError, match="did you mean 'openai'"):
         LM("opnai/gpt-5")
+
+
+class Louder(LM):
+    """A subclass in DSPy's manner."""
+
+    def forward(self, prompt=None, messages=None, **options):
+        self.asked = getattr(self, "asked", 0) + 1
+        response = super().forward(prompt, messages, **options)
+        return response._replace(
+            completions=tuple(c._replace(text=c.text.upper()) for c in response.completions)
+        )
+
+
+class Later(LM):
+    async def aforward(self, prompt=None, messages=None, **options):
+        response = await super().aforward(prompt, messages, **options)
+        return response._replace(
+            completions=tuple(c._replace(text=c.text.upper()) for c in response.completions)
+        )
+
+
+@pytest.mark.parametrize("kind", [Louder, Later])
+def test_a_subclass_may_answer_calls_itself_behind_the_cache(client, kind):
+    lm = kind("test/model", client=client)
+    assert lm("a", temperature=0.5) == ["A!"]
+    assert asyncio.run(lm.acall("b")) == ["B!"]
+    assert (lm("a", temperature=0.5), lm("b")) == (["A!"], ["B!"])
+    assert len(client.requests) == 2
+    assert client.requests[0].options["temperature"] == 0.5
+    assert LM("test/model", client=client)("a", temperature=0.5) == ["a!"]
+
+
+def test_an_lm_goes_to_another_process_without_its_connections_and_history(client):
+    with FaultServer("fine") as server:
+        lm = LM("openai/m", api_key="sk-hush-12345678", base_url=server.url, temperature=0.5)
+        assert lm("hi") == ["fine"]
+        other = pickle.loads(pickle.dumps(lm))
+        assert (other.kwargs, len(other.history), len(lm.history)) == (lm.kwargs, 0, 1)
+        assert other("hello") == ["fine"]
+        assert server.requests[1].headers["authorization"] == "Bearer sk-hush-12345678"

@@ -25,6 +25,8 @@ from telic.errors import (
 )
 from telic.lm._failure import retry_after_s
 from telic.lm._openai import OpenAIDialect
+from telic.lm._wire import open_client
+from telic.testing import FaultServer, faults
 
 HI = [{"role": "user", "content": "hi"}]
 
@@ -409,3 +411,25 @@ def test_a_stream_that_ends_early_or_fails_or_is_no_json_is_an_error():
         feed(piece(content="he"), {"error": {"message": "boom"}})
     with pytest.raises(LMResponseError, match="cannot be read"):
         feed(b"{")
+
+
+def test_a_query_in_base_url_stays_behind_the_path():
+    with FaultServer("fine") as server:
+        assert (
+            open_client("openai", "m", base_url=f"{server.url}/?api-version=3").complete(Request(HI)).text
+            == "fine"
+        )
+        assert server.requests[0].path == "/v1/chat/completions?api-version=3"
+
+
+def test_a_password_in_base_url_is_refused_and_not_shown():
+    with pytest.raises(ConfigurationError, match="headers=") as caught:
+        open_client("openai", "m", base_url="http://me:hush-1234@localhost/v1")
+    assert "hush" not in str(caught.value)
+
+
+def test_the_users_own_headers_are_blotted_out_of_what_a_server_says():
+    with FaultServer(faults=faults.status(401, "no access for token-hush-1")) as server:
+        made = open_client("openai", "m", base_url=server.url, extra_headers={"X-Token": "token-hush-1"})
+        with pytest.raises(LMAuthError, match=r"no access for \[key\]"):
+            made.complete(Request(HI))

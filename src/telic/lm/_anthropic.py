@@ -103,8 +103,9 @@ class AnthropicDialect:
         )
         self.capabilities = Capabilities(function_calling=True, reasoning=True)
         self.key_hash = hashlib.sha256(key.encode()).hexdigest()[:16]
+        secrets = (key, *(() if extra_headers is None else extra_headers.values()))
         self._place = Place(
-            "anthropic", model, self.endpoint.origin.name, key, "check ANTHROPIC_API_KEY or api_key"
+            "anthropic", model, self.endpoint.origin.name, secrets, "check ANTHROPIC_API_KEY or api_key"
         )
 
     def encode(self, request: Request, *, stream: bool = False, n: int | None = None) -> HttpRequest:

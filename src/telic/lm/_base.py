@@ -215,7 +215,7 @@ class BaseLM:
         """Return the client, what it talks to (for keys), and whether calls leave the process."""
         kind = type(self)
         options = {name: value for name, value in self.kwargs.items() if value is not None}
-        return _ForwardClient(self), f"python:{kind.__module__}.{kind.__qualname__}{options}", False
+        return ForwardClient(self), f"python:{kind.__module__}.{kind.__qualname__}{options}", False
 
     def _begin(self, request: Request) -> Any:
         return begin("lm", self, {"prompt": None, "messages": list(request.messages), **request.options})
@@ -265,6 +265,18 @@ class BaseLM:
 
     def __deepcopy__(self, memo: object) -> Self:
         return self.copy()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For other processes: without connections and history, but with an `api_key=` that was given."""
+        return {
+            name: value
+            for name, value in self.__dict__.items()
+            if name not in ("_history", "_paid", "_cached", "_made")
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _paid=None, _cached=None, _made=None)
+        self._history = History(setting("max_history_size"), self.model_type)
 
     def dump_state(self) -> dict[str, Any]:
         """Return name and options as JSON-able values; keys and endpoints never stand in it."""
@@ -343,7 +355,7 @@ def _as_list(messages: Sequence[Message]) -> list[Message]:
     return cast("list[Message]", messages) if type(messages) is list else list(messages)
 
 
-class _ForwardClient:
+class ForwardClient:
     """The innermost layer of an in-process LM: its own `forward` and `aforward`."""
 
     __slots__ = ("_lm",)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, cast, final
 
+from telic.data import Request
 from telic.errors import ConfigurationError
 from telic.execution import run_coroutine, run_in_thread
 from telic.lm._base import BaseLM
@@ -22,9 +23,10 @@ def as_lm(lm: LanguageModel | Callable[..., Any]) -> LanguageModel:
     """Return an LM for what was passed.
 
     Args:
-        lm: An LM, which is returned as it is; or a function `f(messages, **options)`, sync or async, that returns a
-            text, a list of texts, an answer in OpenAI's shape or a `Response`. Options that the function does not
-            take are not passed to it. A sync function that is called from a task runs in a thread.
+        lm: An LM, which is returned as it is; an object with `complete(request)`; or a function
+            `f(messages, **options)`, sync or async, that returns a text, a list of texts, an answer in OpenAI's shape
+            or a `Response`. Options that the function does not take are not passed to it. A sync function that is
+            called from a task runs in a thread.
 
     Raises:
         ConfigurationError: It is neither.
@@ -40,7 +42,13 @@ def as_lm(lm: LanguageModel | Callable[..., Any]) -> LanguageModel:
         return cast("LanguageModel", lm)
     if callable(lm) and not isinstance(lm, type):
         return CallableLM(lm)
-    hint = f"; write LM({lm!r})" if isinstance(lm, str) else ""
+    if hasattr(kind, "complete") and not isinstance(lm, type):
+        return OneMethodLM(lm)
+    hint = ""
+    if isinstance(lm, str):
+        hint = f"; write LM({lm!r})"
+    elif isinstance(lm, type):
+        hint = f"; it is a class: make one, {lm.__name__}(…)"
     raise ConfigurationError(
         f"{lm!r:.100} is no LM{hint}: expected an LM such as LM('openai/gpt-5-mini'), an object with `complete` and "
         "`acomplete`, or a function f(messages, **options)"
@@ -85,6 +93,25 @@ class CallableLM(BaseLM):
         if takes is None:
             return self._function(messages, **options)
         return self._function(messages, **{name: value for name, value in options.items() if name in takes})
+
+
+@final
+class OneMethodLM(BaseLM):
+    """An object with `complete(request)` alone as an LM; made by `as_lm`. Answers are not cached.
+
+    Args:
+        inner: Its `complete` takes a `Request`, and returns a `Response` or what `BaseLM.forward` may return.
+    """
+
+    def __init__(self, inner: Any) -> None:
+        super().__init__(str(getattr(inner, "model", type(inner).__name__)))
+        self._inner = inner
+
+    def forward(
+        self, prompt: str | None = None, messages: list[Message] | None = None, **options: Any
+    ) -> Any:
+        """Ask the object."""
+        return self._inner.complete(Request([] if messages is None else messages, options))
 
 
 def _code_of(function: Any) -> Any:

@@ -25,7 +25,8 @@ class Place(NamedTuple):
     provider: str
     model: str
     host: str
-    secret: str = ""
+    secrets: tuple[str, ...] = ()
+    """Keys, and what the user's own headers hold: blotted out of what the server says."""
     key_hint: str = ""
     """What to do about a key: "set OPENAI_API_KEY"."""
 

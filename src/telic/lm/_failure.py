@@ -28,7 +28,7 @@ from telic.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from telic.lm._dialect import Place
 
@@ -75,7 +75,7 @@ class Refusal(NamedTuple):
     request_id: str | None
 
 
-def read_refusal(headers: Mapping[str, str], body: bytes, secret: str = "") -> Refusal:
+def read_refusal(headers: Mapping[str, str], body: bytes, secrets: Sequence[str] = ()) -> Refusal:
     """Return message and code of an error body in any of the usual shapes, keys blotted out."""
     try:
         value: Any = load("orjson").loads(body)
@@ -86,7 +86,7 @@ def read_refusal(headers: Mapping[str, str], body: bytes, secret: str = "") -> R
     if isinstance(value, dict) and request_id is None:
         own = cast("dict[str, Any]", value).get("request_id")
         request_id = own if isinstance(own, str) else None
-    return Refusal(blot(message, secret), blot(code, secret), request_id)
+    return Refusal(blot(message, secrets), blot(code, secrets), request_id)
 
 
 def _words(value: Any) -> tuple[str, str]:
@@ -108,10 +108,11 @@ def _words(value: Any) -> tuple[str, str]:
     return message if isinstance(message, str) else str(message)[:400], " ".join(codes)
 
 
-def blot(text: str, secret: str) -> str:
-    """Return `text` without `secret` and without what looks like a key."""
-    if secret and len(secret) >= 4:
-        text = text.replace(secret, "[key]")
+def blot(text: str, secrets: Sequence[str]) -> str:
+    """Return `text` without `secrets` and without what looks like a key."""
+    for secret in secrets:
+        if len(secret) >= 4:
+            text = text.replace(secret, "[key]")
     return _KEYS.sub("[key]", text)
 
 
@@ -124,7 +125,7 @@ def failure(place: Place, status: int, headers: Mapping[str, str], body: bytes) 
         headers: By lower-case name.
         body: The error's body; not more than its start is shown.
     """
-    refusal = read_refusal(headers, body, place.secret)
+    refusal = read_refusal(headers, body, place.secrets)
     words = f"{refusal.code} {refusal.message}"
     kind, advice = _classify(place, status, words, headers)
     said = truncate(" ".join(refusal.message.split()), 200)

@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from telic._http import Endpoint
-from telic.errors import NotConfiguredError
+from telic.errors import ConfigurationError, NotConfiguredError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -121,7 +121,8 @@ def resolve_access(prefix: str, host: Host, model: str, api_key: str | None, bas
     """
     base = base_url if base_url is not None else from_environment(host.base_env)
     is_default = not base or base.rstrip("/") == host.base_url
-    base = (base or host.base_url).rstrip("/").removesuffix("/chat/completions").removesuffix("/completions")
+    base, mark, query = (base or host.base_url).partition("?")
+    base = base.rstrip("/").removesuffix("/chat/completions").removesuffix("/completions")
     if not base:
         raise NotConfiguredError(
             f"{prefix}/{model} needs the address of its server; set {' or '.join(host.base_env)}, "
@@ -137,4 +138,9 @@ def resolve_access(prefix: str, host: Host, model: str, api_key: str | None, bas
             "(for a server of your own, pass base_url=…)"
         )
     Endpoint(base)  # a bad URL is refused here, at the door
-    return Access(base, key, is_default)
+    if "@" in base.partition("://")[2].partition("/")[0]:
+        raise ConfigurationError(
+            f"base_url of {prefix}/{model} holds a user name or password, which would not be sent; leave them out and "
+            "pass headers={'Authorization': …}"
+        )
+    return Access(base + mark + query, key, is_default)

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Self, cast
 from telic._text import did_you_mean
 from telic.data import Request
 from telic.errors import ConfigurationError
-from telic.lm._base import SECRETS, BaseLM
+from telic.execution import run_coroutine, run_in_thread
+from telic.lm._base import SECRETS, BaseLM, ForwardClient
 from telic.lm._options import check_options
 from telic.lm._registry import ClientSpec, client_for, endpoint_of, split_model
 from telic.lm._stream import astream_through, stream_through
@@ -123,14 +124,33 @@ class LM(BaseLM):
         return self._client().capabilities
 
     def forward(self, prompt: str | None = None, messages: list[Any] | None = None, **options: Any) -> Any:
-        """Return the whole `Response` to a prompt or messages, through cache, budget and history."""
-        return self.complete(_as_request(prompt, messages, options))
+        """Return the whole `Response` to a prompt or messages, through cache, budget and history.
+
+        A subclass may define its own, which then answers every call, behind cache and budget; there, `super().forward`
+        asks the server.
+        """
+        request = _as_request(prompt, messages, options)
+        if not self._is_overridden():
+            return self.complete(request)
+        if type(self).forward is LM.forward:
+            return run_coroutine(self.aforward(prompt, messages, **options))
+        return self._client().complete(request)
 
     async def aforward(
         self, prompt: str | None = None, messages: list[Any] | None = None, **options: Any
     ) -> Any:
         """Same as `forward`, for tasks."""
-        return await self.acomplete(_as_request(prompt, messages, options))
+        request = _as_request(prompt, messages, options)
+        if not self._is_overridden():
+            return await self.acomplete(request)
+        if type(self).aforward is LM.aforward:
+            return await run_in_thread(self.forward, prompt, messages, **options)
+        return await self._client().acomplete(request)
+
+    def _is_overridden(self) -> bool:
+        """Whether a subclass answers calls itself."""
+        kind = type(self)
+        return kind.forward is not LM.forward or kind.aforward is not LM.aforward
 
     def stream(self, request: Request) -> Iterator[Delta]:
         """Yield the answer in pieces as they come, the last one with the whole response; kept answers in one piece."""
@@ -165,6 +185,10 @@ class LM(BaseLM):
 
     def _make_client(self) -> tuple[Completes, str, bool]:
         client = self._client()
+        if self._is_overridden():
+            kind = type(self)
+            identity = f"{endpoint_of(client)} by {kind.__module__}.{kind.__qualname__}"
+            return ForwardClient(self), identity, getattr(client, "remote", True)
         return client, endpoint_of(client), getattr(client, "remote", not self.model.startswith("telic/"))
 
     def copy(self, **changes: Any) -> Self:

@@ -100,7 +100,8 @@ class OpenAIDialect:
         self.capabilities = self._find_capabilities(access.is_default)
         self.key_hash = hashlib.sha256(access.api_key.encode()).hexdigest()[:16]
         hint = f"check {host.key_env[0]} or api_key" if host.key_env else "check api_key"
-        self._place = Place(self.provider, model, self.endpoint.origin.name, access.api_key, hint)
+        secrets = (access.api_key, *(() if extra_headers is None else extra_headers.values()))
+        self._place = Place(self.provider, model, self.endpoint.origin.name, secrets, hint)
 
     def encode(self, request: Request, *, stream: bool = False, n: int | None = None) -> HttpRequest:
         """See `Dialect.encode`."""
@@ -185,7 +186,11 @@ class OpenAIDialect:
             )
 
     def _locate(self, api_version: str) -> str:
-        base = self._base_url
+        base, _, query = self._base_url.partition("?")
+        url = self._path_of(base, api_version)
+        return url + ("&" if "?" in url else "?") + query if query else url
+
+    def _path_of(self, base: str, api_version: str) -> str:
         path = "completions" if self._is_text else "chat/completions"
         if self.provider != "azure":
             return f"{base}/{path}"

@@ -172,7 +172,7 @@ class Predict(Module, Leaf, Generic[S]):
         inputs = entry.checker.check(inputs)
         if lm is None:
             raise NotConfiguredError(_NO_LM.format(name=entry.signature.__name__))
-        if not hasattr(lm, "complete"):
+        if not hasattr(lm, "acomplete") or isinstance(lm, type):
             lm = as_lm(lm)
         return OpenCall(entry, lm, _request(entry, inputs, config), inputs, config, keep)
 

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from telic.tracing._usage import UsageTracker
 
 
+_NOT_SHOWN = frozenset({"api_key", "headers", "extra_headers", "extra_query", "api_base", "base_url"})
+"""Options that may hold a key."""
+
+
 @final
 class HistoryEntry:
     """One call of an LM: what was asked, what came back, how long it took."""
@@ -54,7 +58,7 @@ class HistoryEntry:
         return {
             "model": self.lm_name,
             "messages": list(self.request.messages),
-            "kwargs": dict(self.request.options),
+            "kwargs": {name: value for name, value in self.request.options.items() if name not in _NOT_SHOWN},
             "outputs": [] if response is None else [completion.text for completion in response.completions],
             "response": response,
             "usage": {} if usage is None else usage.to_dict(),
