@@ -88,6 +88,7 @@ if TYPE_CHECKING:
     from telic.errors import StateNotFoundError as StateNotFoundError
     from telic.errors import StateVersionError as StateVersionError
     from telic.errors import TelicError as TelicError
+    from telic.errors import ToolError as ToolError
     from telic.errors import TruncatedReplyError as TruncatedReplyError
     from telic.errors import UnknownProviderError as UnknownProviderError
     from telic.evaluate import Evaluate as Evaluate
@@ -95,12 +96,17 @@ if TYPE_CHECKING:
     from telic.lm import LM as LM
     from telic.lm import BaseLM as BaseLM
     from telic.lm import configure_cache as configure_cache
+    from telic.modules import BestOfN as BestOfN
     from telic.modules import ChainOfThought as ChainOfThought
     from telic.modules import Module as Module
+    from telic.modules import MultiChainComparison as MultiChainComparison
     from telic.modules import Parallel as Parallel
     from telic.modules import Predict as Predict
+    from telic.modules import ReAct as ReAct
+    from telic.modules import Refine as Refine
     from telic.modules import asyncify as asyncify
     from telic.modules import load as load
+    from telic.modules import majority as majority
     from telic.modules import syncify as syncify
     from telic.optimizers import BootstrapFewShot as BootstrapFewShot
     from telic.optimizers import BootstrapFewShotWithRandomSearch as BootstrapFewShotWithRandomSearch
@@ -118,6 +124,9 @@ if TYPE_CHECKING:
     from telic.tracing import track_usage as track_usage
     from telic.types import FieldType as Type
     from telic.types import History as History
+    from telic.types import Tool as Tool
+    from telic.types import ToolCall as ToolCall
+    from telic.types import ToolCalls as ToolCalls
 
     cache: lm.Cache
 
@@ -129,6 +138,7 @@ __all__ = [
     "AdapterError",
     "AdapterParseError",
     "BaseLM",
+    "BestOfN",
     "BootstrapFewShot",
     "BootstrapFewShotWithRandomSearch",
     "BootstrapRS",
@@ -165,12 +175,15 @@ __all__ = [
     "MetricError",
     "MissingExtraError",
     "Module",
+    "MultiChainComparison",
     "NotConfiguredError",
     "OutputField",
     "Parallel",
     "Predict",
     "Prediction",
     "ProgramError",
+    "ReAct",
+    "Refine",
     "RequestsForbiddenError",
     "Score",
     "Signature",
@@ -183,6 +196,10 @@ __all__ = [
     "StateVersionError",
     "Step",
     "TelicError",
+    "Tool",
+    "ToolCall",
+    "ToolCalls",
+    "ToolError",
     "TruncatedReplyError",
     "Type",
     "UnknownProviderError",
@@ -197,6 +214,7 @@ __all__ = [
     "infer_prefix",
     "inspect_history",
     "load",
+    "majority",
     "make_signature",
     "settings",
     "syncify",

@@ -17,7 +17,7 @@ def _homes(**modules: str) -> dict[str, str]:
 HOMES: Final[Mapping[str, str]] = {
     **_homes(
         data="Completions Example Prediction Score Step Usage",
-        types="History",
+        types="History Tool ToolCall ToolCalls",
         signatures="FieldInfo InputField OutputField Signature SignatureMeta ensure_signature infer_prefix "
         "make_signature",
         context="configure copy_context settings",
@@ -25,7 +25,8 @@ HOMES: Final[Mapping[str, str]] = {
         tracing="inspect_history track_usage",
         adapters="Adapter ChatAdapter JSONAdapter XMLAdapter",
         lm="LM BaseLM configure_cache",
-        modules="ChainOfThought Module Parallel Predict asyncify load syncify",
+        modules="BestOfN ChainOfThought Module MultiChainComparison Parallel Predict ReAct Refine asyncify load "
+        "majority syncify",
         evaluate="Evaluate EvaluationResult",
         optimizers="BootstrapFewShot BootstrapFewShotWithRandomSearch LabeledFewShot",
         errors="AdapterError AdapterParseError BudgetExceeded CacheMissError ConfigurationError ContentFilterError "
@@ -33,7 +34,7 @@ HOMES: Final[Mapping[str, str]] = {
         "LMInvalidRequestError LMRateLimitError LMResponseError LMServerError LMTimeoutError LMTransportError "
         "LMUnsupportedModelError MetricError MissingExtraError NotConfiguredError ProgramError "
         "RequestsForbiddenError SignatureError SignatureSyntaxError StateError StateMismatchError "
-        "StateNotFoundError StateVersionError TelicError TruncatedReplyError UnknownProviderError",
+        "StateNotFoundError StateVersionError TelicError ToolError TruncatedReplyError UnknownProviderError",
     ),
     "Type": "telic.types:FieldType",
     "BootstrapRS": "telic.optimizers:BootstrapFewShotWithRandomSearch",
@@ -50,11 +51,11 @@ OLD_PACKAGES: Final = ("clients", "dsp", "predict", "primitives", "teleprompt", 
 """The same, of the module paths that `telic.compat` serves."""
 
 PLANNED: Final = frozenset((
-    "Assert", "Audio", "BestOfN", "BetterTogether", "BootstrapFewShotWithOptuna", "BootstrapFinetune",
+    "Assert", "Audio", "BetterTogether", "BootstrapFewShotWithOptuna", "BootstrapFinetune",
     "COPRO", "Code", "CodeAct", "ColBERTv2", "Embedder", "Embeddings", "Ensemble", "File", "GEPA", "GRPO",
-    "Image", "InferRules", "KNN", "KNNFewShot", "MIPROv2", "MultiChainComparison", "ProgramOfThought",
-    "ReAct", "Reasoning", "Refine", "Retrieve", "SIMBA", "Suggest", "Tool", "ToolCalls", "TwoStepAdapter",
-    "improve", "majority", "streamify",
+    "Image", "InferRules", "KNN", "KNNFewShot", "MIPROv2", "ProgramOfThought",
+    "Reasoning", "Retrieve", "SIMBA", "Suggest", "TwoStepAdapter",
+    "improve", "streamify",
 ))  # fmt: skip
 """Names of the programming model that this version does not have yet: `telic.X` says so."""
 
