@@ -232,6 +232,7 @@ class WireClient:
         error.provider = error.provider or self.dialect.provider
         wait = self._retry.wait_s(error, attempt)
         if wait is None or loop.time() + wait >= deadline:
+            _tell(error, attempt, early=wait is not None)
             raise error
         if wait:
             await load("asyncio").sleep(wait)
@@ -263,6 +264,17 @@ class WireClient:
         if limiter is None:
             limiter = _limiters[key] = Limiter(loop.time)
         return limiter
+
+
+def _tell(error: LMError, attempt: int, *, early: bool) -> None:
+    """Add to the message what only the retries know."""
+    notes: list[str] = []
+    if early and error.retry_after_s:
+        notes.append(f"the server asks to wait {error.retry_after_s:g} s, more than `timeout` leaves")
+    if attempt > 1:
+        notes.append(f"tried {attempt} times")
+    if notes:
+        error.args = ("; ".join([str(error), *notes]), *error.args[1:])
 
 
 def _heed(headers: Mapping[str, str], limiter: Limiter) -> None:
