@@ -12,6 +12,7 @@ from telic.errors import (
     InputError,
 )
 from telic.modules import ReAct
+from telic.protocols import Capabilities
 from telic.testing import FunctionLM, ScriptedLM
 from telic.tracing import BaseCallback
 from telic.types import Tool
@@ -142,6 +143,29 @@ def test_names_of_tools_are_read_without_what_lms_put_around_them():
 
     assert found.trajectory["observation_0"] == 2_700_000
     assert found.trajectory["tool_name_1"] == "finish"
+
+
+@pytest.mark.parametrize("written", ["", "None", "null", "{}", "[]", '"{}"', "```json\n{}\n```"])
+def test_no_arguments_are_read_however_they_are_written(written):
+    text = (
+        "[[ ## next_thought ## ]]\nt\n\n[[ ## next_tool_name ## ]]\nf\n\n[[ ## next_tool_args ## ]]\n"
+        + written
+    )
+
+    found, _ = run([text, DONE, ANSWER], tools=[Tool(lambda: 1, name="f")])
+
+    assert found.trajectory["observation_0"] == 1
+
+
+@pytest.mark.parametrize("adapter", [telic.JSONAdapter(), telic.XMLAdapter()], ids=lambda one: one.name)
+def test_it_works_with_every_adapter_and_what_the_server_can_do(adapter):
+    able = Capabilities(response_schema=True, json_object=True, function_calling=True)
+    lm = ScriptedLM([step("population", city="Rome"), DONE, ANSWER], capabilities=able)
+
+    with telic.context(lm=lm, adapter=adapter):
+        found = ReAct("question -> answer", tools=[population])(question="?")
+
+    assert found.trajectory["observation_0"] == 2_700_000
 
 
 def test_what_no_step_can_mend_ends_the_run():
@@ -379,7 +403,7 @@ def test_it_is_bootstrapped_saved_loaded_and_copied(tmp_path):
 
 def test_it_runs_in_an_evaluation_with_many_threads():
     with telic.context(lm=FunctionLM(solve)):
-        result = telic.Evaluate(devset=TRAIN * 20, metric=right, num_threads=16)(
+        result = telic.Evaluate(devset=TRAIN * 20, metric=right, num_threads=64)(
             ReAct("question -> answer", tools=[population])
         )
 

@@ -264,6 +264,22 @@ def test_copies_of_programs_share_tools():
     assert program.deepcopy().tools["search"] is program.tools["search"]
 
 
+def test_tools_in_demos_are_saved_and_loaded_by_their_description(tmp_path):
+    make = functools.partial(
+        telic.Signature, "question, tools: list[Tool] -> answer", custom_types={"Tool": Tool}
+    )
+    program = telic.Predict(make())
+    demo = telic.Example(question="?", tools=[Tool(search)], answer="a").with_inputs("question", "tools")
+    program.demos = [demo]
+
+    program.save(tmp_path / "program.json")
+    loaded = telic.Predict(make()).load(tmp_path / "program.json")
+
+    assert loaded.render(question="q", tools=[]) == program.render(question="q", tools=[])
+    with pytest.raises(ToolError, match="description alone"):
+        loaded.demos[0].tools[0](query="x")
+
+
 # Calls
 
 OPENAI = [{"id": "c1", "type": "function", "function": {"name": "search", "arguments": '{"query": "x"}'}}]

@@ -9,7 +9,7 @@ observation: the LM sees it and may do better.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, final, overload
+from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, TypeVar, cast, final, overload
 
 from telic._optional import load
 from telic._text import did_you_mean, join_names, truncate
@@ -44,6 +44,32 @@ _FATAL = (BudgetExceeded, NotConfiguredError)
 _MAX_DROPS = 3
 _KEYS_A_STEP = 4
 _MAX_ERROR_CHARS = 500
+
+
+@final
+class _LooseArguments:
+    """Reads what LMs write for "no arguments" (nothing, None, null, []) and JSON inside of quotes, as pydantic does."""
+
+    __slots__ = ()
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        core = load("pydantic_core.core_schema")
+        return core.no_info_before_validator_function(_arguments, handler(source))
+
+
+def _arguments(value: Any) -> Any:
+    if isinstance(value, str):
+        text = value.strip()
+        if text.lower() in ("", "none", "null", "n/a"):
+            return {}
+        try:
+            value = load("json").loads(text)
+        except ValueError:
+            return value
+    return {} if value is None or value == [] else value
+
+
+_ARGUMENTS: Final = Annotated[dict[str, Any], _LooseArguments()]
 
 
 @final
@@ -318,7 +344,7 @@ def _step_signature(signature: Any, tools: Mapping[str, Tool]) -> Any:
         "trajectory": (str, InputField()),
         "next_thought": (str, OutputField()),
         "next_tool_name": (str, OutputField(desc=f"one of {names}")),
-        "next_tool_args": (dict[str, Any], OutputField()),
+        "next_tool_args": (_ARGUMENTS, OutputField()),
     }
     listed = "\n".join(f"- {_told(tool)}" for tool in tools.values())
     inputs, outputs = join_names(signature.input_fields), join_names(signature.output_fields)

@@ -59,8 +59,6 @@ class Tool:
         telic.errors.ToolError: add was not run: `a` is missing. It takes a (integer, required), b (integer, default 1)
     """
 
-    _share_on_copy = True
-
     def __init__(
         self,
         func: Callable[..., Any],
@@ -253,6 +251,12 @@ class Tool:
         """Return name, description and arguments as plain data: how a tool is shown in a prompt."""
         return {"name": self.name, "desc": self.desc, "args": self.args}
 
+    def __copy__(self) -> Tool:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Tool:
+        return self  # what it calls (a connection, an index) is not the program's to copy
+
     def __str__(self) -> str:
         about = f", whose description is <desc>{self.desc}</desc>." if self.desc else "."
         return f"{self.name}{about} Arguments: {self.args}."
@@ -262,11 +266,26 @@ class Tool:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
-        return load("pydantic_core.core_schema").is_instance_schema(cls)
+        """Take a tool, or the description of one (`to_dict`), as it stands in saved demos."""
+        core = load("pydantic_core.core_schema")
+        return core.no_info_before_validator_function(_from_description, core.is_instance_schema(cls))
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: Any, handler: Any) -> dict[str, Any]:
         return {"type": "object"}
+
+
+def _from_description(value: Any) -> Any:
+    """Return a tool that can be shown but not run for a description, and anything else as it is."""
+    if not isinstance(value, Mapping) or not {"name", "args"} <= value.keys():
+        return value  # pyright: ignore[reportUnknownVariableType]
+    said = cast("Mapping[str, Any]", value)
+    name = str(said["name"])
+
+    def absent(**arguments: Any) -> Any:
+        raise ToolError(f"{name} is known by its description alone and cannot be run", tool=name)
+
+    return Tool(absent, name=name, desc=str(said.get("desc", "")), args=said["args"])
 
 
 def _reading() -> Any:
