@@ -1,6 +1,8 @@
 import asyncio
+import gc
 import io
 import threading
+import weakref
 
 from telic.context import context
 from telic.data import Completion, Prediction, Request, Response, Step, Usage
@@ -231,3 +233,22 @@ def test_tasks_have_call_ids_of_their_own():
         return await asyncio.gather(*(one(Recorder()) for _ in range(10)))
 
     assert asyncio.run(main()) == [True] * 10
+
+
+def test_the_history_holds_no_traceback_and_so_nothing_of_the_callers():
+    class Big:
+        pass
+
+    def fail():
+        big = Big()
+        kept.append(weakref.ref(big))
+        raise LookupError("gone")
+
+    kept = []
+    try:
+        fail()
+    except LookupError as error:
+        entry = record_call("m", Request([{"role": "user", "content": "hi"}]), None, error)
+    gc.collect()
+
+    assert (entry.to_dict()["error"], kept[0]()) == ("LookupError: gone", None)

@@ -45,7 +45,8 @@ class HistoryEntry:
         self.lm_name = lm_name
         self.request = request
         self.response = response
-        self.error = error
+        # As text: the exception would keep its traceback, and with it the values of all callers.
+        self.error = None if error is None else f"{type(error).__name__}: {error}"
         self.seconds = seconds
         self.role = role
         self.callers = callers
@@ -64,7 +65,7 @@ class HistoryEntry:
             "usage": {} if usage is None else usage.to_dict(),
             "cost": None if usage is None else usage.cost_usd,
             "cached": response is not None and response.cached,
-            "error": None if self.error is None else f"{type(self.error).__name__}: {self.error}",
+            "error": self.error,
             "seconds": self.seconds,
             "role": self.role,
             "timestamp": self.timestamp,
@@ -173,7 +174,7 @@ def _as_text(entry: HistoryEntry) -> str:
                 f"Tool call: {call.get('name')}({call.get('arguments')})" for call in completion.tool_calls
             ]
     if entry.error is not None:
-        lines += ["", f"Failed: {type(entry.error).__name__}: {entry.error}"]
+        lines += ["", f"Failed: {entry.error}"]
     return "\n".join([*lines, "", ""])
 
 
