@@ -271,14 +271,15 @@ class Module(Node):
         del json_mode
         return _state.dump(self)
 
-    def load_state(self, state: Mapping[str, Any], **unsupported: Any) -> None:
-        """Take over what `dump_state` returned, or what DSPy saved; all of it or, on an error, nothing.
+    def load_state(self, state: Mapping[str, Any], **unsupported: Any) -> Self:
+        """Take over what `dump_state` returned, or what DSPy saved, and return this program; on an error, nothing.
 
         Raises:
             StateError: It is no saved program, of a newer format, or of a program of another shape.
         """
         _refuse_unsafe(unsupported)
         _state.apply(self, state, source="this state")
+        return self
 
     def save(self, path: str | os.PathLike[str], save_program: bool = False, **unsupported: Any) -> None:
         """Write what was learned (instructions, demos, LM names, report) to a JSON file; never code, never keys.
