@@ -226,6 +226,8 @@ def test_ctrl_c_keeps_the_finished_rows(num_threads):
     def program(x):
         if x == 10:
             os.kill(os.getpid(), signal.SIGINT)
+        elif x > 10:
+            threading.Event().wait(0.001)
         return double(x)
 
     with pytest.raises(EvaluationInterrupted, match="finished") as caught:
@@ -393,3 +395,25 @@ def test_callbacks_are_told_of_an_evaluation():
         ("start", "function"),
         ("end", None, "EvaluationError"),
     ]
+
+
+@pytest.mark.parametrize("option", ["save_as_csv", "save_as_json"])
+def test_a_place_that_only_looks_writable_is_found_before_the_first_call(option):
+    calls = []
+    with pytest.raises(ConfigurationError, match="cannot be written"):  # to root, too, os.access says yes
+        Evaluate(devset=rows(3), metric=right)(lambda x: calls.append(x), **{option: "/proc/rows.out"})
+    assert calls == []
+
+
+def test_rows_that_cannot_be_written_in_the_end_come_with_the_error(tmp_path):
+    folder = tmp_path / "out"
+    folder.mkdir()
+
+    def program(x):
+        if x == 2:
+            folder.rmdir()
+        return double(x)
+
+    with pytest.raises(EvaluationError, match="could not be written") as caught:
+        Evaluate(devset=rows(3), metric=right, num_threads=1, save_as_json=folder / "rows.json")(program)
+    assert [row.score for row in caught.value.results] == [1, 1, 1]
