@@ -37,10 +37,10 @@ def test_what_it_cannot_is_not(kind):
     assert RetryPolicy().wait_s(kind("x"), 1) is None
 
 
-def test_waits_double_up_to_the_longest_and_end_with_the_last_try():
+def test_waits_grow_fourfold_up_to_the_longest_and_end_with_the_last_try():
     policy = RetryPolicy(num_retries=8, max_s=5.0, chance=lambda: 1.0)
     waits = [policy.wait_s(LMServerError("x"), attempt) for attempt in range(1, 10)]
-    assert waits == [0.5, 1.0, 2.0, 4.0, 5.0, 5.0, 5.0, 5.0, None]
+    assert waits == [0.25, 1.0, 4.0, 5.0, 5.0, 5.0, 5.0, 5.0, None]
 
 
 def test_chance_reaches_down_to_no_wait_at_all():

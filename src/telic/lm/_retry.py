@@ -3,7 +3,8 @@
 Only failures that another try can mend are retried: lost connections, a server's own timeout, 429 and 5xx. What the
 server asked for (Retry-After) is waited for, plus a little chance so that not all come back at once; where the
 deadline leaves no room for the wait, the failure is raised at once instead of after it.
-Source: "Exponential Backoff and Jitter" (AWS Architecture Blog, 2015), full jitter. Deviations: none.
+Source: "Exponential Backoff and Jitter" (AWS Architecture Blog, 2015), full jitter. Deviations: a
+wait grows fourfold, not twofold, so that a stray failure costs little and a short outage is still outlasted.
 """
 
 from __future__ import annotations
@@ -25,15 +26,15 @@ class RetryPolicy(NamedTuple):
     Example:
         >>> policy = RetryPolicy(num_retries=2, chance=lambda: 1.0)
         >>> policy.wait_s(LMServerError("500"), attempt=1), policy.wait_s(LMServerError("500"), attempt=2)
-        (0.5, 1.0)
+        (0.25, 1.0)
         >>> policy.wait_s(LMServerError("500"), attempt=3) is None
         True
     """
 
     num_retries: int = 3
     """Tries beyond the first."""
-    base_s: float = 0.5
-    """The first wait is between 0 and this; each following one up to twice the one before."""
+    base_s: float = 0.25
+    """The first wait is between 0 and this; each following one up to four times the one before."""
     max_s: float = 30.0
     """No wait of our own is longer; a server's Retry-After may be."""
     chance: Callable[[], float] = random.random
@@ -51,4 +52,4 @@ class RetryPolicy(NamedTuple):
         asked = error.retry_after_s
         if asked is not None:
             return asked + self.chance() * min(0.1 * asked, 1.0)
-        return self.chance() * min(self.max_s, self.base_s * 2 ** (attempt - 1))
+        return self.chance() * min(self.max_s, self.base_s * 4 ** (attempt - 1))
