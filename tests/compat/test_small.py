@@ -1,9 +1,9 @@
 import logging
 
 import pytest
+from telic.dsp.utils import deduplicate
 
 from telic.compat._small import disable_logging, dotdict, enable_logging
-from telic.dsp.utils import deduplicate
 
 
 def test_deduplicate_keeps_the_first_of_each():
