@@ -48,9 +48,11 @@ def from_text_method(annotation: Any) -> Callable[[str], Any] | None:
 
 def holds(annotation: Any, kind: type) -> bool:
     """Return whether a value of `annotation` may be a `kind`: it is that class, or a union that names it."""
-    annotation = bare_annotation(annotation)
-    if isinstance(annotation, type) and issubclass(annotation, kind):
-        return True
+    if isinstance(annotation, type):
+        return issubclass(annotation, kind)
+    bare = bare_annotation(annotation)
+    if bare is not annotation:
+        return holds(bare, kind)
     return any(holds(member, kind) for member in union_members(annotation))
 
 
