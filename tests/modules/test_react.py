@@ -138,6 +138,42 @@ def test_what_goes_wrong_in_a_step_is_its_observation():
     assert "test_react.py" not in str(lm.requests[-1].messages)
 
 
+@pytest.mark.parametrize(
+    "error", [StopIteration("end"), RuntimeError(), SystemError("x"), ExceptionGroup("g", [OSError()])]
+)
+def test_whatever_a_tool_raises_is_an_observation_both_ways(error):
+    def broken():
+        raise error
+
+    agent = ReAct("question -> answer", tools=[broken])
+    with telic.context(lm=ScriptedLM([step("broken"), DONE, ANSWER] * 2)):
+        assert "Error: broken failed with" in agent(question="?").trajectory["observation_0"]
+        assert (
+            "Error: broken failed with" in asyncio.run(agent.acall(question="?")).trajectory["observation_0"]
+        )
+
+
+def test_programs_are_tools():
+    class Double(telic.Module):
+        def __init__(self):
+            self.ask = telic.Predict("n: int -> double: int")
+
+        def forward(self, n: int):
+            return self.ask(n=n).double
+
+    agent = ReAct("question -> answer", tools=[Double()])
+    with telic.context(lm=ScriptedLM([step("Double", n="2"), {"double": 4}, DONE, ANSWER] * 2)):
+        assert agent(question="?").trajectory["observation_0"] == 4
+        assert asyncio.run(agent.acall(question="?")).trajectory["observation_0"] == 4
+
+
+def test_a_name_without_end_is_cut_in_what_the_lm_is_told():
+    found, lm = run([step("x" * 100_000), DONE, ANSWER], max_observation_chars=1000)
+
+    assert len(found.trajectory["observation_0"]) < 300
+    assert len(last(lm)) < 5000
+
+
 def test_names_of_tools_are_read_without_what_lms_put_around_them():
     found, _ = run([step("`population`", city="Rome"), step("finish()"), ANSWER])
 

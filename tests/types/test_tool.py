@@ -168,6 +168,23 @@ def test_a_program_is_a_tool_by_its_forward():
     assert tool(text="hi") == "HI"
 
 
+def test_an_async_program_is_a_tool_both_ways():
+    class Shout(telic.Module):
+        async def aforward(self, text: str):
+            return text.upper()
+
+    tool = Tool(Shout(), desc="Shouts.")
+
+    assert tool(text="hi") == "HI"
+    assert asyncio.run(tool.acall(text="hi")) == "HI"
+
+
+def test_names_of_arguments_without_end_are_cut():
+    with pytest.raises(ToolError) as caught:
+        Tool(search)(**{"x" * 1_000_000: 1, "query": "q"})
+    assert len(str(caught.value)) < 500
+
+
 def test_any_further_arguments_are_passed_on_where_the_function_takes_them():
     def anything(a: int, **more):
         return a, more

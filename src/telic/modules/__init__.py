@@ -1,7 +1,13 @@
-"""Programs and their building blocks."""
+"""Programs and their building blocks.
 
-from telic.modules._aggregate import majority as majority
-from telic.modules._best_of_n import BestOfN as BestOfN
+Strategies load when they are first asked for, so that programs without them start sooner.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from telic._optional import load as _import
 from telic.modules._chain_of_thought import ChainOfThought as ChainOfThought
 from telic.modules._flow import Call as Call
 from telic.modules._flow import Effect as Effect
@@ -13,13 +19,33 @@ from telic.modules._flow import drive as drive
 from telic.modules._load import load as load
 from telic.modules._module import FlowModule as FlowModule
 from telic.modules._module import Module as Module
-from telic.modules._multi_chain import MultiChainComparison as MultiChainComparison
 from telic.modules._parallel import Parallel as Parallel
 from telic.modules._predict import Predict as Predict
-from telic.modules._react import ReAct as ReAct
-from telic.modules._refine import Refine as Refine
 from telic.modules._tree import Leaf as Leaf
 from telic.modules._tree import replace_at as replace_at
 from telic.modules._tree import walk as walk
 from telic.modules._wrappers import asyncify as asyncify
 from telic.modules._wrappers import syncify as syncify
+
+if TYPE_CHECKING:
+    from telic.modules._aggregate import majority as majority
+    from telic.modules._best_of_n import BestOfN as BestOfN
+    from telic.modules._multi_chain import MultiChainComparison as MultiChainComparison
+    from telic.modules._react import ReAct as ReAct
+    from telic.modules._refine import Refine as Refine
+
+_LATER = {
+    "BestOfN": "telic.modules._best_of_n",
+    "MultiChainComparison": "telic.modules._multi_chain",
+    "ReAct": "telic.modules._react",
+    "Refine": "telic.modules._refine",
+    "majority": "telic.modules._aggregate",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'telic.modules' has no attribute {name!r}")
+    value = getattr(_import(_LATER[name]), name)
+    globals()[name] = value
+    return value

@@ -236,8 +236,9 @@ class ReAct(FlowModule, Generic[S]):
         """Return what the tool returned, or what went wrong in words for the LM."""
         tool = self.tools.get(name)
         if tool is None:
-            near = did_you_mean(name, self.tools) or "."
-            return f"Error: there is no tool {truncate(name, 80)!r}{near} The tools are {join_names(self.tools)}."
+            shown = truncate(name, 80)
+            near = did_you_mean(shown, self.tools) or "."
+            return f"Error: there is no tool {shown!r}{near} The tools are {join_names(self.tools)}."
         try:
             return (yield ToolRun(tool, tool.check(arguments)))
         except _FATAL:

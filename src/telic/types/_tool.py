@@ -165,6 +165,9 @@ class Tool:
             ToolError: The arguments do not fit; the function was not called.
         """
         checked = self.check(arguments)
+        acall: Callable[..., Any] | None = getattr(self.func, "acall", None)
+        if acall is not None:  # a program
+            return await acall(**checked)
         if self.is_async:
             return await self.func(**checked)
         result = await load("asyncio").to_thread(self.func, **checked)
@@ -184,8 +187,9 @@ class Tool:
                 if self._takes_any:
                     checked[name] = value
                 else:
-                    near = did_you_mean(name, self._parameters).lstrip("; ")
-                    problems.append(f"it has no argument `{name}`" + (f" ({near})" if near else ""))
+                    shown = truncate(name, 80)
+                    near = did_you_mean(shown, self._parameters).lstrip("; ")
+                    problems.append(f"it has no argument `{shown}`" + (f" ({near})" if near else ""))
                 continue
             try:
                 checked[name] = self._converted(one, value)

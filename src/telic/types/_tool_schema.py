@@ -83,7 +83,7 @@ def facts_of(function: Any) -> FunctionFacts:
         parameters,
         arg_desc,
         any(one.kind.name == "VAR_KEYWORD" for one in listed.values()),
-        inspect.iscoroutinefunction(target),
+        inspect.iscoroutinefunction(target) and not hasattr(function, "acall"),
     )
 
 
