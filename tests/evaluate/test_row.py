@@ -67,3 +67,26 @@ def test_only_faults_are_told_when_faults_stop_an_evaluation():
         Evaluate(devset=ROWS, metric=right, max_errors=1, num_threads=1)(program)
 
     assert len(caught.value.results) == 6
+
+
+async def cancelled_within(x):
+    if x == "3":
+        future = asyncio.get_running_loop().create_future()
+        future.cancel()
+        await future
+    return {"y": int(x)}
+
+
+def cancelled_beneath(x):
+    return asyncio.run(cancelled_within(x))
+
+
+@pytest.mark.parametrize("how", ["sync", "async"])
+@pytest.mark.parametrize("num_threads", [1, 3])
+@pytest.mark.parametrize("program", [cancelled_within, cancelled_beneath])
+def test_a_cancellation_that_nobody_asked_for_is_a_failure_of_its_row_alone(program, how, num_threads):
+    evaluate = Evaluate(devset=ROWS, metric=lambda example, prediction: 1, num_threads=num_threads)
+    result = run(evaluate, program, how)
+
+    assert [row.index for row in result.failures] == [3]
+    assert "was cancelled (asyncio.CancelledError)" in str(result.failures[0].error)

@@ -18,7 +18,7 @@ from telic.context import push as push_setting
 from telic.data import Example, Prediction
 from telic.errors import AdapterParseError, BudgetExceeded, NotConfiguredError, ProgramError, TelicError
 from telic.evaluate._score import MetricCall, callable_name
-from telic.execution import is_async, run_coroutine, run_in_thread
+from telic.execution import is_async, run_coroutine, run_in_thread, stray_cancellations
 from telic.modules import Flow, adrive, drive
 from telic.tracing import UsageTracker
 
@@ -71,16 +71,18 @@ class _RunProgram(NamedTuple):
     inputs: Mapping[str, Any]
 
     def run(self) -> Any:
-        return resolved(self.program(**self.inputs))
+        with stray_cancellations:
+            return resolved(self.program(**self.inputs))
 
     async def arun(self) -> Any:
-        acall = getattr(self.program, "acall", None)
-        if acall is not None:
-            return await acall(**self.inputs)
-        if is_async(self.program):
-            return await self.program(**self.inputs)
-        answer = await run_in_thread(self.program, **self.inputs)
-        return await answer if hasattr(answer, "__await__") else answer
+        with stray_cancellations:
+            acall = getattr(self.program, "acall", None)
+            if acall is not None:
+                return await acall(**self.inputs)
+            if is_async(self.program):
+                return await self.program(**self.inputs)
+            answer = await run_in_thread(self.program, **self.inputs)
+            return await answer if hasattr(answer, "__await__") else answer
 
 
 class _AskMetric(NamedTuple):
@@ -89,13 +91,15 @@ class _AskMetric(NamedTuple):
     prediction: Any
 
     def run(self) -> Any:
-        return resolved(self.metric.evaluate(self.example, self.prediction))
+        with stray_cancellations:
+            return resolved(self.metric.evaluate(self.example, self.prediction))
 
     async def arun(self) -> Any:
         acall = getattr(self.metric.metric, "acall", None)
         evaluate = self.metric.evaluate if acall is None else acall
-        answer = evaluate(self.example, self.prediction)
-        return await answer if hasattr(answer, "__await__") else answer
+        with stray_cancellations:
+            answer = evaluate(self.example, self.prediction)
+            return await answer if hasattr(answer, "__await__") else answer
 
 
 def _flow(job: RowJob, index: int, example: Example) -> Flow[Row]:

@@ -9,3 +9,4 @@ from telic.execution._outcome import Outcome as Outcome
 from telic.execution._outcome import RunInterrupted as RunInterrupted
 from telic.execution._outcome import RunStopped as RunStopped
 from telic.execution._outcome import StopReason as StopReason
+from telic.execution._stray import stray_cancellations as stray_cancellations

@@ -21,6 +21,7 @@ from telic.execution._bridge import run_coroutine, run_in_thread
 from telic.execution._crew import Crew
 from telic.execution._ledger import CancelFlag, Ledger
 from telic.execution._outcome import Outcome
+from telic.execution._stray import stray_cancellations
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -130,7 +131,8 @@ def _work_through(ledger: Ledger, work: Callable[[Any], Any], carried: contextva
     while (index := ledger.take()) is not None:
         started = clock()
         try:
-            value = carried.copy().run(work, items[index])
+            with stray_cancellations:
+                value = carried.copy().run(work, items[index])
         except Exception as error:  # noqa: BLE001  the user's code, at a boundary: a value from here on
             outcome = Outcome(index, None, error, clock() - started)
         else:
@@ -174,7 +176,8 @@ async def _run_tasks(ledger: Ledger, work: Callable[[Any], Awaitable[Any]], num_
     async def one(index: int) -> None:
         started = clock()
         try:
-            value = await work(items[index])
+            with stray_cancellations:
+                value = await work(items[index])
         except Exception as error:  # noqa: BLE001  as in _work_through
             outcome = Outcome(index, None, error, clock() - started)
         else:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, final
 from telic.context import context
 from telic.errors import ProgramError, TelicError
 from telic.evaluate import FATAL, MetricCall, inputs_of, program_failure, resolved
+from telic.execution import stray_cancellations
 from telic.optimizers._demos import demos_of_trace
 from telic.optimizers._harvest import Try
 
@@ -81,7 +82,8 @@ class Teacher:
     ) -> bool:
         with context(**settings):
             try:
-                prediction = resolved(program(**inputs_of(example)))
+                with stray_cancellations:
+                    prediction = resolved(program(**inputs_of(example)))
                 if prediction is None:
                     raise ProgramError("it returned None instead of a Prediction")
             except FATAL:
@@ -90,7 +92,8 @@ class Teacher:
                 raise program_failure(program, error, index) from error
         with context(trace=None, role="judge"):  # LM calls of the metric are not the program's
             try:
-                answer = resolved(self._metric.compile(example, prediction, trace))
+                with stray_cancellations:
+                    answer = resolved(self._metric.compile(example, prediction, trace))
             except FATAL:
                 raise
             except Exception as error:
