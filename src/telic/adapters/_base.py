@@ -11,7 +11,6 @@ the compiled path they replace. What is derived from a signature is kept per ada
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary
@@ -56,7 +55,7 @@ class Layout(NamedTuple):
     request: str
 
 
-class Adapter(ABC):
+class Adapter:
     """The base of prompt formats.
 
     The arguments are those of DSPy's adapters, for programs that pass them. Each asks for something that is done
@@ -88,13 +87,20 @@ class Adapter(ABC):
 
     # What a format says of itself
 
-    @abstractmethod
     def reader(self) -> Reader:
-        """Return what finds the raw values of output fields in a reply."""
+        """Return what finds the raw values of output fields in a reply; not needed where `parse` is overridden.
 
-    @abstractmethod
+        Raises:
+            ConfigurationError: The class defines neither this nor `parse`.
+        """
+        raise ConfigurationError(
+            f"{self.name} can write prompts and not read replies: define `parse(signature, completion)` in it"
+        )
+
     def user_message_output_requirements(self, signature: Any) -> str:
         """Return the sentence that ends the last user turn: "Respond with …"."""
+        del signature
+        return "Respond with the output fields, in the form that was asked for."
 
     def block(self, field: FieldInfo) -> Block:
         """Return what stands before and after a field's value: a marker line, and nothing."""
@@ -327,7 +333,7 @@ class Adapter(ABC):
         return [{"role": "user", "content": content}, {"role": "assistant", "content": reply}]
 
     def _again(self, signature: Any) -> str:
-        sentence = self._layout(signature).request
+        sentence = self.user_message_output_requirements(signature)
         return f"Respond again{sentence.removeprefix('Respond')}"
 
     def _layout(self, signature: Any) -> Layout:
