@@ -65,7 +65,7 @@ def test_samples_of_one_call_can_be_compared():
         ([], "has 0"),
         (None, "list of attempts"),
         ("abc", "list of attempts"),
-        (["a", "b", "c"], "attempt 0"),
+        ([1, "b", "c"], "attempt 0"),
         ([*ATTEMPTS[:2], {"anwser": 4}], "did you mean|none of the outputs"),
     ],
 )
@@ -89,6 +89,11 @@ def test_wrong_attempts_are_refused_before_anything_is_sent(completions, said):
 def test_what_cannot_work_is_refused_when_it_is_made(make, error):
     with pytest.raises(error):
         make()
+
+
+def test_inputs_are_given_by_name():
+    with pytest.raises(InputError, match="by name"):
+        MultiChainComparison("question -> answer: int")(ATTEMPTS, "?")
 
 
 def test_it_works_async_and_inside_of_programs_and_optimizers(tmp_path):

@@ -437,6 +437,30 @@ def test_it_is_bootstrapped_saved_loaded_and_copied(tmp_path):
         assert loaded.deepcopy()(question="How many in Oslo?").answer == "700000"
 
 
+def test_a_state_that_dspy_saved_is_loaded():
+    def field(description):
+        return {"prefix": "X:", "description": description}
+
+    agent = ReAct("question -> answer", tools=[population])
+    agent.load_state(
+        {
+            "react": {
+                "traces": [], "train": [], "demos": [], "lm": None,
+                "signature": {"instructions": "Learned.", "fields": [field("${x}")] * 5},
+            },
+            "extract.predict": {
+                "traces": [], "train": [], "lm": None,
+                "demos": [{"question": "q", "trajectory": "t", "reasoning": "r", "answer": "a"}],
+                "signature": {"instructions": "Learned too.", "fields": [field("${x}")] * 4},
+            },
+            "metadata": {"dependency_versions": {"dspy": "3.4.1"}},
+        }
+    )  # fmt: skip
+
+    assert agent.react.signature.instructions == "Learned."
+    assert agent.extract.predict.demos[0]["answer"] == "a"
+
+
 def test_it_runs_in_an_evaluation_with_many_threads():
     with telic.context(lm=FunctionLM(solve)):
         result = telic.Evaluate(devset=TRAIN * 20, metric=right, num_threads=64)(

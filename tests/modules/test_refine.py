@@ -133,6 +133,16 @@ def test_the_program_is_as_it_was_and_demos_stay_whole():
     assert "None was needed." in lm.requests[1].messages[1]["content"]
 
 
+def test_a_field_of_the_users_own_called_hint_is_left_alone():
+    found, lm = run(
+        Refine(telic.Predict("question, hint_: str = 'mine' -> answer"), 2, worded, threshold=3),
+        [{"answer": "x"}, {"answer": "xxx"}],
+    )
+
+    assert found.answer == "xxx"
+    assert "[[ ## hint_ ## ]]\nmine" in last(lm)
+
+
 def test_it_is_the_same_async():
     program = Refine(Chain(), N=2, reward_fn=length, threshold=3)
     script = [{"answer": "x"}, {"answer": "y"}, advised(second="More."), {"answer": "x"}, {"answer": "yyy"}]

@@ -1,4 +1,6 @@
 import asyncio
+import copy
+import enum
 import functools
 import json
 from dataclasses import dataclass
@@ -11,6 +13,8 @@ import telic
 from telic.errors import ConfigurationError, ToolError
 from telic.testing import ScriptedLM
 from telic.types import Tool, ToolCall, ToolCalls
+
+UNSAID = object()  # a default that JSON has no words for
 
 
 class City(pydantic.BaseModel):
@@ -274,6 +278,58 @@ def test_definitions_inside_of_arguments_stand_where_their_references_point():
     assert "$defs" not in schema["properties"]["tour"]
 
 
+def test_different_types_of_one_name_are_told_apart_before_an_lm_confuses_them():
+    def maker(kind):
+        class Thing(pydantic.BaseModel):
+            value: kind
+
+        return list[Thing]
+
+    tool = Tool(lambda a, b: None, name="both", arg_types={"a": maker(int), "b": maker(str)})
+
+    with pytest.raises(ConfigurationError, match="both called 'Thing'"):
+        tool.to_openai()
+
+
+def test_types_are_told_in_words():
+    class Colour(enum.Enum):
+        RED = "red"
+
+    def paint(
+        colour: Colour,
+        size: int | None = None,
+        kind: Literal["one"] = "one",
+        city: City = UNSAID,
+        cities: list[City] = (),
+    ): ...
+
+    tool = Tool(paint, arg_types={"colour": Colour})
+
+    with pytest.raises(ToolError) as caught:
+        tool()
+    assert str(caught.value).endswith(
+        "It takes colour (one of 'red', required), size (integer or null, optional), kind ('one', default 'one'), "
+        "city (object, optional), cities (array of City, default [])"
+    )
+
+
+def test_tools_and_calls_have_a_face():
+    tool, call = Tool(search), ToolCall("a", {"n": 1})
+
+    assert (repr(tool), str(Tool(Adder(1)))) == (
+        "Tool('search', args=['query', 'k', 'mode'])",
+        "Adder: Adds.",
+    )
+    assert str(Tool(lambda: 1, name="one")) == "one"
+    assert (tool(query="a", k=0), copy.copy(tool)) == ([], tool)
+    assert Tool(lambda a: a, name="any")(a=[1]) == [1]
+    assert repr(ToolCalls([call])) == "ToolCalls([ToolCall(name='a', args={'n': 1}, id=None)])"
+    assert (list(ToolCalls([call])), len(ToolCalls([call])), bool(ToolCalls())) == ([call], 1, True)
+    assert hash(call) == hash(ToolCall("a", {"n": 2}))
+    assert hash(ToolCalls([call])) == hash(ToolCalls([call]))
+    assert call != "a"
+
+
 def test_copies_of_programs_share_tools():
     program = telic.Module()
     program.tools = {"search": Tool(Adder(1), name="search")}
@@ -353,6 +409,13 @@ def test_tools_and_calls_are_field_types(adapter):
 
     assert prediction.calls == ToolCalls([ToolCall("search", {"query": "x"})])
     assert "What to look for, in words." in str(lm.requests[0].messages)
+
+
+def test_one_call_is_a_field_type_too():
+    signature = telic.Signature("question -> call: ToolCall", custom_types={"ToolCall": ToolCall})
+    lm = ScriptedLM([{"call": {"name": "search", "args": {"query": "x"}}}])
+
+    assert telic.Predict(signature)(question="?", lm=lm).call == ToolCall("search", {"query": "x"})
 
 
 def test_calls_are_saved_in_demos_and_loaded(tmp_path):

@@ -130,6 +130,9 @@ class ReAct(FlowModule, Generic[S]):
     `truncate_trajectory`), at most 3 times for one call. This module speaks to LMs in text alone, for now: the tools of
     a provider's own function calling are not used, and one step calls one tool.
 
+    Programs may be tools, but what is inside of a tool is no part of this program: to have it learned, saved and given
+    LMs with the rest, keep it as an attribute of a module of your own too.
+
     Cost: at most `max_iters + 1` LM calls, and the predictors' re-asks.
     Source: Yao et al. 2023, arXiv 2210.03629. Deviations: the trajectory is an input field of typed steps instead of
     a continued text; a second predictor writes the answer; no worked examples are given unless demos are set.

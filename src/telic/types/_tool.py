@@ -262,8 +262,7 @@ class Tool:
         return self  # what it calls (a connection, an index) is not the program's to copy
 
     def __str__(self) -> str:
-        about = f", whose description is <desc>{self.desc}</desc>." if self.desc else "."
-        return f"{self.name}{about} Arguments: {self.args}."
+        return f"{self.name}: {self.desc}" if self.desc else self.name
 
     def __repr__(self) -> str:
         return f"Tool({self.name!r}, args={list(self._parameters)})"
