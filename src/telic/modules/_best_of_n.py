@@ -163,7 +163,8 @@ class BestOfN(Sampling):
     returned. A predictor with a `rollout_id` of its own makes the same draw in every attempt.
 
     Cost: at most `N` runs of the program, and of the reward.
-    Source: folklore; Cobbe et al. 2021, arXiv 2110.14168, choose among samples by a trained verifier in this way. Deviations from DSPy's module: async; `fail_count` is for one call, and counts what is tolerated.
+    Source: folklore; Cobbe et al. 2021, arXiv 2110.14168, choose among samples by a trained verifier in this way.
+    Deviations from DSPy's module: async; `fail_count` is for one call, and counts what is tolerated.
 
     Example:
         >>> from telic.modules import Predict
