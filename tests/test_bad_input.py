@@ -21,7 +21,6 @@ from telic.errors import (
     ConfigurationError,
     ContentFilterError,
     DatasetError,
-    EvaluationError,
     InputError,
     LMAuthError,
     LMRateLimitError,
@@ -152,12 +151,20 @@ def test_a_wrong_key_is_never_retried_and_never_shown():
         assert KEY not in str(caught.value)
 
 
-def test_a_wrong_key_in_an_evaluation_costs_one_request_a_row_and_no_silent_zero():
+def test_a_wrong_key_ends_an_evaluation_at_once():
     with FaultServer(YES, faults=faults.status(401)) as server:
-        evaluate = telic.Evaluate(devset=rows(30), metric=right, num_threads=2, max_errors=4)
-        with telic.context(lm=lm(server)), pytest.raises(EvaluationError, match="HTTP 401") as caught:
+        evaluate = telic.Evaluate(devset=rows(30), metric=right, num_threads=2)
+        with telic.context(lm=lm(server)), pytest.raises(LMAuthError, match="HTTP 401"):
             evaluate(Predict("question -> answer"))
-        assert len(server.requests) == len(caught.value.results) < 10
+        assert len(server.requests) <= 2
+
+
+def test_a_key_that_expires_in_an_evaluation_loses_no_finished_row():
+    with FaultServer(YES, faults=[None] * 5 + [faults.status(401)] * 30) as server:
+        evaluate = telic.Evaluate(devset=rows(30), metric=right, num_threads=1)
+        with telic.context(lm=lm(server)), pytest.raises(LMAuthError, match="HTTP 401") as caught:
+            evaluate(Predict("question -> answer"))
+        assert [row.score for row in caught.value.results] == [1.0] * 5
 
 
 @pytest.mark.parametrize("wait", [None, 0.02], ids=["without Retry-After", "with Retry-After"])

@@ -1,6 +1,6 @@
 import dataclasses
 import json
-from datetime import date
+from datetime import UTC, date, datetime
 from enum import Enum
 from types import MappingProxyType
 
@@ -64,3 +64,23 @@ def test_lists_for_text_fields_are_numbered():
 
 def test_what_json_does_not_know_becomes_text():
     assert json.loads(to_json([object])) == ["<class 'object'>"]
+
+
+class Tagged(BaseModel):
+    name: str
+    tags: set[str]
+    inner: list[set[int]] = []
+
+
+def test_sets_stand_in_one_order_also_inside_models():
+    assert to_json({"b", "a", "c"}) == '["a", "b", "c"]'
+    assert to_json(Tagged(name="x", tags={"q", "m", "z", "d"}, inner=[{3, 1, 2}])) == (
+        '{"name": "x", "tags": ["d", "m", "q", "z"], "inner": [[1, 2, 3]]}'
+    )
+
+
+def test_dates_and_times_read_as_in_json():
+    moment = datetime(2026, 2, 3, 4, 5, tzinfo=UTC)
+
+    assert value_text(moment, as_str=False) == ("2026-02-03T04:05:00+00:00", False)
+    assert value_text(moment.date(), as_str=True) == ("2026-02-03", False)

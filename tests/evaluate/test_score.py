@@ -90,7 +90,9 @@ def test_what_a_metric_may_answer(answer, expected):
     assert MetricCall(two).score(answer, 0) == expected
 
 
-@pytest.mark.parametrize("answer", [None, "0.5", math.nan, math.inf, [1], Prediction(answer=1), Example(score="x")])
+@pytest.mark.parametrize(
+    "answer", [None, "0.5", math.nan, math.inf, [1], Prediction(answer=1), Example(score="x")]
+)
 def test_what_is_no_score_names_the_metric_and_the_row(answer):
     with pytest.raises(MetricError, match="'two' on row 7"):
         MetricCall(two).score(answer, 7)

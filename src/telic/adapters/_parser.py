@@ -149,7 +149,8 @@ class ReplyParser:
             problems = [str(cause)]  # the signature's own validators
         raise AdapterParseError(
             f"{self._adapter_name}: the reply for {_title(signature)} could not be used: {'; '.join(problems)}. "
-            f"The reply was {truncate(completion.text, 400)!r}",
+            f"The reply was {truncate(completion.text, 400)!r}; if the LM keeps answering so, say in the field's "
+            "description what it must look like, show it in a demo, or raise `max_retries`",
             adapter_name=self._adapter_name,
             signature=signature,
             lm_response=completion.text,

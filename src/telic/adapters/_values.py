@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from telic._optional import load
 
@@ -33,7 +33,8 @@ def value_text(value: Any, *, as_str: bool) -> tuple[str, bool]:
         return numbered_list(value), False  # pyright: ignore[reportUnknownArgumentType]
     if is_structure(value):
         return to_json(value), True
-    return str(value), False
+    isoformat: Any = getattr(value, "isoformat", None)  # dates and times: as in JSON and in saved demos
+    return str(value if isoformat is None or isinstance(value, type) else isoformat()), False
 
 
 def numbered_list(values: Iterable[Any]) -> str:
@@ -81,11 +82,36 @@ def plain(value: Any) -> Any:
         return value.value
     if isinstance(value, Mapping):
         return dict(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
-    for name in ("model_dump", "to_dict"):
-        method = getattr(value, name, None)
-        if callable(method) and not isinstance(value, type):
-            return method(mode="json") if name == "model_dump" else method()
+    if isinstance(value, (set, frozenset)):
+        return _in_order(value)  # pyright: ignore[reportUnknownArgumentType]
+    if hasattr(value, "model_dump") and not isinstance(value, type):
+        return _sets_in_order(value.model_dump(mode="json"), value.model_dump())
+    method = getattr(value, "to_dict", None)
+    if callable(method) and not isinstance(value, type):
+        return method()
     return _any_jsonable(value)
+
+
+def _in_order(values: Iterable[Any]) -> list[Any]:
+    """Return the items of a set in one order: that of hashes differs from process to process."""
+    return sorted(values, key=to_json)
+
+
+def _sets_in_order(shown: Any, value: Any) -> Any:
+    """Return `shown`, the JSON form of `value`, with what are sets in `value` put in order."""
+    if isinstance(shown, list):
+        items = cast("list[Any]", shown)
+        if isinstance(value, (set, frozenset)):
+            return _in_order(items)
+        if isinstance(value, (list, tuple)):
+            return [_sets_in_order(*pair) for pair in zip(items, cast("list[Any]", value), strict=True)]
+    elif isinstance(shown, dict) and isinstance(value, dict):
+        # pydantic writes the items of a dict in their order, whatever it makes of their keys
+        inner = list(cast("dict[Any, Any]", value).values())
+        named = cast("dict[str, Any]", shown).items()
+        if len(inner) == len(named):
+            return {name: _sets_in_order(item, inner[at]) for at, (name, item) in enumerate(named)}
+    return shown  # pyright: ignore[reportUnknownVariableType]
 
 
 def _any_jsonable(value: Any) -> Any:

@@ -16,6 +16,7 @@ from telic.optimizers import (
     BootstrapFewShot,
     BootstrapFewShotWithRandomSearch,
     CompileInterrupted,
+    CompileStopped,
     LabeledFewShot,
 )
 
@@ -52,6 +53,7 @@ def run(*asked: Any) -> None:
     Raises:
         TelicError: Something cannot work; told before the first LM call where it can be known.
         CompileInterrupted: Ctrl-C; the best program so far is saved.
+        CompileStopped: Too many failures; the best program so far is saved.
     """
     job = Job(*asked)
     out = _target.check_out(job.out, (".json",))
@@ -69,10 +71,10 @@ def run(*asked: Any) -> None:
             compiled = optimizer.compile(
                 program, trainset=trainset, **({} if valset is None else {"valset": valset})
             )
-        except CompileInterrupted as stopped:
+        except (CompileInterrupted, CompileStopped) as stopped:
             if stopped.program is not None:
                 stopped.program.save(out)
-                console.print(f"interrupted; the best program so far is in {out}", soft_wrap=True)
+                console.print(f"stopped early; the best program so far is in {out}", soft_wrap=True)
             raise
     compiled.save(out)
     console.print(str(compiled.report), soft_wrap=True, highlight=False)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 from telic._text import did_you_mean, join_names
 from telic.datasets import load_examples
 from telic.errors import ConfigurationError
-from telic.evaluate import EM, answer_exact_match, answer_passage_match
+from telic.evaluate import EM, answer_exact_match, answer_passage_match, check_path
 from telic.lm import LM
 from telic.modules import Module, Predict
 from telic.signatures import Signature, SignatureMeta
@@ -204,14 +203,10 @@ def check_out(path: Path, endings: Sequence[str]) -> Path:
     """
     if path.suffix.lower() not in endings:
         raise ConfigurationError(f"--out {str(path)!r} must end in {join_names(endings, 'or')}")
-    if path.is_dir():
-        raise ConfigurationError(f"--out {str(path)!r} is a folder; name a file in it")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigurationError(
             f"--out {str(path)!r}: its folder cannot be made: {error.strerror or error}"
         ) from error
-    if not os.access(path.parent, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
-        raise ConfigurationError(f"--out {str(path)!r} cannot be written: permission denied")
-    return path
+    return check_path(path, "--out")

@@ -15,6 +15,7 @@ from telic.evaluate._metrics import f1_score as f1_score
 from telic.evaluate._metrics import hotpot_f1_score as hotpot_f1_score
 from telic.evaluate._metrics import normalize_text as normalize_text
 from telic.evaluate._metrics import precision_score as precision_score
+from telic.evaluate._records import check_path as check_path
 from telic.evaluate._result import Comparison as Comparison
 from telic.evaluate._result import EvaluationResult as EvaluationResult
 from telic.evaluate._row import FATAL as FATAL

@@ -16,14 +16,22 @@ from telic.context import get as get_setting
 from telic.context import pop as pop_setting
 from telic.context import push as push_setting
 from telic.data import Example, Prediction
-from telic.errors import AdapterParseError, BudgetExceeded, NotConfiguredError, ProgramError, TelicError
+from telic.errors import (
+    AdapterParseError,
+    BudgetExceeded,
+    LMAuthError,
+    LMBillingError,
+    NotConfiguredError,
+    ProgramError,
+    TelicError,
+)
 from telic.evaluate._score import MetricCall, callable_name
 from telic.execution import is_async, run_coroutine, run_in_thread, stray_cancellations
 from telic.modules import Flow, adrive, drive
 from telic.tracing import UsageTracker
 
-FATAL = (BudgetExceeded, NotConfiguredError)
-"""What stops a loop over rows at once."""
+FATAL = (BudgetExceeded, NotConfiguredError, LMAuthError, LMBillingError)
+"""What stops a loop over rows at once: no other row would fare better."""
 
 
 class Row(NamedTuple):

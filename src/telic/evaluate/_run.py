@@ -14,7 +14,7 @@ from telic._text import plural
 from telic.context import get as get_setting
 from telic.context import pop as pop_setting
 from telic.context import push as push_setting
-from telic.errors import ConfigurationError, EvaluationError, NotConfiguredError
+from telic.errors import ConfigurationError, EvaluationError
 from telic.evaluate import _records
 from telic.evaluate._checks import check_count, checked_examples, setting
 from telic.evaluate._result import EvaluationResult
@@ -161,9 +161,8 @@ class Run:
                 "and max_errors= allows more failures",
                 results=rows,
             ) from failed[0].error
-        if not isinstance(error, NotConfiguredError):
-            # A budget's limit, or a cancellation (Ctrl-C inside `asyncio.run`): its own kind must go on.
-            cast("Any", error).results = rows
+        # A budget's limit, a key that expired, a cancellation (Ctrl-C inside `asyncio.run`): its own kind must go on.
+        cast("Any", error).results = rows
         raise error
 
     def _rows(self) -> list[Row]:
