@@ -69,7 +69,7 @@ def _clean_settings():
     """Settings and the cache that a test configures end with it."""
     before = dict(telic_context._global)
     yield
-    cache = sys.modules.get("telic.lm._cache")
+    cache = sys.modules.get("telic.lm.caching._cache")
     if cache is not None and cache._current is not None:
         cache._current.close()
         cache._current = None

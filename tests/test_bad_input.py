@@ -35,7 +35,7 @@ from telic.errors import (
     UnknownProviderError,
 )
 from telic.execution import RunStopped
-from telic.lm._retry import RetryPolicy
+from telic.lm.wire._retry import RetryPolicy
 from telic.optimizers import CompileStopped
 from telic.testing import FaultServer, faults
 
@@ -66,7 +66,7 @@ def ask(server, program="question -> answer", inputs=None, **options):
 
 @pytest.fixture(autouse=True)
 def _quick_retries(monkeypatch):
-    monkeypatch.setattr("telic.lm._wire.RetryPolicy", functools.partial(RetryPolicy, base_s=0.001))
+    monkeypatch.setattr("telic.lm.wire._client.RetryPolicy", functools.partial(RetryPolicy, base_s=0.001))
 
 
 @pytest.fixture

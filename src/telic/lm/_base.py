@@ -17,12 +17,12 @@ from telic.context import get as setting
 from telic.data import Message, Request, Response
 from telic.errors import ConfigurationError, InputError
 from telic.execution import run_coroutine, run_in_thread
-from telic.lm._cache import current_cache
-from telic.lm._cache_key import identity
 from telic.lm._chokepoint import Cached, Completes, Paid
 from telic.lm._forward import outputs_of, response_from
 from telic.lm._history import History
 from telic.lm._options import check_options
+from telic.lm.caching._cache import current_cache
+from telic.lm.caching._key import identity
 from telic.protocols import Capabilities, Delta
 from telic.tracing import begin, finish, record_call
 

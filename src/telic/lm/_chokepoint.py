@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, final
 from telic.context import get as setting
 from telic.data import Request, Response, Usage
 from telic.errors import CacheMissError, ConfigurationError, RequestsForbiddenError
-from telic.lm._cache import Cache, replays_only
-from telic.lm._cache_key import request_key
-from telic.lm._cache_store import CacheWarning
 from telic.lm._flight import Flights
 from telic.lm._prices import price_of
 from telic.lm._usage import priced
+from telic.lm.caching._cache import Cache, replays_only
+from telic.lm.caching._key import request_key
+from telic.lm.caching._store import CacheWarning
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

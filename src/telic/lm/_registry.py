@@ -56,7 +56,7 @@ _BUILTIN: Final[Mapping[str, str]] = {
     "any-llm": "telic.lm._any_llm:any_llm_client",
 }
 """Prefixes of ours, and where their factories are: modules that are loaded when a client is made."""
-_WIRE: Final = "telic.lm._wire:wire_client"
+_WIRE: Final = "telic.lm.wire._client:wire_client"
 
 _registered: dict[str, Factory] = {}
 
@@ -172,7 +172,7 @@ class WithoutKey:
 
 def _wire_prefixes() -> frozenset[str]:
     """Return the prefixes of the wire dialects; programs whose LMs are all in-process never load that table."""
-    return load("telic.lm._hosts").PREFIXES
+    return load("telic.lm.wire._hosts").PREFIXES
 
 
 def _place_of(provider: str) -> str | None:

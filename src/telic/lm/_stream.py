@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Final, final
 
 from telic.data import Request, Response
 from telic.errors import LMResponseError
-from telic.lm._cache import Cache, current_cache
-from telic.lm._cache_key import request_key
 from telic.lm._chokepoint import Cached, Paid, refund
 from telic.lm._prices import price_of
 from telic.lm._usage import priced
+from telic.lm.caching._cache import Cache, current_cache
+from telic.lm.caching._key import request_key
 from telic.protocols import Client, Delta
 
 if TYPE_CHECKING:

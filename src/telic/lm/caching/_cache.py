@@ -25,10 +25,10 @@ from telic._text import did_you_mean
 from telic.context import get as get_setting
 from telic.data import Response
 from telic.errors import ConfigurationError
-from telic.lm._cache_codec import decode, encode_response, encode_value
-from telic.lm._cache_key import value_key
-from telic.lm._cache_memory import MemoryTier
-from telic.lm._cache_store import DiskStore
+from telic.lm.caching._codec import decode, encode_response, encode_value
+from telic.lm.caching._key import value_key
+from telic.lm.caching._memory import MemoryTier
+from telic.lm.caching._store import DiskStore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,10 +15,10 @@ from telic.context import context
 from telic.data import Completion, Request, Response, Usage
 from telic.errors import CacheMissError, ConfigurationError
 from telic.lm import LM, Cache, CacheWarning, cache, configure_cache
-from telic.lm._cache_codec import decode, encode_response
-from telic.lm._cache_key import identity, request_key
-from telic.lm._cache_memory import MemoryTier
-from telic.lm._cache_store import APPLICATION_ID, FILE_NAME, DiskStore
+from telic.lm.caching._codec import decode, encode_response
+from telic.lm.caching._key import identity, request_key
+from telic.lm.caching._memory import MemoryTier
+from telic.lm.caching._store import APPLICATION_ID, FILE_NAME, DiskStore
 
 ANSWER = Response((Completion("Paris"),), Usage(10, 2, 0, 0, 0.5, 1), "m", "id")
 
@@ -286,7 +286,7 @@ def test_a_database_of_another_program_is_left_alone(tmp_path):
 
 
 def test_a_file_held_by_another_process_costs_one_warning(tmp_path, monkeypatch):
-    monkeypatch.setattr("telic.lm._cache_store.BUSY_S", 0.05)
+    monkeypatch.setattr("telic.lm.caching._store.BUSY_S", 0.05)
     store = Cache(str(tmp_path))
     store.put({"q": 0}, 0)
     store.close()

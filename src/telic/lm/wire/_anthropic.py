@@ -20,9 +20,9 @@ from telic.errors import (
     LMTransportError,
     NotConfiguredError,
 )
-from telic.lm._anthropic_request import DEFAULT_MAX_TOKENS, rewrite_options, split_messages
-from telic.lm._dialect import Place, dump_json, excerpt, failure, load_json
-from telic.lm._hosts import from_environment
+from telic.lm.wire._anthropic_request import DEFAULT_MAX_TOKENS, rewrite_options, split_messages
+from telic.lm.wire._dialect import Place, dump_json, excerpt, failure, load_json
+from telic.lm.wire._hosts import from_environment
 from telic.protocols import Capabilities, Delta
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ from telic.errors import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from telic.lm._dialect import Place
+    from telic.lm.wire._dialect import Place
 
 _CONTEXT = re.compile(
     r"context_length_exceeded|context_window_exceeded|exceed_context_size|model_context_window"

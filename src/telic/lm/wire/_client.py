@@ -20,18 +20,18 @@ from telic._http import (
 from telic._optional import load
 from telic.context import get as get_setting
 from telic.errors import ConfigurationError, LMError, LMRateLimitError, LMTimeoutError, RequestsForbiddenError
-from telic.lm._limiter import Limiter
-from telic.lm._openai import OpenAIDialect
-from telic.lm._retry import RetryPolicy
-from telic.lm._wire_stream import StreamReader
+from telic.lm.wire._limiter import Limiter
+from telic.lm.wire._openai import OpenAIDialect
+from telic.lm.wire._retry import RetryPolicy
+from telic.lm.wire._stream import StreamReader
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import AsyncIterator, Iterator, Mapping
 
     from telic.data import Request, Response
-    from telic.lm._dialect import Dialect
     from telic.lm._registry import ClientSpec
+    from telic.lm.wire._dialect import Dialect
     from telic.protocols import Capabilities, Delta
 
 _limiters: dict[tuple[Any, ...], Limiter] = {}
@@ -288,7 +288,7 @@ def _heed(headers: Mapping[str, str], limiter: Limiter) -> None:
     )
     if left != "0":
         return
-    reset = load("telic.lm._failure").rate_reset_s(headers)
+    reset = load("telic.lm.wire._failure").rate_reset_s(headers)
     size = (
         headers.get("x-ratelimit-limit-requests") or headers.get("anthropic-ratelimit-requests-limit") or "1"
     )
@@ -334,7 +334,7 @@ def open_client(
     if prefix == "anthropic":
         if model_type != "chat":
             raise ConfigurationError(f"anthropic/{model} has no model_type {model_type!r}; use 'chat'")
-        anthropic = load("telic.lm._anthropic")
+        anthropic = load("telic.lm.wire._anthropic")
         dialect = anthropic.AnthropicDialect(
             model, api_key=api_key, base_url=base_url, extra_headers=extra_headers
         )

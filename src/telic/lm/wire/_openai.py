@@ -20,9 +20,9 @@ from telic.errors import (
     LMResponseError,
     UnknownProviderError,
 )
-from telic.lm._dialect import Place, dump_json, excerpt, failure, load_json
-from telic.lm._hosts import ALIASES, HOSTS, find_host, from_environment, resolve_access
-from telic.lm._openai_reply import (
+from telic.lm.wire._dialect import Place, dump_json, excerpt, failure, load_json
+from telic.lm.wire._hosts import ALIASES, HOSTS, find_host, from_environment, resolve_access
+from telic.lm.wire._openai_reply import (
     as_prompt,
     inner_failure,
     read_completion,
@@ -30,7 +30,7 @@ from telic.lm._openai_reply import (
     refuse_filtered,
     schema_format,
 )
-from telic.lm._openai_stream import OpenAIStream
+from telic.lm.wire._openai_stream import OpenAIStream
 from telic.protocols import Capabilities
 
 if TYPE_CHECKING:

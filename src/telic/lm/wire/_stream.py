@@ -13,7 +13,7 @@ from telic.protocols import Delta
 
 if TYPE_CHECKING:
     from telic.data import Response
-    from telic.lm._dialect import Dialect, StreamDecoder
+    from telic.lm.wire._dialect import Dialect, StreamDecoder
 
 
 @final

@@ -16,7 +16,7 @@ from telic.errors import (
     LMTransportError,
     NotConfiguredError,
 )
-from telic.lm._anthropic import AnthropicDialect
+from telic.lm.wire._anthropic import AnthropicDialect
 
 HI = [{"role": "user", "content": "hi"}]
 

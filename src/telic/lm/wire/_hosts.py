@@ -87,7 +87,7 @@ ALIASES: Final[Mapping[str, str]] = {
 }
 
 PREFIXES: Final = frozenset({*HOSTS, *ALIASES, "anthropic"})
-"""Every prefix that `telic.lm._wire` makes a client for."""
+"""Every prefix that `telic.lm.wire._client` makes a client for."""
 
 
 def find_host(prefix: str) -> Host | None:

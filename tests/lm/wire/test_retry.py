@@ -14,7 +14,7 @@ from telic.errors import (
     LMTimeoutError,
     LMTransportError,
 )
-from telic.lm._retry import RetryPolicy
+from telic.lm.wire._retry import RetryPolicy
 
 
 @pytest.mark.parametrize("kind", [LMTransportError, LMTimeoutError, LMRateLimitError, LMServerError])

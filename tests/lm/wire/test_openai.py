@@ -23,9 +23,9 @@ from telic.errors import (
     NotConfiguredError,
     UnknownProviderError,
 )
-from telic.lm._failure import retry_after_s
-from telic.lm._openai import OpenAIDialect
-from telic.lm._wire import open_client
+from telic.lm.wire._client import open_client
+from telic.lm.wire._failure import retry_after_s
+from telic.lm.wire._openai import OpenAIDialect
 from telic.testing import FaultServer, faults
 
 HI = [{"role": "user", "content": "hi"}]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telic.lm._limiter import Limiter
+from telic.lm.wire._limiter import Limiter
 
 
 class Clock:

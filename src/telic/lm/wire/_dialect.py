@@ -104,8 +104,8 @@ class Dialect(Protocol):
 
 
 def failure(place: Place, status: int, headers: Mapping[str, str], body: bytes) -> LMError:
-    """Return the error for an answer whose status is not 2xx; see `telic.lm._failure`."""
-    return load("telic.lm._failure").failure(place, status, headers, body)
+    """Return the error for an answer whose status is not 2xx; see `telic.lm.wire._failure`."""
+    return load("telic.lm.wire._failure").failure(place, status, headers, body)
 
 
 def dump_json(payload: Mapping[str, Any], *, model: str) -> bytes:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from telic._optional import load
 from telic.data import Completion, Message, Usage
 from telic.errors import ConfigurationError, ContentFilterError, LMError
-from telic.lm._dialect import Place, failure
+from telic.lm.wire._dialect import Place, failure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, final
 from telic._optional import load
 from telic.data import Completion, Response
 from telic.errors import LMResponseError, LMTransportError
-from telic.lm._dialect import excerpt
-from telic.lm._openai_reply import (
+from telic.lm.wire._dialect import excerpt
+from telic.lm.wire._openai_reply import (
     finish_reason,
     inner_failure,
     join_parts,
@@ -19,7 +19,7 @@ from telic.lm._openai_reply import (
 from telic.protocols import Delta
 
 if TYPE_CHECKING:
-    from telic.lm._dialect import Place
+    from telic.lm.wire._dialect import Place
 
 
 @final

@@ -22,9 +22,9 @@ from telic.errors import (
     LMTransportError,
     LMUnsupportedModelError,
 )
-from telic.lm._limiter import Limiter
-from telic.lm._retry import RetryPolicy
-from telic.lm._wire import open_client
+from telic.lm.wire._client import open_client
+from telic.lm.wire._limiter import Limiter
+from telic.lm.wire._retry import RetryPolicy
 from telic.testing import FaultServer, faults
 
 HI = [{"role": "user", "content": "hi"}]
