@@ -6,7 +6,7 @@ import pytest
 
 from telic.context import context, get
 from telic.errors import ConfigurationError
-from telic.optimizers._pool import Source, Task, run_pool
+from telic.optimizers._pool import Source, Standing, Task, run_pool
 
 
 class Listed(Source):
@@ -39,6 +39,9 @@ class Listed(Source):
                 self.errors[index] = error
 
         return Task(self.works[index], done)
+
+    def standing(self):
+        return Standing(len(self.results), len(self.works))
 
 
 @pytest.mark.parametrize("num_threads", [1, 2, 32])
@@ -189,3 +192,11 @@ def test_ctrl_c_does_not_wait_for_work_that_stalls(monkeypatch):
     assert ended.wait(10)
 
     assert told == len(source.results) < 10_000
+
+
+def test_who_watches_is_told_after_each_result():
+    told = []
+
+    run_pool(Listed([lambda: 1] * 20), 4, told.append)
+
+    assert [standing.done for standing in told] == list(range(1, 21))

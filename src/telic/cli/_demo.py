@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from telic.cli._show import show_prompt, watching
+from telic.cli._show import show_prompt, told_notes
 from telic.cli._target import check_out
 from telic.context import context
 from telic.datasets import tiny
@@ -54,7 +54,7 @@ def run(task: str | None, folder: Path, seed: int) -> None:
         console.print(f"  {before}\n", highlight=False)
 
         console.print("[bold]2. Compile[/bold] with BootstrapFewShotWithRandomSearch")
-        with watching(console, "trying sets of demonstrations …"):
+        with told_notes(console):
             compiled = optimizer.compile(program, trainset=data.trainset, valset=data.valset)
         report = compiled.report
         console.print(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.markup import escape
 from rich.panel import Panel
@@ -39,16 +39,14 @@ class _Lines(logging.Handler):
 
 
 @contextmanager
-def watching(console: Console, what: str) -> Generator[None]:
-    """Show that something is under way, and print what the optimizers log meanwhile."""
+def told_notes(console: Console) -> Generator[None]:
+    """Print what the optimizers log while the block runs."""
     logger = logging.getLogger("telic.optimizers")
     handler, level = _Lines(console), logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
-    status: Any = console.status(what)
     try:
-        with status:
-            yield
+        yield
     finally:
         logger.removeHandler(handler)
         logger.setLevel(level)

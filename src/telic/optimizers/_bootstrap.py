@@ -28,7 +28,8 @@ from telic.optimizers._demos import labelled_demos
 from telic.optimizers._harvest import Harvest, Try
 from telic.optimizers._labeled import put_labelled
 from telic.optimizers._measure import measured
-from telic.optimizers._pool import Source, Task, run_pool
+from telic.optimizers._pool import Source, Standing, Task, run_pool
+from telic.optimizers._progress import check_display, shown_progress
 from telic.optimizers._teacher import Teacher
 
 if TYPE_CHECKING:
@@ -113,6 +114,14 @@ class Bootstrap(Source):
         """Whether no more examples are worth trying."""
         return self.harvest.closed
 
+    def standing(self) -> Standing:
+        """Return how many demonstrations were made."""
+        made = len(self.harvest.accepted)
+        tried = plural(self.harvest.tried, "example")
+        return Standing(
+            made, self._options.max_bootstrapped_demos, f"{plural(made, 'demonstration')}, {tried} tried"
+        )
+
     @property
     def extra_runs(self) -> int:
         """Examples tried ahead that turned out not to be needed."""
@@ -174,6 +183,7 @@ class BootstrapFewShot(Optimizer):
         max_errors: Failures of program or metric that stop the compile; None: the setting `max_errors`.
         num_threads: Examples at once; None: the setting `num_threads`. The result does not depend on it.
         seed: Of all draws.
+        display_progress: Show how far it is on standard error, where that is a terminal; "force": wherever it goes.
 
     Source: Khattab et al. 2023 (arXiv 2310.03714), appendix E.1. Deviations: examples run at once with the result
     of one after another; the draws are seeded by predictor and content; labelled rows that lack a predictor's
@@ -196,8 +206,10 @@ class BootstrapFewShot(Optimizer):
         *,
         num_threads: int | None = None,
         seed: int = 0,
+        display_progress: bool | str = True,
     ) -> None:
         check_bootstrap(max_bootstrapped_demos, max_labeled_demos, max_rounds, max_errors, num_threads)
+        check_display(display_progress)
         check_settings("teacher_settings", teacher_settings)
         self.metric = metric
         self.metric_threshold = metric_threshold
@@ -208,6 +220,7 @@ class BootstrapFewShot(Optimizer):
         self.max_errors = max_errors
         self.num_threads = num_threads
         self.seed = seed
+        self.display_progress = display_progress
 
     def compile(
         self,
@@ -243,7 +256,8 @@ class BootstrapFewShot(Optimizer):
         with Compile(self, student, trainset=rows, teacher=teacher, valset=valset) as run:
             search = Bootstrap(student, teacher, rows, metric, self._options())
             try:
-                run_pool(search, threads)
+                with shown_progress("bootstrapping", self.display_progress) as watch:
+                    run_pool(search, threads, watch)
             except KeyboardInterrupt as interrupt:
                 raise CompileInterrupted(
                     f"interrupted with {len(search.harvest.accepted)} demonstrations made; a program with them is in "

@@ -33,6 +33,15 @@ class Task(NamedTuple):
     """Gets the value, or the error that `work` raised; under the pool's lock. What it raises ends the run."""
 
 
+class Standing(NamedTuple):
+    """How far a source is, for people."""
+
+    done: int
+    total: int | None
+    """None: not known."""
+    words: str = ""
+
+
 class Source(ABC):
     """Where work comes from. All methods are called under the pool's lock."""
 
@@ -45,9 +54,18 @@ class Source(ABC):
     def finished(self) -> bool:
         """Whether nothing is worth starting any more; work in flight is still waited for and told of."""
 
+    @abstractmethod
+    def standing(self) -> Standing:
+        """Return how far it is."""
 
-def run_pool(source: Source, num_threads: int) -> None:
+
+def run_pool(source: Source, num_threads: int, watch: Callable[[Standing], None] | None = None) -> None:
     """Run what `source` gives until it is finished, `num_threads` pieces at once.
+
+    Args:
+        source: Where the work comes from.
+        num_threads: How many pieces run at once.
+        watch: Told how far the source is, after each result.
 
     Raises:
         Exception: What a `done` raised; no more was started and work in flight was waited for.
@@ -57,7 +75,7 @@ def run_pool(source: Source, num_threads: int) -> None:
     """
     if num_threads < 1:
         raise ConfigurationError(f"num_threads must be 1 or more, got {num_threads!r}")
-    pool = _Pool(source, num_threads)
+    pool = _Pool(source, num_threads, watch)
     if num_threads == 1:
         pool.work()
     else:
@@ -68,9 +86,10 @@ def run_pool(source: Source, num_threads: int) -> None:
 
 @final
 class _Pool:
-    def __init__(self, source: Source, num_threads: int) -> None:
+    def __init__(self, source: Source, num_threads: int, watch: Callable[[Standing], None] | None) -> None:
         self.failure: BaseException | None = None
         self._source = source
+        self._watch = watch
         self._num_threads = num_threads
         self._carried = contextvars.copy_context()
         self._changed = threading.Condition(threading.Lock())  # protects the source and the counts below
@@ -177,6 +196,8 @@ class _Pool:
                 return
             try:
                 task.done(value, error)
+                if self._watch is not None:
+                    self._watch(self._source.standing())
             except BaseException as raised:  # noqa: BLE001 - the source gave up: told to the caller
                 self.failure = raised if self.failure is None else self.failure
             if self._idle:

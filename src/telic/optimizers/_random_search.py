@@ -28,6 +28,7 @@ from telic.optimizers._bootstrap import Bootstrap, BootstrapOptions, check_boots
 from telic.optimizers._labeled import put_labelled
 from telic.optimizers._measure import candidate
 from telic.optimizers._pool import run_pool
+from telic.optimizers._progress import check_display, shown_progress
 from telic.optimizers._report import CandidatePrograms
 from telic.optimizers._search import Entry, Search
 
@@ -54,6 +55,7 @@ class BootstrapFewShotWithRandomSearch(Optimizer):
         stop_at_score: A mean in percent that is good enough; later candidates are dropped.
         metric_threshold: The least score that makes a demonstration (0 counts); None: any score but 0.
         seed: Of the split and of the labelled draws; candidates have their own numbers.
+        display_progress: Show how far it is on standard error, where that is a terminal; "force": wherever it goes.
 
     Source: Khattab et al. 2023 (arXiv 2310.03714), appendix E.2. Deviations: candidates run at once; equal ones are
     evaluated once; without a validation set a training set of 20 rows or more is split in halves (the report says so);
@@ -78,7 +80,9 @@ class BootstrapFewShotWithRandomSearch(Optimizer):
         metric_threshold: float | None = None,
         *,
         seed: int = 0,
+        display_progress: bool | str = True,
     ) -> None:
+        check_display(display_progress)
         check_bootstrap(max_bootstrapped_demos, max_labeled_demos, max_rounds, max_errors, num_threads)
         check_count("max_bootstrapped_demos", max_bootstrapped_demos, 1)
         check_count("num_candidate_programs", num_candidate_programs, 0)
@@ -94,6 +98,7 @@ class BootstrapFewShotWithRandomSearch(Optimizer):
         self.stop_at_score = stop_at_score
         self.metric_threshold = metric_threshold
         self.seed = seed
+        self.display_progress = display_progress
 
     def compile(
         self,
@@ -140,7 +145,8 @@ class BootstrapFewShotWithRandomSearch(Optimizer):
                 stop_at_score=self.stop_at_score,
             )
             try:
-                run_pool(search, threads)
+                with shown_progress("searching", self.display_progress) as watch:
+                    run_pool(search, threads, watch)
             except KeyboardInterrupt as interrupt:
                 done = sum(entry.complete for entry in search.entries)
                 raise CompileInterrupted(

@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, final
 
 from telic._hash import content_key
+from telic._text import plural
 from telic.errors import BudgetExceeded, EvaluationError
 from telic.evaluate import EvaluationResult, MetricCall, Row, RowJob, is_unreadable, score_row
-from telic.optimizers._pool import Source, Task
+from telic.optimizers._pool import Source, Standing, Task
 
 if TYPE_CHECKING:
     from telic.data import Example
@@ -94,6 +95,8 @@ class Search(Source):
         self._by_key: dict[str, Entry] = {}
         self._checked = 0
         self._closed = False
+        self._best = ""
+        self._best_mean = -float("inf")
         for entry in self.entries:
             if entry.program is not None:
                 self._made(entry)
@@ -171,7 +174,22 @@ class Search(Source):
                     results=known,
                 ) from row.error
         if entry.done == len(entry.rows):
+            self._note_best(entry)
             self._check_stop()
+
+    def _note_best(self, entry: Entry) -> None:
+        result = entry.result
+        if result.mean > self._best_mean:
+            self._best_mean = result.mean
+            self._best = f", best {result.score:.1f} % ({entry.label})"
+
+    def standing(self) -> Standing:
+        """Return how many rows were scored, and the best complete candidate."""
+        own = [entry for entry in self.entries if entry.twin is None]
+        rows = sum(entry.done for entry in own)
+        complete = sum(entry.complete for entry in self.entries)
+        words = f"{complete} of {plural(len(self.entries), 'candidate')}, {plural(rows, 'row')}{self._best}"
+        return Standing(rows, len(own) * len(self._valset), words)
 
     def _check_stop(self) -> None:
         """In the order of the candidates, end the search at the first whose score is good enough."""
