@@ -10,6 +10,7 @@ import re
 import typing
 from collections.abc import Callable, Mapping
 from copy import copy
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final, Literal, final
 
@@ -261,6 +262,7 @@ def check_constraints(field: FieldInfo) -> None:
 _WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^\W\dA-Z_]+|\d+|[^\W_]+")
 
 
+@lru_cache(4096)  # saved programs name the same fields again and again
 def infer_prefix(name: str) -> str:
     """Return a field's name as a title.
 
