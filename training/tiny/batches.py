@@ -101,7 +101,8 @@ def _turn(
     close = [*encode("\n\n[[ ## completed ## ]]"), END]
     stop = len(tokens) + 1  # what follows belongs to it: where the value stops must be right too
     tokens += close
-    marks += [FORMAT] * len(close)
+    # Where a value stops is part of the answer: "15" and "15 apples" must be weighed alike.
+    marks += [marks[-1] if complete else FORMAT, *[FORMAT] * (len(close) - 1)]
     return tokens, marks if complete else [NEVER] * len(tokens), start, stop
 
 

@@ -21,6 +21,7 @@ from telic.datasets.tiny import _render
 from telic.datasets.tiny._arithmetic import arithmetic
 from telic.datasets.tiny._classify import classification
 from telic.datasets.tiny._qa import question_answering, searching
+from telic.errors import ContextWindowExceededError
 from telic.lm.tiny import TinyClient
 from telic.lm.tiny._load import FOLDER, load_engine
 
@@ -93,7 +94,13 @@ def measure(
         hits = 0
         for _ in range(queries):
             asked = task.draw(rng)
-            reply = client.complete(Request(messages(task, shown, asked), {"max_tokens": 80})).text
+            while True:
+                try:
+                    prompt = messages(task, shown, asked)
+                    reply = client.complete(Request(prompt, {"max_tokens": 80})).text
+                    break
+                except ContextWindowExceededError:
+                    shown = shown[1:]  # spelled names make long rows: as many demos as fit
             name = task.outputs[-1].name
             _, mark, tail = reply.rpartition(f"[[ ## {name} ## ]]\n")
             value, end, _ = tail.partition("\n\n[[ ## completed ## ]]")

@@ -96,14 +96,11 @@ TASKS: Final[Mapping[str, _Plan]] = {
         partial(question_answering, held_out=False, style="full", told=False, hops=1, count=3, reasoning=False),
     ),
     "arithmetic": _Plan(
-        "Solve a problem of two steps. Reasoning first helps; answers are numbers.",
-        ("question",), "answer", "Solve the problem.",
-        partial(arithmetic, held_out=False, steps=2, reasoning=False, unit=False, bare=False, top=20),
-    ),
-    "arithmetic_units": _Plan(
-        "Solve a problem of one step. The answer must name what is counted, and only examples tell that.",
-        ("question",), "answer", "Solve the problem.",
-        partial(arithmetic, held_out=False, steps=1, reasoning=False, unit=True, bare=False, top=20),
+        "Solve a problem of two steps. Without reasoning it is a leap, with reasoning two small sums.",
+        ("question",), "answer", "Solve the problem. Answer with the number only.",
+        partial(
+            arithmetic, held_out=False, steps=2, reasoning=False, unit=False, bare=False, top=20
+        ),
     ),
     "search": _Plan(
         "Given one fact and a question that needs two, write the search for the other one.",
