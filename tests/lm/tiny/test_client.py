@@ -7,6 +7,8 @@ import pytest
 from telic.data import Request
 from telic.errors import ContextWindowExceededError, LMInvalidRequestError, LMUnsupportedModelError
 from telic.lm.tiny import TinyClient
+from telic.lm.tiny._engine import Engine
+from telic.lm.tiny._load import shipped_engine
 from telic.protocols import Client
 
 
@@ -216,3 +218,13 @@ def test_an_interrupted_leader_costs_the_others_nothing(engine, client):
         thread.join()
     assert all(answers[i] in {alone[i], "interrupted"} for i in range(3))
     assert list(answers.values()).count("interrupted") == len(interrupted)
+
+
+def test_kept_answers_belong_to_the_weights_that_gave_them():
+    shipped = TinyClient("tiny")
+    engine = shipped_engine("tiny")
+    other = TinyClient("tiny", engine=Engine(engine.network, engine.tokenizer, identity="other"))
+
+    assert len(engine.identity) == 64
+    assert shipped.endpoint == f"weights:{engine.identity}"
+    assert other.endpoint != shipped.endpoint

@@ -59,6 +59,14 @@ class TinyClient:
         self.model = model
         self._given = engine
 
+    remote: Final = False
+    """Calls stay in the process: replay-only mode lets them through."""
+
+    @property
+    def endpoint(self) -> str:
+        """The weights that answer: kept answers of other weights are not this model's."""
+        return f"weights:{self._engine().identity}"
+
     @property
     def capabilities(self) -> Capabilities:
         """Plain text only: no schema, no tools, no reasoning channel."""

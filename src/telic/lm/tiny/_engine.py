@@ -121,11 +121,14 @@ class Engine:
     Args:
         network: The network.
         tokenizer: Its tokenizer.
+        identity: Which model this is, for cache keys: other weights, another identity.
         prefix_bytes: Room for the beginnings of prompts that are kept.
     """
 
-    def __init__(self, network: Network, tokenizer: Tokenizer, *, prefix_bytes: int = 64 << 20) -> None:
-        self.network, self.tokenizer = network, tokenizer
+    def __init__(
+        self, network: Network, tokenizer: Tokenizer, *, identity: str, prefix_bytes: int = 64 << 20
+    ) -> None:
+        self.network, self.tokenizer, self.identity = network, tokenizer, identity
         self._prefix_bytes = prefix_bytes
         self._reset()
 

@@ -49,4 +49,4 @@ def load_engine(weights_path: Path, vocabulary_path: Path = FOLDER / "vocab.json
             f"({weights.vocabulary_sha256[:16]}…) than {str(vocabulary_path)!r} ({found[:16]}…); "
             "use the two files of one release"
         )
-    return Engine(Network(weights), Tokenizer.from_json(vocabulary.decode()))
+    return Engine(Network(weights), Tokenizer.from_json(vocabulary.decode()), identity=weights.sha256)

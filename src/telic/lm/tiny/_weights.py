@@ -40,6 +40,8 @@ class Weights(NamedTuple):
     shape: Shape
     tensors: dict[str, Array]
     vocabulary_sha256: str
+    sha256: str
+    """Of the tensors: which model this is."""
 
 
 def read_weights(path: Path) -> Weights:
@@ -76,4 +78,4 @@ def read_weights(path: Path) -> Weights:
             start, stop = entry["data_offsets"]
             half = np.frombuffer(body[start:stop], dtype="<f2").reshape(entry["shape"])
             tensors[name] = half.astype(np.float32)
-    return Weights(shape, tensors, vocabulary)
+    return Weights(shape, tensors, vocabulary, checksum)
