@@ -477,8 +477,9 @@ def test_worker_threads_are_started_as_needed_and_end_when_idle(monkeypatch):
     with context(async_max_workers=40):
         asyncio.run(main(40, lambda: barrier.wait(10)))
         asyncio.run(main(100, lambda: None))
-        while workers() - before:
-            threading.Event().wait(0.01)
+        for thread in workers() - before:
+            thread.join(10)
+        assert not workers() - before
         asyncio.run(main(40, lambda: barrier.wait(10)))
 
 

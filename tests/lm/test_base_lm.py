@@ -108,7 +108,7 @@ def test_aforward_is_awaited_in_the_task_and_serves_sync_callers_too():
 
 
 def test_an_lm_without_forward_says_so():
-    with pytest.raises(NotImplementedError, match="neither forward nor aforward"):
+    with pytest.raises(ConfigurationError, match="neither forward nor aforward"):
         BaseLM("x")("q")
 
 

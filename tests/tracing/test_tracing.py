@@ -214,10 +214,12 @@ def test_a_callback_that_raises_is_logged_and_stops_nothing(caplog):
     assert "mine" in caplog.text
 
 
-def test_the_base_callback_hears_everything_and_does_nothing():
+def test_the_base_callback_hears_everything_and_does_nothing(caplog):
     with context(callbacks=[BaseCallback()]):
         for kind in ("module", "lm", "adapter_format", "adapter_parse", "tool", "evaluate", "compile"):
             finish(begin(kind, None, {}), None)
+
+    assert caplog.text == ""  # a callback that fails is logged
 
 
 def test_tasks_have_call_ids_of_their_own():

@@ -80,7 +80,10 @@ class BaseLM:
         """Answer `messages`; defined by subclasses. `prompt` is always None here: a prompt arrives as one message."""
         if type(self).aforward is not BaseLM.aforward:
             return run_coroutine(self.aforward(prompt, messages, **options))
-        raise NotImplementedError(f"{type(self).__name__} defines neither forward nor aforward")
+        raise ConfigurationError(
+            f"{type(self).__name__} defines neither forward nor aforward; write one of them: it gets `messages` and "
+            "returns the reply"
+        )
 
     async def aforward(
         self, prompt: str | None = None, messages: list[Message] | None = None, **options: Any

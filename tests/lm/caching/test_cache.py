@@ -394,7 +394,11 @@ assert os.waitpid(child, 0)[1] == 0
 cache.put({"who": "parent again"}, 3); cache.flush()
 assert cache.get({"who": "child"}) == 2
 """
-    subprocess.run([sys.executable, "-W", "error", "-c", code, str(tmp_path)], check=True)
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, str(tmp_path)], capture_output=True, text=True
+    )
+
+    assert (ran.returncode, ran.stderr) == (0, "")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
