@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 
 import pytest
 
 from telic import context as telic_context
+
+# Started in the background, a process may ignore Ctrl-C, and so would its children: the tests of it would wait for ever.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SECRETS = ("_API_KEY", "_TOKEN", "_SECRET", "_API_BASE", "_BASE_URL", "_PROXY")
 LOOPBACK = ("127.", "::1", "localhost", "::ffff:127.")
