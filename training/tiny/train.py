@@ -1,10 +1,11 @@
-"""Train `telic/tiny` on a CPU (or a GPU), for a given wall time.
+"""Train `telic/tiny` on CPU cores, for a given wall time.
 
-    python training/tiny/train.py --out /some/folder --minutes 70
+    python training/tiny/train.py --out runs/tiny --minutes 100 --processes 2
 
-Resumable: the same command continues from the folder's last checkpoint; what remains of the time is measured from the
-first start. Muon (matrices) and AdamW (embedding and gains); learning rate constant, then linear to 0 over the last
-30 % of the time, in which the long rows come in too.
+Resumable: the same command continues from the folder's last checkpoint (SIGTERM and Ctrl-C save one before they end);
+what remains of the time is measured from the first start. `--start weights.safetensors` begins from exported weights.
+Learning rates are constant, then go linearly to 0 over the last 30 % of the time, in which the longest rows come in.
+Each process has one thread; they share parameters and take micro-batches of one step as they come (see `optim.py`).
 """
 
 from __future__ import annotations
@@ -15,71 +16,39 @@ import signal
 import time
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import torch
+import torch.multiprocessing as mp
 from batches import batch, context
+from mixture import draw_task
 from model import Shape, TinyLM
-from torch import Tensor
+from optim import Shared
 
-from telic.datasets.tiny import _mix
 from telic.lm.tiny._tokenizer import PAD, Tokenizer
 
-VOCAB = Path(__file__).parents[2] / "src/telic/lm/tiny/vocab.json"
+HERE = Path(__file__).parent
 MICRO = 4096  # tokens of one forward and backward pass
+EASY = 1_200_000  # tokens of the first stage
+GOING, STOPPED, DONE = 0, 1, 2
 
 
-def newton_schulz(g: Tensor) -> Tensor:
-    """Return the nearest orthogonal matrix, roughly: five steps of the quintic iteration of Muon (Jordan 2024)."""
-    a, b, c = 3.4445, -4.7750, 2.0315
-    x = g.bfloat16()
-    turned = x.shape[-2] > x.shape[-1]
-    if turned:
-        x = x.mT
-    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
-    for _ in range(5):
-        s = x @ x.mT
-        x = a * x + (b * s + c * s @ s) @ x
-    return (x.mT if turned else x).float()
-
-
-class Muon:
-    def __init__(self, matrices: list[tuple[torch.nn.Parameter, int]], lr: float) -> None:
-        self.matrices, self.lr = matrices, lr
-        self.momentum = [torch.zeros_like(p) for p, _ in matrices]
-
-    @torch.no_grad()
-    def step(self, scale: float) -> None:
-        lr = self.lr * scale
-        for (p, parts), m in zip(self.matrices, self.momentum, strict=True):
-            m.mul_(0.95).add_(p.grad, alpha=0.05)
-            update = p.grad.lerp(m, 0.95)
-            p.mul_(1 - 0.05 * lr)
-            # q, k, v and gate, up lie in one tensor; each is orthogonalised for itself
-            for target, u in zip(p.chunk(parts), update.chunk(parts), strict=True):
-                shape = max(1.0, u.shape[0] / u.shape[1]) ** 0.5
-                target.add_(newton_schulz(u), alpha=-lr * shape)
-
-
-def lengths(progress: float, tokens: int) -> tuple[dict[int, float], bool]:
-    """Return the mix of row lengths, and whether the tasks are the easy ones."""
-    if tokens < 1_200_000:
-        return {256: 1.0}, True
+def lengths(progress: float, tokens: int) -> dict[int, float]:
+    """Return the mix of row lengths."""
+    if tokens < EASY:
+        return {256: 1.0}
     if progress < 0.7:
-        return {128: 0.25, 256: 0.5, 512: 0.25}, False
-    return {128: 0.2, 256: 0.35, 512: 0.25, 1024: 0.2}, False
-
-
-def family(name: str) -> str:
-    return name.split("/silent")[0].split("/told")[0]
+        return {256: 0.5, 512: 0.5}
+    return {256: 0.35, 512: 0.3, 1024: 0.25, 2048: 0.1}
 
 
 @torch.no_grad()
-def evaluate(model: TinyLM, tokenizer: Tokenizer, *, held_out: bool, count: int, seed: int) -> dict:
+def evaluate(model: TinyLM, tokenizer: Tokenizer, *, held_out: bool, count: int, seed: int) -> dict[str, Any]:
     """Whole last values right under teacher forcing, by family and number of examples before (0, 1-2, 3-6, 7+)."""
     rng = Random(seed)
     hits: dict[str, dict[str, list[int]]] = {}
     for _ in range(count // 8):
-        made = [context(rng, tokenizer, _mix.draw_task(rng, held_out=held_out), 512) for _ in range(8)]
+        made = [context(rng, tokenizer, draw_task(rng, held_out=held_out), 512) for _ in range(8)]
         rows = torch.full((8, 512), PAD)
         for r, c in enumerate(made):
             rows[r, : len(c.tokens)] = torch.tensor(c.tokens)
@@ -91,140 +60,191 @@ def evaluate(model: TinyLM, tokenizer: Tokenizer, *, held_out: bool, count: int,
                 column = "0" if k == 0 else "1-2" if k < 3 else "3-6" if k < 7 else "7+"
                 if not s.known:
                     column = "unknown"
-                cell = hits.setdefault(family(c.task.family), {}).setdefault(column, [0, 0])
+                name = c.task.family.split("/silent")[0].split("/told")[0]
+                cell = hits.setdefault(name, {}).setdefault(column, [0, 0])
                 cell[0] += bool(right[r, s.start - 1 : s.stop - 1].all())
                 cell[1] += 1
     return {f: {c: f"{a / n:.2f}/{n}" for c, (a, n) in sorted(v.items())} for f, v in sorted(hits.items())}
 
 
+class Board:
+    """What the processes tell each other: the number of the step, which micro-batch is next, when to end."""
+
+    def __init__(self, processes: int, state: dict[str, Any]) -> None:
+        context = mp.get_context("fork")
+        self.barrier = context.Barrier(processes)
+        self.lock = context.Lock()
+        self.numbers = torch.zeros(4, dtype=torch.int64).share_memory_()  # next micro, micros, end, length
+        self.progress = torch.zeros(1, dtype=torch.float64).share_memory_()
+        self.losses = torch.zeros(2, dtype=torch.float64).share_memory_()  # sum, count
+        self.tokens = torch.tensor([state["tokens"]], dtype=torch.int64).share_memory_()
+        self.step = torch.tensor([state["step"]], dtype=torch.int64).share_memory_()
+
+    def take(self) -> bool:
+        """Return whether there is one more micro-batch for this process."""
+        with self.lock:
+            if self.numbers[0] >= self.numbers[1]:
+                return False
+            self.numbers[0] += 1
+            return True
+
+
+class Trainer:
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.args = args
+        torch.manual_seed(args.seed)
+        args.out.mkdir(parents=True, exist_ok=True)
+        self.tokenizer = Tokenizer.from_json(args.vocab.read_text())
+        shape = Shape(
+            vocab=-(-len(self.tokenizer) // 64) * 64, width=args.width, layers=args.layers,
+            heads=args.width // 64, hidden=args.hidden, context=args.context,
+        )  # fmt: skip
+        self.model = TinyLM(shape)
+        self.state: dict[str, Any] = {"step": 0, "tokens": 0, "started": time.time()}
+        self.latest = args.out / "latest.pt"
+        saved = None
+        if self.latest.exists():
+            saved = torch.load(self.latest, weights_only=False)
+            self.state = saved["state"]
+            self.model.load_state_dict(saved["model"])
+        elif args.start:
+            from safetensors.torch import load_file
+
+            self.model.load_state_dict({k: v.float() for k, v in load_file(args.start).items()})
+        self.shared = Shared(self.model, args.processes)
+        if saved:
+            self.shared.first.copy_(saved["first"])
+            self.shared.second.copy_(saved["second"])
+        self.board = Board(args.processes, self.state)
+        self.end = self.state["started"] + args.minutes * 60 if args.until is None else args.until
+
+    def write(self, **record: object) -> None:
+        with (self.args.out / "log.jsonl").open("a") as log:
+            log.write(json.dumps(record) + "\n")
+
+    def save(self) -> None:
+        self.state |= {"step": int(self.board.step), "tokens": int(self.board.tokens)}
+        torch.save(
+            {
+                "model": self.model.state_dict(), "first": self.shared.first, "second": self.shared.second,
+                "state": self.state, "shape": self.model.shape.to_dict(),
+            },
+            self.args.out / "next.pt",
+        )  # fmt: skip
+        (self.args.out / "next.pt").rename(self.latest)
+
+    def evaluate(self, count: int) -> None:
+        for held_out in (False, True):
+            table = evaluate(self.model, self.tokenizer, held_out=held_out, count=count, seed=7)
+            self.write(event="eval", held_out=held_out, tokens=int(self.board.tokens), table=table)
+
+    def plan(self, rng: Random, stopping: list[int]) -> None:
+        """Say what the next step is; only the first process does."""
+        board, now = self.board, time.time()
+        progress = (now - self.state["started"]) / (self.end - self.state["started"])
+        board.progress[0] = progress
+        board.numbers[0] = 0
+        board.numbers[1] = 2 if board.tokens < 4_000_000 else 4
+        board.numbers[2] = STOPPED if stopping else DONE if progress >= 1 else GOING
+        mix = lengths(progress, int(board.tokens))
+        board.numbers[3] = rng.choices(list(mix), list(mix.values()))[0]
+
+    def run(self, rank: int) -> None:
+        """Train until the time is over or a signal comes."""
+        torch.set_num_threads(1)
+        args, board, shared = self.args, self.board, self.shared
+        shared.adopt(self.model)
+        rng = Random(f"{args.seed}/{rank}/{int(board.step)}")
+        stopping: list[int] = []
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda n, _: stopping.append(n))
+        loss_of = self.model.loss if args.eager else torch.compile(self.model.loss, dynamic=False)
+        watch = Watch(self) if rank == 0 else None
+        while True:
+            if rank == 0:
+                self.plan(rng, stopping)
+            board.barrier.wait()
+            if board.numbers[2] != GOING:
+                break
+            micros, length = int(board.numbers[1]), int(board.numbers[3])
+            easy = bool(board.tokens < EASY)
+            while board.take():
+                loss = loss_of(*batch(rng, self.tokenizer, MICRO, length, easy=easy)) / micros
+                loss.backward()
+                with board.lock:
+                    board.losses += torch.tensor([float(loss) * micros, 1.0], dtype=torch.float64)
+            shared.give(self.model, rank)
+            board.barrier.wait()
+            step = int(board.step) + 1
+            scale = min(1.0, step / 60, max(0.0, 1 - float(board.progress)) / 0.3)
+            shared.update(rank, args.processes, step, scale)
+            board.barrier.wait()
+            if watch:
+                board.step += 1
+                board.tokens += MICRO * micros
+                watch.look()
+        if rank == 0:
+            self.save()
+            if board.numbers[2] == DONE:
+                self.evaluate(240)
+            self.write(event="stopped" if board.numbers[2] == STOPPED else "end", **self.state)
+
+
+class Watch:
+    """Logs, saves and evaluates now and then."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        self.trainer = trainer
+        self.logged = self.saved = time.time()
+        self.then = self.evaluated = int(trainer.board.tokens)
+
+    def look(self) -> None:
+        board, now = self.trainer.board, time.time()
+        tokens = int(board.tokens)
+        if now - self.logged > 30:
+            self.trainer.write(
+                event="train", step=int(board.step), tokens=tokens,
+                loss=round(float(board.losses[0] / board.losses[1]), 4),
+                rate=round((tokens - self.then) / (now - self.logged)),
+                progress=round(float(board.progress), 4), clock=time.strftime("%H:%M:%S"),
+            )  # fmt: skip
+            board.losses.zero_()
+            self.logged, self.then = now, tokens
+        if now - self.saved > 180:
+            self.trainer.save()
+            self.saved = now
+        if tokens - self.evaluated > 3_000_000:
+            self.evaluated = tokens
+            self.trainer.evaluate(64)
+            self.logged, self.then = time.time(), tokens
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=70, help="wall time from the first start")
+    parser.add_argument("--vocab", type=Path, default=HERE.parents[1] / "src/telic/lm/tiny/vocab.json")
+    parser.add_argument("--start", type=Path, default=None, help="exported weights to begin from")
+    parser.add_argument("--minutes", type=float, default=100, help="wall time from the first start")
     parser.add_argument("--until", type=float, default=None, help="or: a time (seconds since 1970) to end at")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--width", type=int, default=192)
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--width", type=int, default=256)
     parser.add_argument("--layers", type=int, default=4)
-    parser.add_argument("--hidden", type=int, default=512)
+    parser.add_argument("--hidden", type=int, default=704)
+    parser.add_argument("--context", type=int, default=2048)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--eager", action="store_true")
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    torch.manual_seed(args.seed)
-    args.out.mkdir(parents=True, exist_ok=True)
-    tokenizer = Tokenizer.from_json(VOCAB.read_text())
-    shape = Shape(
-        vocab=-(-len(tokenizer) // 16) * 16,
-        width=args.width,
-        layers=args.layers,
-        heads=args.width // 64,
-        hidden=args.hidden,
+    torch.set_num_threads(1)
+    trainer = Trainer(args)
+    trainer.write(
+        event="start", parameters=trainer.shared.values.numel(), shape=trainer.model.shape.to_dict(), **trainer.state
     )
-    model = TinyLM(shape)
-    matrices = [
-        (p, parts) for b in model.blocks for p, parts in ((b.qkv, 3), (b.out, 1), (b.gate_up, 2), (b.down, 1))
-    ]
-    muon = Muon(matrices, 0.02)
-    ids = {id(p) for p, _ in matrices}
-    adam = torch.optim.AdamW(
-        [p for p in model.parameters() if id(p) not in ids], lr=4e-3, betas=(0.9, 0.95), weight_decay=0.0
-    )
-    state = {"step": 0, "tokens": 0, "started": time.time()}
-    latest = args.out / "latest.pt"
-    if latest.exists():
-        saved = torch.load(latest, weights_only=False)
-        model.load_state_dict(saved["model"])
-        adam.load_state_dict(saved["adam"])
-        muon.momentum = saved["muon"]
-        state = saved["state"]
-    rng = Random(args.seed * 1_000_003 + state["step"])
-    end = state["started"] + args.minutes * 60 if args.until is None else args.until
-    log = (args.out / "log.jsonl").open("a")
-
-    def write(**record: object) -> None:
-        log.write(json.dumps(record) + "\n")
-        log.flush()
-
-    def save() -> None:
-        torch.save(
-            {
-                "model": model.state_dict(),
-                "adam": adam.state_dict(),
-                "muon": muon.momentum,
-                "state": state,
-                "shape": shape.to_dict(),
-            },
-            args.out / "next.pt",
-        )
-        (args.out / "next.pt").rename(latest)
-
-    write(
-        event="start", parameters=sum(p.numel() for p in model.parameters()), shape=shape.to_dict(), **state
-    )
-    loss_of = model.loss if args.eager else torch.compile(model.loss, dynamic=False)
-    last_log = last_save = time.time()
-    last_eval, tokens_then, losses = state["tokens"], state["tokens"], []
-    stopping: list[int] = []
-    signal.signal(signal.SIGTERM, lambda number, _: stopping.append(number))  # save, then go
-    while not stopping:
-        now = time.time()
-        progress = (now - state["started"]) / (end - state["started"])
-        if progress >= 1:
-            break
-        scale = min(1.0, (state["step"] + 1) / 60, max(0.0, 1 - progress) / 0.3)
-        micro = 1 if state["tokens"] < 4_000_000 else 2
-        mix, easy = lengths(progress, state["tokens"])
-        for _ in range(micro):
-            length = rng.choices(list(mix), list(mix.values()))[0]
-            b = batch(rng, tokenizer, MICRO, length, easy=easy)
-            loss = loss_of(*b) / micro
-            loss.backward()
-            losses.append(loss.item() * micro)
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        muon.step(scale)
-        for group in adam.param_groups:
-            group["lr"] = 4e-3 * scale
-        adam.step()
-        model.zero_grad(set_to_none=False)
-        state["step"] += 1
-        state["tokens"] += MICRO * micro
-        now = time.time()
-        if now - last_log > 30:
-            write(
-                event="train",
-                step=state["step"],
-                tokens=state["tokens"],
-                loss=round(sum(losses) / len(losses), 4),
-                rate=round((state["tokens"] - tokens_then) / (now - last_log)),
-                progress=round(progress, 4),
-                clock=time.strftime("%H:%M:%S"),
-            )
-            last_log, tokens_then, losses = now, state["tokens"], []
-        if now - last_save > 180:
-            save()
-            last_save = now
-        if state["tokens"] - last_eval > 2_000_000:
-            last_eval = state["tokens"]
-            for held_out in (False, True):
-                write(
-                    event="eval",
-                    held_out=held_out,
-                    tokens=state["tokens"],
-                    table=evaluate(model, tokenizer, held_out=held_out, count=64, seed=7),
-                )
-            last_log, tokens_then = time.time(), state["tokens"]
-    save()
-    if stopping:
-        write(event="stopped", **state)
-        return
-    for held_out in (False, True):
-        write(
-            event="eval",
-            held_out=held_out,
-            tokens=state["tokens"],
-            table=evaluate(model, tokenizer, held_out=held_out, count=240, seed=8),
-        )
-    write(event="end", **state)
+    others = [mp.get_context("fork").Process(target=trainer.run, args=(r,)) for r in range(1, args.processes)]
+    for process in others:
+        process.start()
+    trainer.run(0)
+    for process in others:
+        process.join()
 
 
 if __name__ == "__main__":

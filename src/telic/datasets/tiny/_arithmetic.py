@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from telic.datasets.tiny import _words as words
 from telic.datasets.tiny._classify import held
-from telic.datasets.tiny._render import default_instructions
-from telic.datasets.tiny._task import Row, Task, distinct, fields
+from telic.datasets.tiny._task import Row, Task, distinct, fields, task_of
 
 if TYPE_CHECKING:
     from random import Random
@@ -71,13 +70,13 @@ def arithmetic(
         [()] * (len(names) - 1) + [(("number and unit",) if unit else ("a number",)) if told else ()],
     )
     if not unit and rng.random() < 0.2:
-        outputs = (*outputs[:-1], outputs[-1]._replace(type="int"))
+        outputs = (*outputs[:-1], outputs[-1]._replace(annotation=int))
     head = rng.choice(held(HEADS, held_out))
     if told and not bare:
         tail = rng.choice(held(UNIT if unit else NUMBER, held_out))
         instructions = rng.choice((f"{head} {tail}", f"{head} {tail}", tail))
     else:
-        instructions = rng.choice((head, default_instructions(inputs, outputs)))
+        instructions = rng.choice((head, None))
 
     def draw(rng: Random) -> Row:
         numbers, signs, totals = _sum(rng, steps, top)
@@ -89,12 +88,13 @@ def arithmetic(
         line = " ".join(
             f"{a} {s} {n} = {b}." for a, s, n, b in zip(totals, signs, numbers[1:], totals[1:], strict=False)
         )
-        values = {"reasoning": line} if think else {}
-        values[answer] = f"{totals[-1]} {thing}" if unit else str(totals[-1])
+        values: dict[str, str | int] = {"reasoning": line} if think else {}
+        plain = totals[-1] if outputs[-1].annotation is int else str(totals[-1])
+        values[answer] = f"{totals[-1]} {thing}" if unit else plain
         return Row({question: asked}, values)
 
     mode = "reasoned" if think else "direct"
-    return Task(
+    return task_of(
         f"arithmetic{steps}/{mode}/{'unit' if unit else 'number'}", inputs, outputs, instructions, draw
     )
 
@@ -114,12 +114,11 @@ def _sum(rng: Random, steps: int, top: int) -> tuple[list[int], list[str], list[
 
 
 def _story(rng: Random, held_out: bool, numbers: list[int], signs: list[str], thing: str) -> str:
-    people = words.split(words.PEOPLE, held_out)
-    who = rng.choice(people)
+    who = words.person(rng, held_out)
     parts = [f"{who} has {numbers[0]} {thing}."]
     for sign, number in zip(signs, numbers[1:], strict=True):
         template = rng.choice(PLUS if sign == "+" else MINUS)
-        parts.append(template.format(who=who, who2=distinct(rng, people, (who,)), n=number, thing=thing))
+        parts.append(template.format(who=who, who2=words.person(rng, held_out), n=number, thing=thing))
     parts.append(
         rng.choice(
             (

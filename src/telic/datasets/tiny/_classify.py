@@ -4,11 +4,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from telic.datasets.tiny import _words as words
-from telic.datasets.tiny._render import default_instructions
-from telic.datasets.tiny._task import Row, Task, distinct, fields
+from telic.datasets.tiny._task import Row, Task, distinct, fields, task_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -94,51 +93,61 @@ HEADS: Final = (
     "Sort the {text}s.", "Give the {label} of the {text}.", "You will see a {text}.", "Find the {label}.", "Label the {text}.",
     "What is the {label} of this {text}?", "Assign a {label} to each {text}.", "Look at the {text} and pick a {label}.",
     "Tell the kind of the {text}.", "Work out the {label}.", "Put the {text} into the right {label}.", "Mark each {text}.",
-    "Which {label} is right for the {text}?", "Choose a {label}.", "Say which {label} it is.", "You get a {text} and give a {label}.", "For each {text}, write the {label}.", "Decide.", "Read it and decide.", "The {text} has a {label}.", "Answer with the {label} of the {text}.",
+    "Which {label} is right for the {text}?", "Choose a {label}.", "Say which {label} it is.", "You get a {text} and give a {label}.",
+    "For each {text}, write the {label}.", "Decide.", "Read it and decide.", "The {text} has a {label}.", "Answer with the {label} of the {text}.",
+    "Your job is to label the {text}.", "Here is a {text}: give its {label}.", "Determine the {label} of the {text}.", "Predict the {label}.",
+    "Tag the {text}.", "Each {text} belongs to one {label}.", "Name the {label} of the {text}.", "Identify the {label}.",
+    "Think about the {text} and choose the {label}.", "Help us to sort each {text}.", "Pick the best {label}.", "The task is to classify the {text}.",
+    "Given a {text}, produce a {label}.", "Say what the {label} is.", "Categorize the {text}.",
+)  # fmt: skip
+_VERBS: Final = (
+    "answer {l}", "write {l}", "say {l}", "use {l}", "choose {l}", "give {l}", "reply {l}", "respond with {l}", "return {l}", "pick {l}",
+    "output {l}", "put {l}", "label it {l}", "mark it {l}", "call it {l}", "tag it {l}", "it is {l}", "the answer is {l}", "the label is {l}", "{l}",
+)  # fmt: skip
+_CASES: Final = (
+    "for {c}", "if it is about {c}", "when the text is about {c}", "if it is {c}", "when it is {c}", "for {c} texts", "for anything about {c}",
+    "whenever it is about {c}", "in the case of {c}", "if the text is {c}", "if you read about {c}", "for a text about {c}", "where the text is {c}",
+    "if the topic is {c}", "for messages about {c}", "as soon as it is about {c}",
 )  # fmt: skip
 CLAUSES: Final = (
-    "{c} means {l}", "use {l} for {c}", "answer {l} if it is about {c}", "write {l} when it is {c}", "{c} -> {l}", "{c}: {l}",
-    "{c} is called {l}", "say {l} for {c}", "if it is {c}, answer {l}", "label {c} as {l}", "{l} stands for {c}",
-    "{c} texts are {l}", "for {c} the answer is {l}", "{l} = {c}", "mark {c} as {l}", "{c} gets {l}",
-    "the label of {c} is {l}", "call it {l} if it is {c}", "{l} is for {c}", "{c} = {l}", "choose {l} for {c}", "write {l} for {c}", "give {l} to {c}", "{l} if {c}", "{l} ({c})", "{c} ({l})", "{l} when the text is about {c}", "if {c}: {l}", "put {c} under {l}", "respond with {l} for {c}", "{c} should be {l}", "{l} goes with {c}", "when it is about {c}, say {l}", "{l} for {c}", "reply {l} to {c}",
+    "{c} means {l}", "{c} -> {l}", "{c}: {l}", "{c} is called {l}", "label {c} as {l}", "{l} stands for {c}", "{c} texts are {l}", "{l} = {c}",
+    "mark {c} as {l}", "{c} gets {l}", "the label of {c} is {l}", "{l} is for {c}", "{c} = {l}", "give {l} to {c}", "{l} ({c})", "{c} ({l})",
+    "put {c} under {l}", "{c} should be {l}", "{l} goes with {c}", "reply {l} to {c}", "{l}: {c}", "{l} means {c}", "texts about {c} are {l}",
+    "{c} counts as {l}", "{c} belongs to {l}", "all {c} is {l}", "{l} covers {c}", "{c} => {l}", "{c} is {l}", "we call {c} {l}",
+    *(f"{verb} {case}" for verb in _VERBS for case in _CASES),
+    *(f"{case}, {verb}" for verb in _VERBS for case in _CASES),
 )  # fmt: skip
 JOINERS: Final = (", ", "; ", "\n", ", and ", ". ", " | ", " and ", " / ", ".\n", "\n- ")
 
 
 def _text(rng: Random, templates: Sequence[str], pool: Sequence[str], held_out: bool) -> tuple[str, str]:
     """Return a text whose telling words come from `pool`, and one of these words."""
-    people = words.split(words.PEOPLE, held_out)
-    cities = words.split(words.CITIES, held_out)
-
-    def name(known: Sequence[str]) -> str:
-        return rng.choice(known) if rng.random() < 0.82 else words.invented(rng, held_out).capitalize()
-
-    def thing(known: Sequence[str]) -> str:
-        return rng.choice(known) if rng.random() < 0.9 else words.invented(rng, held_out)
-
     key = rng.choice(pool)
     second = distinct(rng, pool, (key,))
     text = rng.choice(templates).format(
-        a=key, b=second, c=rng.choice(pool), x=key, y=second, who=name(people), who2=name(people), city=name(cities),
-        thing=thing(words.THINGS), thing2=thing(words.THINGS), place=thing(words.PLACES), plain=rng.choice(words.PLAIN),
+        a=key, b=second, c=rng.choice(pool), x=key, y=second, who=words.person(rng, held_out), who2=words.person(rng, held_out),
+        city=words.city(rng, held_out), thing=words.word(rng, words.THINGS, held_out),
+        thing2=words.word(rng, words.THINGS, held_out), place=words.word(rng, words.PLACES, held_out), plain=rng.choice(words.PLAIN),
     )  # fmt: skip
     return text[0].upper() + text[1:] if rng.random() < 0.8 else text.lower(), key
 
 
 def new_labels(rng: Random, count: int, held_out: bool) -> list[str]:
-    """Return `count` different label words."""
+    """Return `count` different label words, all of one kind; those of evaluation are invented words."""
     kind = rng.random()
     labels: list[str] = []
     while len(labels) < count:
-        if kind < 0.2:
+        if kind < 0.4 or held_out:
             label = words.invented(rng, held_out)
-        elif kind < 0.25 and not held_out:
-            label = rng.choice("ABCDEFGH" if kind < 0.225 else "123456789")
+            if kind < 0.04:
+                label += " " + words.invented(rng, held_out)
+        elif kind < 0.45:
+            label = rng.choice("ABCDEFGH" if kind < 0.425 else "123456789")
         else:
-            label = rng.choice(words.split(words.LABELS, held_out))
-            if kind > 0.94:
-                label += " " + rng.choice(words.split(words.LABELS, held_out))
-        if kind > 0.9 or kind < 0.04:
+            label = rng.choice(words.split(words.LABELS, False))
+            if kind > 0.95:
+                label += " " + rng.choice(words.split(words.LABELS, False))
+        if kind > 0.92 or kind < 0.06:
             label = label.capitalize()
         if label not in labels:
             labels.append(label)
@@ -188,13 +197,11 @@ def classification(
     instructions = _instructions(
         rng, held_out, told_by, text_name, label_name, dict(zip(known, labels, strict=True)), axis
     )
-    if instructions is None:
-        instructions = default_instructions(inputs, outputs)
     naming = dict(zip(classes, labels, strict=True))
     if rng.random() < (0.3 if told_by == "custom" else 0.1):
         choices = list(labels)
         rng.shuffle(choices)
-        outputs = (*outputs[:-1], outputs[-1]._replace(type="Literal", choices=tuple(choices)))
+        outputs = (*outputs[:-1], outputs[-1]._replace(annotation=Literal[tuple(choices)]))
 
     def draw(rng: Random) -> Row:
         cls = rng.choice(classes)
@@ -202,7 +209,7 @@ def classification(
         values = {"reasoning": f"It says {key}, which is about {cls}."} if think else {}
         return Row({text_name: text}, values | {label_name: naming[cls]}, cls if told_by == "demos" else None)
 
-    return Task(f"classify/{told_by}", inputs, outputs, instructions, draw)
+    return task_of(f"classify/{told_by}", inputs, outputs, instructions, draw)
 
 
 def _instructions(
@@ -221,13 +228,14 @@ def _instructions(
             (None, f"{head} It is {listed}.", f"{head} The choices are {listed}.", f"Is it {listed}?", f"Name the {aspect}.",
              f"Name the {aspect}: {listed}.", f"Answer with {listed}.", f"{head} Answer with the {aspect}.")
         )  # fmt: skip
-    clause = rng.choice(held(CLAUSES, held_out))
+    # Half of the tasks use the 30 special forms, half the many combinations.
+    table = held(CLAUSES, held_out)
+    special = len(held(CLAUSES[:30], held_out))
+    clause = table[rng.randrange(special)] if rng.random() < 0.5 else rng.choice(table)
     pairs = [(rng.choice(ALIASES[c]) if rng.random() < 0.25 else c, name) for c, name in naming.items()]
     rng.shuffle(pairs)
     mixed = rng.random() < 0.15
-    clauses = [
-        (rng.choice(held(CLAUSES, held_out)) if mixed else clause).format(c=c, l=name) for c, name in pairs
-    ]
+    clauses = [(rng.choice(table) if mixed else clause).format(c=c, l=name) for c, name in pairs]
     body = rng.choice(JOINERS).join(clauses)
     style = rng.random()
     if not body.startswith(

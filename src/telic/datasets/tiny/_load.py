@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from random import Random
 
-    from telic.datasets.tiny._render import Field
     from telic.datasets.tiny._task import Task
 
 
@@ -136,8 +135,8 @@ def load(task: str, *, n_train: int = 50, n_val: int = 50, n_test: int = 200, se
     if min(n_train, n_val, n_test) < 0:
         raise ConfigurationError(f"numbers of rows must not be negative, not {min(n_train, n_val, n_test)}")
     made = plan.make(derive(seed, "tiny", task))
-    names = {f.name: name for f, name in zip(_ordered(made, plan), plan.inputs, strict=True)}
-    names[made.outputs[-1].name] = plan.output
+    names = dict(zip(_ordered(made, plan), plan.inputs, strict=True))
+    names[list(made.signature.output_fields)[-1]] = plan.output
     seen: set[tuple[str, ...]] = set()
     splits = [
         _rows(made, names, plan, derive(seed, "tiny", task, split), count, seen)
@@ -146,11 +145,10 @@ def load(task: str, *, n_train: int = 50, n_val: int = 50, n_test: int = 200, se
     return TinyDataset(task, plan.description, _signature(plan), *splits, metric=_metric(plan.output))
 
 
-def _ordered(task: Task, plan: _Plan) -> list[Field]:
-    """Return the task's input fields in the plan's order: the question last."""
-    if len(plan.inputs) == 1:
-        return list(task.inputs)
-    return sorted(task.inputs, key=lambda f: f.name in QUESTION_FIELDS)
+def _ordered(task: Task, plan: _Plan) -> list[str]:
+    """Return the names of the task's inputs in the plan's order: the question last."""
+    names = list(task.signature.input_fields)
+    return names if len(plan.inputs) == 1 else sorted(names, key=lambda name: name in QUESTION_FIELDS)
 
 
 def _rows(

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from telic.datasets.tiny import _words as words
 from telic.datasets.tiny._classify import held
-from telic.datasets.tiny._render import default_instructions
-from telic.datasets.tiny._task import Row, Task, distinct, fields
+from telic.datasets.tiny._task import Row, Task, distinct, fields, task_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,13 +73,10 @@ SEARCH_HEADS: Final = (
 def _entity(rng: Random, kind: str, held_out: bool, taken: Sequence[str]) -> str:
     if kind in PROPER:
         while True:
-            if rng.random() < 0.8:
-                name = rng.choice(words.split(KINDS[kind], held_out))
-            else:
-                name = words.invented(rng, held_out).capitalize()
+            name = words.proper(rng, KINDS[kind], held_out)
             if name not in taken:
                 return name
-    return rng.choice(KINDS[kind])
+    return words.word(rng, KINDS[kind], held_out)
 
 
 def _facts(rng: Random, held_out: bool, chain: Sequence[Relation], count: int) -> tuple[list[str], list[str]]:
@@ -162,7 +158,7 @@ def question_answering(
         tail = rng.choice(held(SHORT if style == "short" else FULL, held_out))
         instructions = rng.choice((f"{head} {tail}", f"{head} {tail}", tail, f"{head}\n{tail}"))
     else:
-        instructions = rng.choice((head, default_instructions(inputs, outputs)))
+        instructions = rng.choice((head, None))
     layout = rng.randrange(3)
     size = rng.choice((1, 2, 2, 3, 3, 4, 6)) if count is None else count
     chains = _chains(hops)
@@ -185,7 +181,7 @@ def question_answering(
         values[answer] = sentence if style == "full" else known[-1]
         return Row({context: _context(rng, facts, layout), question: asked}, values)
 
-    return Task(f"qa{hops}/{style}/{'told' if told else 'silent'}", inputs, outputs, instructions, draw)
+    return task_of(f"qa{hops}/{style}/{'told' if told else 'silent'}", inputs, outputs, instructions, draw)
 
 
 def held_pair(questions: Sequence[str], held_out: bool) -> Sequence[str]:
@@ -219,7 +215,7 @@ def searching(rng: Random, held_out: bool, *, with_context: bool | None = None) 
     inputs = fields(rng, names, [("what was found so far",), ("what is asked",)][-len(names) :])
     outputs = fields(rng, (output,), [("for a search engine",)])
     head = rng.choice(held(SEARCH_HEADS, held_out))
-    instructions = rng.choice((head, head, default_instructions(inputs, outputs)))
+    instructions = rng.choice((head, head, None))
     chains = _chains(2)
 
     def draw(rng: Random) -> Row:
@@ -232,4 +228,4 @@ def searching(rng: Random, held_out: bool, *, with_context: bool | None = None) 
             return Row({context: "Nothing yet.", question: asked}, {output: f"{first.noun} of {known[0]}"})
         return Row({context: " ".join(facts), question: asked}, {output: f"{second.noun} of {known[1]}"})
 
-    return Task("search", inputs, outputs, instructions, draw)
+    return task_of("search", inputs, outputs, instructions, draw)

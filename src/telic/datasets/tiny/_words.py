@@ -140,10 +140,17 @@ SYLLABLES: Final = _w(
 )
 
 CHUNKS: Final = _w(
-    "th er in an re on at en nd ti es or te of ed is it al ar st to nt ng se ha as ou io le ve co me de hi ri ro ic ne ea ra "
-    "ce li ch ll be ma si om ur ing ion tio ent ati for her ter hat tha ere ate his con res ver all ons nce men ith ted ers "
-    "pro thi wit are ess not ive was ect rea com eve per int est sta cti ica ist ear ain one our iti rat ell ant ay ow ck "
-    "sh wh fr gr pl tr br ex un str ough ight able ness ment ful ous"
+    "in er re on at en ed es al or ing st ar ti le an th se co de it ac un ex ic as ent lo ro mp me si tion ly con di ati "
+    "su ch ut ec il ter tr ad ab ation ap ur ce op ul res li fi mo ge ate ver ve ts str is ment pro cl sp us for am qu do "
+    "te po comp no ma ass ri ame and cal ct ff ne ke end id lin able ted sh pre ta val par ol err um ess up ack ext el to "
+    "form the ated wh ty def pe sub est sion bu are tur exp ers imp inter be und la vi ip so iz set bo get read class wr gn "
+    "low ally ction ther cont per rep ort em ra ect ob ord du gh im col sy fo tho pat ace py name wi cre spec loc he ag cur "
+    "fun call fil ser ase lic iter act au tri not but ting fr cri by all ator num ity mat ay line doc back ress add list "
+    "age ks cess tions ence tain over red ard gi nam ces ance star ho time ick can fer ble gen its ating ok trans pos ong "
+    "man put ail new ash char mar local ure lock cap ber fin cor fix tional tim ach tive mul ght sum nor wor we vari with "
+    "mod arch tle ill lib hand open less ful sing ak ern win ory pr bre coun fy pl bin wa sm zer ool oon igh ou ow ai ea ee "
+    "oo ie ei oa fl gl sl sn sc sw br dr gr tw kn ph ck ng nd nt rd rt rk rm rn ss tt ll nn mm eve hous mor moth fath broth "
+    "sist wood wat bl och unt ust out own "
 )
 
 TEXT_FIELDS: Final = _w("text sentence message review document input post comment note passage content")
@@ -154,23 +161,81 @@ ANSWER_FIELDS: Final = _w("answer response reply output result")
 SEARCH_FIELDS: Final = ("query", "search_query", "search", "next_query")
 
 
+# Halves of invented names: any first with any last one.
+FIRST_HALVES: Final = _w(
+    "bel kal mir tor van sel ran dor fen gal hol jar kes lor mal nor ost pel quin ros sil tam ulf ver wen yor zan ard bri cor del eri "
+    "fal gor hal ing jor kar lin mon nel orl pan rud sam tes urb vil wol yas zel hart win bran clem dran eld gren"
+)
+LAST_HALVES: Final = _w(
+    "dora vin ten ric mond lia nor ta ven sa ro mira della wick ford ton burg ville stad holm land by mar ley den ster nia rus gard "
+    "lo fax tex corp dyne zon ria bert win old helm rick gund lind hilda bald stein bach hoff mann sen son ova ski ette ine"
+)
+
+
 def split(words: Sequence[str], held_out: bool) -> tuple[str, ...]:
     """Return the words of evaluation (every eighth) or those of training (the others)."""
     return tuple(w for i, w in enumerate(words) if (i % 8 == 5) == held_out)
 
 
-def invented(rng: Random, held_out: bool = False) -> str:
-    """Return a word that is in no list: two or three syllables, or a few random letters.
+def kept_for(word: str, held_out: bool) -> bool:
+    """Return whether an invented word is of the side that is asked for: the letters' sum decides."""
+    return (sum(map(ord, word.lower())) % 8 == 5) == held_out
 
-    Training and evaluation draw from disjoint sets: the parity of the letters' sum decides.
+
+def invented(rng: Random, held_out: bool = False) -> str:
+    """Return a word that is in no list: halves of names, syllables, pieces of English, or random letters.
+
+    Training and evaluation draw from disjoint sets.
     """
     while True:
         kind = rng.random()
-        if kind < 0.5:
+        if kind < 0.35:
+            word = rng.choice(FIRST_HALVES) + rng.choice(LAST_HALVES)
+        elif kind < 0.6:
             word = "".join(rng.choice(SYLLABLES) for _ in range(rng.choice((2, 2, 3))))
-        elif kind < 0.8:
-            word = "".join(rng.choice(CHUNKS) for _ in range(rng.choice((2, 2, 3))))
+        elif kind < 0.92:
+            word = "".join(rng.choice(CHUNKS) for _ in range(rng.choice((1, 2, 2, 2, 3, 3))))
         else:
-            word = "".join(rng.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(rng.randint(3, 6)))
-        if (sum(map(ord, word)) % 8 == 5) == held_out:
+            word = "".join(rng.choice(_LETTERS) for _ in range(rng.randint(3, 5)))
+        if len(word) > 2 and kept_for(word, held_out):
             return word
+
+
+_LETTERS: Final = "abcdefghijklmnopqrstuvwxyz"
+
+
+def proper(rng: Random, known: Sequence[str], held_out: bool) -> str:
+    """Return a name: one of `known` in one case of three (never in evaluation), else an invented one.
+
+    One in ten is a name of two words.
+    """
+    kind = rng.random()
+    if kind < 0.35 and not held_out:
+        return rng.choice(split(known, False))
+    if kind < 0.8:
+        while True:
+            name = (rng.choice(FIRST_HALVES) + rng.choice(LAST_HALVES)).capitalize()
+            if kept_for(name, held_out):
+                return name
+    name = invented(rng, held_out).capitalize()
+    return f"{name} {invented(rng, held_out).capitalize()}" if kind > 0.9 else name
+
+
+def person(rng: Random, held_out: bool) -> str:
+    """Return a person's name."""
+    return proper(rng, PEOPLE, held_out)
+
+
+def city(rng: Random, held_out: bool) -> str:
+    """Return a city's name."""
+    return proper(rng, CITIES, held_out)
+
+
+def company(rng: Random, held_out: bool) -> str:
+    """Return a company's name."""
+    return proper(rng, COMPANIES, held_out)
+
+
+def word(rng: Random, known: Sequence[str], held_out: bool) -> str:
+    """Return a plain word: one of `known` in nine cases of ten, else an invented one."""
+    return rng.choice(known) if rng.random() < 0.9 else invented(rng, held_out)

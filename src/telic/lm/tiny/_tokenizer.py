@@ -87,11 +87,13 @@ class Tokenizer:
 
     def __init__(self, vocabulary: Mapping[str, Sequence[str]]) -> None:
         self.vocabulary: dict[str, list[str]] = {k: list(vocabulary[k]) for k in ("words", "pieces")}
-        shapes: list[_Shape] = [_Shape("", False, False)] * len(SPECIALS)
+        specials, fixed_texts = vocabulary.get("specials", SPECIALS), vocabulary.get("fixed", FIXED)
+        self._specials = {name: token for token, name in enumerate(specials)}
+        shapes: list[_Shape] = [_Shape("", False, False)] * len(specials)
         shapes[CAP] = _Shape("", True, False)
         shapes[BLANK] = _Shape(" ", False, False)
-        self._fixed = {text: len(shapes) + i for i, text in enumerate(FIXED)}
-        shapes += [_Shape(text, text == _ARROW, text == _ARROW) for text in FIXED]
+        self._fixed = {text: len(shapes) + i for i, text in enumerate(fixed_texts)}
+        shapes += [_Shape(text, text == _ARROW, text == _ARROW) for text in fixed_texts]
         self._bytes = len(shapes)
         shapes += [_Shape("", False, False)] * 256
         self._marks: dict[str, int] = {}
@@ -111,7 +113,7 @@ class Tokenizer:
         shapes += [_Shape(piece, False, True) for piece in spelling]
         self._shapes = shapes
         self._longest = max(map(len, spelling))
-        fixed = "|".join(re.escape(text) for text in sorted(FIXED, key=len, reverse=True))
+        fixed = "|".join(re.escape(text) for text in sorted(fixed_texts, key=len, reverse=True))
         self._units = re.compile(f"({fixed})|([A-Za-z]+)|([0-9]+)|( )|.", re.DOTALL)
         self._spelled: dict[str, tuple[int, ...]] = {}
         self._encoded: dict[str, tuple[int, ...]] = {}
@@ -125,33 +127,48 @@ class Tokenizer:
     def __len__(self) -> int:
         return len(self._shapes)
 
+    def special(self, name: str) -> int | None:
+        """Return the id of a token that stands for no text, such as "<call>"; None: this vocabulary has none."""
+        return self._specials.get(name)
+
     def encode(self, text: str) -> list[int]:
         """Return the ids of `text`; any string has some."""
-        ids: list[int] = []
+        return self.encode_parts((text,))[0]
+
+    def encode_parts(self, parts: Iterable[str]) -> list[list[int]]:
+        """Return the ids of each part of one text; together they are the ids of the whole.
+
+        Args:
+            parts: The text, cut where no word and no fixed piece of the layout spans the cut.
+        """
         shapes = self._shapes
+        made: list[list[int]] = []
         expects = False  # whether the token before expects a blank to its right
         blank = False  # whether a blank stands before the present unit that nothing has said yet
-        for match in self._units.finditer(text):
-            kind = match.lastindex
-            if kind == 4:
-                if blank:
+        for part in parts:
+            ids: list[int] = []
+            made.append(ids)
+            for match in self._units.finditer(part):
+                kind = match.lastindex
+                if kind == 4:
+                    if blank:
+                        ids.append(BLANK)
+                        expects = False
+                    blank = True
+                    continue
+                unit = match.group()
+                new = self._unit_ids(unit, kind)
+                expected = expects and shapes[new[0]].left
+                if blank and not expected:
                     ids.append(BLANK)
-                    expects = False
-                blank = True
-                continue
-            unit = match.group()
-            new = self._unit_ids(unit, kind)
-            expected = expects and shapes[new[0]].left
-            if blank and not expected:
-                ids.append(BLANK)
-            elif expected and not blank:
-                ids.append(GLUE)
-            ids += new
-            blank = False
-            expects = shapes[new[-1]].right
+                elif expected and not blank:
+                    ids.append(GLUE)
+                ids += new
+                blank = False
+                expects = shapes[new[-1]].right
         if blank:
-            ids.append(BLANK)
-        return ids
+            made[-1].append(BLANK)
+        return made
 
     def encode_cached(self, text: str) -> tuple[int, ...]:
         """Return `encode(text)`; the last few hundred short texts are remembered (prompts repeat their beginnings)."""

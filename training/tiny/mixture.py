@@ -1,7 +1,8 @@
-"""The mixture that the embedded LM is trained on: a random task of a random family, again and again."""
+"""The mixture that `telic/tiny` is trained on: a random task of a random family, again and again."""
 
 from __future__ import annotations
 
+from random import Random
 from typing import TYPE_CHECKING
 
 from telic.datasets.tiny._arithmetic import arithmetic
@@ -9,8 +10,6 @@ from telic.datasets.tiny._classify import classification
 from telic.datasets.tiny._qa import question_answering, searching
 
 if TYPE_CHECKING:
-    from random import Random
-
     from telic.datasets.tiny._task import Task
 
 
@@ -23,17 +22,17 @@ def draw_task(rng: Random, *, held_out: bool = False, easy: bool = False) -> Tas
         easy: The first stage of the curriculum: few classes, one hop, one step.
     """
     kind = rng.random()
-    if kind < 0.32:
-        told_by = rng.choices(("demos", "instructions", "custom"), (0.5, 0.33, 0.17))[0]
+    if kind < 0.35:
+        told_by = rng.choices(("demos", "instructions", "custom"), (0.45, 0.4, 0.15))[0]
         if easy:
             return classification(
                 rng, held_out, told_by=told_by, count=rng.choice((2, 2, 3)), reasoning=False
             )
         return classification(rng, held_out, told_by=told_by)
-    if kind < 0.65:
+    if kind < 0.68:
         if easy:
             return question_answering(rng, held_out, hops=1, count=rng.choice((1, 2, 2, 3)), reasoning=False)
         return question_answering(rng, held_out)
-    if kind < 0.70:
+    if kind < 0.74:
         return searching(rng, held_out)
     return arithmetic(rng, held_out, steps=rng.choice((1, 1, 2))) if easy else arithmetic(rng, held_out)
