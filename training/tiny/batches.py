@@ -94,7 +94,11 @@ class Writer:
         tokens: list[int] = []
         for message in messages[:-1]:
             role = USER if message["role"] == "user" else ASSISTANT
-            tokens += [role, *self.tokenizer.encode(message["content"]), *([END] if role == ASSISTANT else ())]
+            tokens += [
+                role,
+                *self.tokenizer.encode(message["content"]),
+                *([END] if role == ASSISTANT else ()),
+            ]
         user: str = messages[-1]["content"]
         # Prompts have the request in their last turn alone; any turn of a row may be the last one of a prompt.
         if not complete or self.rng.random() > (0.8 if first else 0.35):

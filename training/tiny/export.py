@@ -1,6 +1,6 @@
-"""Write a checkpoint's weights as the file that is shipped.
+"""Write a checkpoint's weights as the file that is shipped; its vocabulary must lie beside it as `vocab.json`.
 
-python training/tiny/export.py /some/folder/latest.pt src/telic/lm/tiny/tiny.safetensors
+python training/tiny/export.py runs/tiny/latest.pt src/telic/lm/tiny/tiny.safetensors
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ import sys
 from pathlib import Path
 
 import torch
-
-VOCAB = Path(__file__).parents[2] / "src/telic/lm/tiny/vocab.json"
 
 
 def export(checkpoint: Path, target: Path) -> None:
@@ -30,7 +28,7 @@ def export(checkpoint: Path, target: Path) -> None:
     header["__metadata__"] = {
         "shape": json.dumps(saved["shape"]),
         "sha256": hashlib.sha256(body).hexdigest(),
-        "vocabulary_sha256": hashlib.sha256(VOCAB.read_bytes()).hexdigest(),
+        "vocabulary_sha256": hashlib.sha256(target.with_name("vocab.json").read_bytes()).hexdigest(),
         "tokens": str(saved["state"]["tokens"]),
     }
     head = json.dumps(header).encode()

@@ -73,7 +73,7 @@ _CHAT = (
 )
 
 _JSON = (
-    "}\n\nOutputs are one JSON object with these fields, in this order:\n\n{\n  \"",
+    '}\n\nOutputs are one JSON object with these fields, in this order:\n\n{\n  "',
     "Outputs are one JSON object with these fields, in this order:",
     '": "{',
     '}",\n  "',
@@ -115,9 +115,11 @@ _XML = (
 _MODULES = (
     "Work in steps toward `",
     "`. You are given `",
-    "`, and in `trajectory` the steps so far with what the tools answered. Say in `next_thought` what is known and what is "
-    "missing, and choose the next call: the tool in `next_tool_name`, its arguments by name in `next_tool_args`. What it "
-    "answers is the next observation. Once the trajectory holds all that is needed, call `finish`.",
+    (
+        "`, and in `trajectory` the steps so far with what the tools answered. Say in `next_thought` what is known and what is "
+        "missing, and choose the next call: the tool in `next_tool_name`, its arguments by name in `next_tool_args`. What it "
+        "answers is the next observation. Once the trajectory holds all that is needed, call `finish`."
+    ),
     "\n        Tools:\n        - `",
     "\n        - `",
     "`: End the steps: the trajectory holds all that is needed for `",

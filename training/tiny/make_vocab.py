@@ -54,7 +54,12 @@ def main(target: Path) -> None:
             break
         lower = word.lower()
         # A capitalised form of its own only where it is the usual one (names), or very frequent.
-        if len(word) == 1 or word in never or lower not in written or (word != lower and counts[lower] > 0.3 * count and count < 1500):
+        if (
+            len(word) == 1
+            or word in never
+            or lower not in written
+            or (word != lower and counts[lower] > 0.3 * count and count < 1500)
+        ):
             continue
         kept.add(word)
     pieces = {*words.SYLLABLES, *words.CHUNKS, *words.FIRST_HALVES, *words.LAST_HALVES}

@@ -237,7 +237,10 @@ def main() -> None:
     torch.set_num_threads(1)
     trainer = Trainer(args)
     trainer.write(
-        event="start", parameters=trainer.shared.values.numel(), shape=trainer.model.shape.to_dict(), **trainer.state
+        event="start",
+        parameters=trainer.shared.values.numel(),
+        shape=trainer.model.shape.to_dict(),
+        **trainer.state,
     )
     others = [mp.get_context("fork").Process(target=trainer.run, args=(r,)) for r in range(1, args.processes)]
     for process in others:
