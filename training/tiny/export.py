@@ -9,15 +9,21 @@ import hashlib
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 
 
 def export(checkpoint: Path, target: Path) -> None:
     saved = torch.load(checkpoint, weights_only=False, map_location="cpu")
+    write_weights(saved["model"], saved["shape"], saved["state"]["tokens"], target)
+    print(f"{target}: {target.stat().st_size} bytes, trained on {saved['state']['tokens']} tokens")
+
+
+def write_weights(tensors: dict[str, torch.Tensor], shape: dict[str, Any], tokens: int, target: Path) -> None:
     header: dict[str, object] = {}
     body = b""
-    for name, tensor in saved["model"].items():
+    for name, tensor in tensors.items():
         data = tensor.to(torch.float16).numpy().tobytes()
         header[name] = {
             "dtype": "F16",
@@ -26,15 +32,14 @@ def export(checkpoint: Path, target: Path) -> None:
         }
         body += data
     header["__metadata__"] = {
-        "shape": json.dumps(saved["shape"]),
+        "shape": json.dumps(shape),
         "sha256": hashlib.sha256(body).hexdigest(),
         "vocabulary_sha256": hashlib.sha256(target.with_name("vocab.json").read_bytes()).hexdigest(),
-        "tokens": str(saved["state"]["tokens"]),
+        "tokens": str(tokens),
     }
     head = json.dumps(header).encode()
     head += b" " * (-len(head) % 8)
     target.write_bytes(len(head).to_bytes(8, "little") + head + body)
-    print(f"{target}: {target.stat().st_size} bytes, trained on {saved['state']['tokens']} tokens")
 
 
 if __name__ == "__main__":

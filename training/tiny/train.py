@@ -2,6 +2,7 @@
 
     python training/tiny/train.py --out runs/tiny --minutes 100 --processes 2
 
+A vocabulary that has grown since the last checkpoint keeps the rows it shares with the old one (`grow.py`).
 Resumable: the same command continues from the folder's last checkpoint (SIGTERM and Ctrl-C save one before they end);
 what remains of the time is measured from the first start. `--start weights.safetensors` begins from exported weights.
 Learning rates are constant, then go linearly to 0 over the last 30 % of the time, in which the longest rows come in.
@@ -21,6 +22,7 @@ from typing import Any
 import torch
 import torch.multiprocessing as mp
 from batches import batch, context
+from grow import carried
 from mixture import draw_task
 from model import Shape, TinyLM
 from optim import Shared
@@ -106,13 +108,16 @@ class Trainer:
         if self.latest.exists():
             saved = torch.load(self.latest, weights_only=False)
             self.state = saved["state"]
+            if saved["vocab"] != args.vocab.read_text():
+                old, new = json.loads(saved["vocab"]), json.loads(args.vocab.read_text())
+                saved["model"]["embed"] = carried(saved["model"]["embed"], old, new, shape.vocab)
             self.model.load_state_dict(saved["model"])
         elif args.start:
             from safetensors.torch import load_file
 
             self.model.load_state_dict({k: v.float() for k, v in load_file(args.start).items()})
         self.shared = Shared(self.model, args.processes)
-        if saved:
+        if saved and saved["first"].numel() == self.shared.first.numel():
             self.shared.first.copy_(saved["first"])
             self.shared.second.copy_(saved["second"])
         self.board = Board(args.processes, self.state)
@@ -127,7 +132,7 @@ class Trainer:
         torch.save(
             {
                 "model": self.model.state_dict(), "first": self.shared.first, "second": self.shared.second,
-                "state": self.state, "shape": self.model.shape.to_dict(),
+                "state": self.state, "shape": self.model.shape.to_dict(), "vocab": self.args.vocab.read_text(),
             },
             self.args.out / "next.pt",
         )  # fmt: skip
