@@ -75,6 +75,7 @@ class Step(NamedTuple):
     name: str
     args: dict[str, Any]
     observation: Any
+    wrong: bool = False  # a call that nobody should learn
 
 
 class Case(NamedTuple):
@@ -158,7 +159,7 @@ def react_step(rng: Random, held_out: bool, *, kinds: str | None = None) -> Task
 
     def draw(rng: Random) -> Row:
         case = _case(rng, held_out, made.tools)
-        at = rng.randrange(len(case.steps))
+        at = rng.choice([i for i, step in enumerate(case.steps) if not step.wrong])
         step = case.steps[at]
         inputs = {made.question: case.question, "trajectory": written(agent, case.steps[:at])}
         return Row(
@@ -193,7 +194,7 @@ def written(agent: Any, steps: Sequence[Step]) -> str:
     """Return the trajectory as the agent's own code writes it."""
     record = _Record(agent)
     for step in steps:
-        record.add(*step)
+        record.add(step.thought, step.name, step.args, step.observation)
     text: str = agent.format_trajectory(record.shown)
     return text
 
@@ -307,7 +308,7 @@ def _with_failure(rng: Random, tools: Tools, steps: list[Step]) -> list[Step]:
         error = rng.choice(FAILURES)
         observation = f"Error: {name} failed with {type(error).__name__}: {error}"
         return [*steps[:at], step._replace(observation=observation), *steps[at:]]
-    return [*steps[:at], Step(step.thought, name, args, observed_error(tools.agent, name, args)), *steps[at:]]
+    return [*steps[:at], Step(step.thought, name, args, observed_error(tools.agent, name, args), True), *steps[at:]]
 
 
 def observed_error(agent: Any, name: str, args: dict[str, Any]) -> str:
