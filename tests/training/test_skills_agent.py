@@ -2,7 +2,8 @@ import re
 from random import Random
 
 import pytest
-from skills.agent import CELLS, AgentWorld, react_extract, react_step
+from skills.agent import CELLS, react_extract, react_step
+from skills.agent_world import AgentWorld
 
 from telic.modules import ReAct
 from telic.testing import ScriptedLM
@@ -41,7 +42,9 @@ def test_calculators_of_one_operation_get_one_at_a_time_and_sums_are_right(rows)
     single = 0
     for _, row in rows(react_step, 200, kinds="c"):
         for a, sign, b, c in re.findall(r"(\d+) ([+-]) (\d+) = (\d+)\.", row.outputs["next_thought"]):
-            assert (int(a) + int(b) if sign == "+" else int(a) - int(b)) == int(c) or "observation" in str(row.inputs)
+            assert (int(a) + int(b) if sign == "+" else int(a) - int(b)) == int(c) or "observation" in str(
+                row.inputs
+            )
             single += 1
     assert single > 20
 
@@ -51,7 +54,7 @@ def test_the_extracted_answer_stands_in_the_trajectory(rows):
         answer = list(row.outputs.values())[-1]
         assert answer in row.inputs["trajectory"]
         assert answer in row.outputs["reasoning"]
-        assert list(task.signature.output_fields)[0] == "reasoning"
+        assert next(iter(task.signature.output_fields)) == "reasoning"
 
 
 def test_trajectories_with_errors_have_the_agents_own_words(rows):

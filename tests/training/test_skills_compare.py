@@ -25,7 +25,12 @@ def test_the_right_answer_is_among_the_attempts_and_the_majority_is_often_wrong(
 def test_the_rationale_names_the_attempts_that_are_right(rows):
     for _, row in rows(comparison, 100):
         answer = str(list(row.outputs.values())[-1])
-        named = {int(n) for n in re.findall(r"\d+", re.search(r"Attempts? .+ (is|are) right\.$", row.outputs["rationale"])[0])}
+        named = {
+            int(n)
+            for n in re.findall(
+                r"\d+", re.search(r"Attempts? .+ (is|are) right\.$", row.outputs["rationale"])[0]
+            )
+        }
         right = {
             int(k.rsplit("_", 1)[1])
             for k, v in row.inputs.items()

@@ -8,11 +8,11 @@ one with the whole expression; a call that failed is made again, mended.
 from __future__ import annotations
 
 import inspect
-import re
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cells import Cell
+from skills.agent_world import AgentWorld
 
 from telic.datasets.tiny import _words as words
 from telic.datasets.tiny._arithmetic import _story, _sum
@@ -27,15 +27,53 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from random import Random
 
-SEARCH_NAMES = ("search", "lookup", "find", "retrieve", "search_facts", "find_facts", "wiki", "look_up", "get_facts", "query_facts", "search", "search_notes", "know", "ask", "fetch")
-SEARCH_ARGS = ("query", "text", "query", "topic", "request", "question", "what", "keywords", "search", "about")
+SEARCH_NAMES = (
+    "search",
+    "lookup",
+    "find",
+    "retrieve",
+    "search_facts",
+    "find_facts",
+    "wiki",
+    "look_up",
+    "get_facts",
+    "query_facts",
+    "search",
+    "search_notes",
+    "know",
+    "ask",
+    "fetch",
+)
+SEARCH_ARGS = (
+    "query",
+    "text",
+    "query",
+    "topic",
+    "request",
+    "question",
+    "what",
+    "keywords",
+    "search",
+    "about",
+)
 SEARCH_DESCS = (
     "Search for facts.", "Find facts about a query.", "Look up a fact.", "Search the notes.", "Return facts that fit the query.", "Find passages.",
     "Look for what is known.", "Search engine.", "", "Get the facts about someone or something.", "Find what is written about it.", "Returns the best passages.",
     "Look something up.", "Tells where people live, what companies sell and more.", "Search people, cities and companies.", "Knows facts.", "Query the facts.",
     "Find information.", "Search a collection of facts.", "Look in the book of facts.",
 )  # fmt: skip
-SUM_NAMES = ("calculator", "calculate", "compute", "calc", "math", "evaluate", "count", "solve", "arithmetic", "sum_up")
+SUM_NAMES = (
+    "calculator",
+    "calculate",
+    "compute",
+    "calc",
+    "math",
+    "evaluate",
+    "count",
+    "solve",
+    "arithmetic",
+    "sum_up",
+)
 SUM_ARGS = ("expression", "formula", "expression", "problem", "text", "sum", "input", "what")
 WHOLE_DESCS = (
     "Compute an expression.", "Calculate the value of an expression.", "Works out sums.", "Adds and subtracts numbers.", "", "Evaluate arithmetic.", "A calculator.",
@@ -51,7 +89,16 @@ OTHER_TOOLS = (
     ("send_mail", "message", "Send a message."), ("play", "song", "Play a song."), ("draw", "what", "Draw a picture."), ("open_door", "room", "Open a door."),
     ("buy", "thing", "Buy a thing."), ("call", "person", "Call a person."), ("book_hotel", "city", "Find a room in a hotel."),
 )  # fmt: skip
-BARE = ("{e}", "What is {e}?", "Compute {e}.", "How much is {e}?", "Work out {e}.", "{e} = ?", "What does {e} give?", "Calculate {e}.")
+BARE = (
+    "{e}",
+    "What is {e}?",
+    "Compute {e}.",
+    "How much is {e}?",
+    "Work out {e}.",
+    "{e} = ?",
+    "What does {e} give?",
+    "Calculate {e}.",
+)
 TOGETHER = ("How many {t} do {a} and {b} have together?", "How many {t} do {a} and {b} have in all?")
 OWNS = ("{s} has {n} {t}.", "{s} owns {n} {t}.")
 FAILURES = (
@@ -226,7 +273,9 @@ def _fact_case(rng: Random, held_out: bool, tools: Tools) -> Case:
         fact = rng.choice(relation.facts).format(s=known[-2], o=known[-1])
         wanted = f"{relation.noun} of {known[-2]}"
         found = _found(rng, held_out, relation, known, fact, tools.listed)
-        steps.append(Step(f"{said[-1] + ' ' if said else ''}I need the {wanted}.", name, {argument: wanted}, found))
+        steps.append(
+            Step(f"{said[-1] + ' ' if said else ''}I need the {wanted}.", name, {argument: wanted}, found)
+        )
         said.append(f"The {wanted} is {known[-1]}.")
     if len(chain) == 2:
         subject = f"the {chain[0].noun} of {known[0]}"
@@ -259,7 +308,11 @@ def _sum_case(rng: Random, held_out: bool, tools: Tools) -> Case:
     whole = str(numbers[0]) + "".join(f" {s} {n}" for s, n in zip(signs, numbers[1:], strict=True))
     bare = rng.random() < 0.4
     question = rng.choice(BARE).format(e=whole) if bare else _story(rng, held_out, numbers, signs, thing)
-    parts = [f"{a} {s} {n}" for a, s, n in zip(totals, signs, numbers[1:], strict=False)] if tools.single else [whole]
+    parts = (
+        [f"{a} {s} {n}" for a, s, n in zip(totals, signs, numbers[1:], strict=False)]
+        if tools.single
+        else [whole]
+    )
     results = totals[1:] if tools.single else totals[-1:]
     steps: list[Step] = []
     said: list[str] = []
@@ -308,7 +361,11 @@ def _with_failure(rng: Random, tools: Tools, steps: list[Step]) -> list[Step]:
         error = rng.choice(FAILURES)
         observation = f"Error: {name} failed with {type(error).__name__}: {error}"
         return [*steps[:at], step._replace(observation=observation), *steps[at:]]
-    return [*steps[:at], Step(step.thought, name, args, observed_error(tools.agent, name, args), True), *steps[at:]]
+    return [
+        *steps[:at],
+        Step(step.thought, name, args, observed_error(tools.agent, name, args), True),
+        *steps[at:],
+    ]
 
 
 def observed_error(agent: Any, name: str, args: dict[str, Any]) -> str:
@@ -321,69 +378,6 @@ def observed_error(agent: Any, name: str, args: dict[str, Any]) -> str:
     raise AssertionError(f"{name}({args}) is a good call")
 
 
-class AgentWorld:
-    """A small world of facts with real tools, to run a real ReAct in from question to answer.
-
-    Attributes:
-        search: A tool: the three facts whose words fit a query best, ties in the order they were told.
-        calculator: A tool: the value of sums such as `3 + 4 - 2`.
-    """
-
-    def __init__(self, rng: Random, held_out: bool, subjects: int = 12) -> None:
-        self.rng, self.held_out = rng, held_out
-        self.facts: list[str] = []
-        self.about: list[frozenset[str]] = []  # the words under which a fact is found
-        self.chains: list[tuple[Any, ...]] = []
-        taken: list[str] = []
-        objects: dict[tuple[str, str], str] = {}
-        for _ in range(subjects):
-            chain = rng.choice(_chains(2))
-            names = [_entity(rng, chain[0].subject, held_out, taken)]
-            for relation in chain:
-                names.append(_entity(rng, relation.object, held_out, [*taken, *names]))
-            if any((n, r.noun) in objects for n, r in zip(names, chain, strict=False)):
-                continue
-            taken += names
-            for relation, s, o in zip(chain, names, names[1:], strict=False):
-                objects[s, relation.noun] = o
-                fact = rng.choice(relation.facts).format(s=s, o=o)
-                self.facts.append(fact)
-                self.about.append(frozenset(_words_of(f"{relation.noun} of {s} {fact}")))
-            self.chains.append((chain, names))
-
-    def search(self, query: str) -> list[str]:
-        """Search for facts."""
-        asked = _words_of(query) - {"of", "the"}
-        ranked = sorted(range(len(self.facts)), key=lambda i: (-self._fit(asked, i), i))
-        return [self.facts[i] for i in ranked[:3] if self._fit(asked, i) > 0]
-
-    def _fit(self, asked: set[str], i: int) -> float:
-        return sum(1 / (1 + sum(w in other for other in self.about)) for w in asked if w in self.about[i])
-
-    def calculator(self, expression: str) -> int:
-        """Compute an expression."""
-        parts = re.findall(r"[+-]?\s*\d+", expression)
-        if not re.fullmatch(r"\s*\d+(\s*[+-]\s*\d+)*\s*", expression):
-            raise ValueError(f"not an expression: {expression}")
-        return sum(int(p.replace(" ", "")) for p in parts)
-
-    def question(self, kind: str) -> tuple[str, str]:
-        """Return a question and its short answer: "1 hop", "2 hops" or "sums"."""
-        if kind == "sums":
-            numbers, signs, totals = _sum(self.rng, self.rng.choice((1, 2, 3)), 20)
-            return _story(self.rng, self.held_out, numbers, signs, self.rng.choice(words.OBJECTS)), str(totals[-1])
-        chain, names = self.rng.choice(self.chains)
-        if kind == "1 hop":
-            at = self.rng.randrange(2)
-            return self.rng.choice(chain[at].questions).format(s=names[at]), names[at + 1]
-        subject = f"the {chain[0].noun} of {names[0]}"
-        return self.rng.choice(chain[1].questions).format(s=subject), names[2]
-
-
-def _words_of(text: str) -> set[str]:
-    return set(re.findall(r"\w+", text.lower()))
-
-
 def _episode(kind: str, lm: Any, rng: Random, held_out: bool) -> bool:
     """Run a real ReAct on one question; return whether the answer is right."""
     world = AgentWorld(rng, held_out)
@@ -394,7 +388,16 @@ def _episode(kind: str, lm: Any, rng: Random, held_out: bool) -> bool:
 
 
 CELLS = {
-    "agent, next step": Cell(react_step, judge=lambda row, given: all(given.get(k) == v for k, v in row.outputs.items() if k != "next_thought"), demos=(0, 1, 2)),
+    "agent, next step": Cell(
+        react_step,
+        judge=lambda row, given: all(
+            given.get(k) == v for k, v in row.outputs.items() if k != "next_thought"
+        ),
+        demos=(0, 1, 2),
+    ),
     "agent, answer from steps": Cell(react_extract, demos=(0, 1, 2)),
-    **{f"agent, {kind}, question to answer": Cell(None, run=partial(_episode, kind)) for kind in ("1 hop", "2 hops", "sums")},
+    **{
+        f"agent, {kind}, question to answer": Cell(None, run=partial(_episode, kind))
+        for kind in ("1 hop", "2 hops", "sums")
+    },
 }

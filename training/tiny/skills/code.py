@@ -26,15 +26,62 @@ LIST_HEADS = (
     "Read the numbers and answer.", "Find the number.", "Give the number.",
 )  # fmt: skip
 LISTS = {
-    "sum({v})": ("What is the sum of the {v}?", "What do the {v} add up to?", "Add all the {v}.", "Sum up the {v}.", "How much are the {v} in all?"),
-    "max({v})": ("What is the largest of the {v}?", "Which is the largest?", "Find the largest of the {v}.", "What is the maximum of the {v}?", "Which of the {v} is the greatest?"),
-    "min({v})": ("What is the smallest of the {v}?", "Which is the smallest?", "Find the smallest of the {v}.", "What is the minimum of the {v}?", "Which of the {v} is the least?"),
-    "len({v})": ("How many {v} are there?", "How long is the list?", "Count the {v}.", "What is the number of {v}?", "How many {v} does the list have?"),
-    "max({v}) - min({v})": ("What is the difference of the largest and the smallest?", "How far are the {v} apart?", "What is the range of the {v}?", "By how much is the largest greater than the smallest?", "Largest minus smallest?"),
-    "sum({v}) - max({v})": ("What is the sum without the largest?", "Add all but the largest.", "Sum without the maximum?", "How much are all but the largest?", "What do the {v} add up to without the largest?"),
+    "sum({v})": (
+        "What is the sum of the {v}?",
+        "What do the {v} add up to?",
+        "Add all the {v}.",
+        "Sum up the {v}.",
+        "How much are the {v} in all?",
+    ),
+    "max({v})": (
+        "What is the largest of the {v}?",
+        "Which is the largest?",
+        "Find the largest of the {v}.",
+        "What is the maximum of the {v}?",
+        "Which of the {v} is the greatest?",
+    ),
+    "min({v})": (
+        "What is the smallest of the {v}?",
+        "Which is the smallest?",
+        "Find the smallest of the {v}.",
+        "What is the minimum of the {v}?",
+        "Which of the {v} is the least?",
+    ),
+    "len({v})": (
+        "How many {v} are there?",
+        "How long is the list?",
+        "Count the {v}.",
+        "What is the number of {v}?",
+        "How many {v} does the list have?",
+    ),
+    "max({v}) - min({v})": (
+        "What is the difference of the largest and the smallest?",
+        "How far are the {v} apart?",
+        "What is the range of the {v}?",
+        "By how much is the largest greater than the smallest?",
+        "Largest minus smallest?",
+    ),
+    "sum({v}) - max({v})": (
+        "What is the sum without the largest?",
+        "Add all but the largest.",
+        "Sum without the maximum?",
+        "How much are all but the largest?",
+        "What do the {v} add up to without the largest?",
+    ),
 }
 BARE = ("{e}", "What is {e}?", "Compute {e}.", "How much is {e}?", "Work out {e}.")
-PLURALS = ("numbers", "values", "points", "prices", "scores", "ages", "amounts", "counts", "weights", "numbers")
+PLURALS = (
+    "numbers",
+    "values",
+    "points",
+    "prices",
+    "scores",
+    "ages",
+    "amounts",
+    "counts",
+    "weights",
+    "numbers",
+)
 
 
 class Prompts(NamedTuple):
@@ -67,12 +114,17 @@ def prompts(signature: Any) -> Prompts:
     inputs = ", ".join(f"`{name}`" for name in signature.input_fields)
     given = dict(signature.input_fields)
     code = (str, OutputField(desc="Python code that prints the result"))
-    first = make_signature({**given, "generated_code": code}, f"{signature.instructions}\n\nWrite Python code that computes {outputs} from {inputs}.")
+    first = make_signature(
+        {**given, "generated_code": code},
+        f"{signature.instructions}\n\nWrite Python code that computes {outputs} from {inputs}.",
+    )
     second = make_signature(
         {**given, "previous_code": (str, InputField()), "error": (str, InputField()), "generated_code": code},
         f"{signature.instructions}\n\nThe code failed. Write it again, so that it computes {outputs} from {inputs}.",
     )
-    third = signature.append("final_generated_code", InputField(), str).append("code_output", InputField(), str)
+    third = signature.append("final_generated_code", InputField(), str).append(
+        "code_output", InputField(), str
+    )
     return Prompts(*(ChainOfThought(s).predict.signature for s in (first, second, third)))
 
 
@@ -146,7 +198,9 @@ def _setting(rng: Random, held_out: bool, kind: str | None, steps: int | None) -
             inputs.insert(rng.randrange(2), Field(numbers, "", list[int]))
     else:
         draw = partial(_steps, held_out, question, steps, kind == "bare")
-    signature = task_of("", inputs, [Field(answer, "", annotation)], instructions, lambda rng: Row({}, {})).signature
+    signature = task_of(
+        "", inputs, [Field(answer, "", annotation)], instructions, lambda rng: Row({}, {})
+    ).signature
     return _Setting(prompts(signature), answer, annotation, draw)
 
 
@@ -180,7 +234,10 @@ def _broken(rng: Random, right: str) -> tuple[str, str]:
     while True:
         kind = rng.choice(("name", "name", "cut", "bracket", "text", "fence", "prose", "unset"))
         if kind == "name":
-            wrong = right.replace("print(result)", f"print({rng.choice(('answer', 'total', 'res', 'resul', 'value', 'output'))})")
+            wrong = right.replace(
+                "print(result)",
+                f"print({rng.choice(('answer', 'total', 'res', 'resul', 'value', 'output'))})",
+            )
         elif kind == "cut":
             wrong = right.replace("\nprint", f" {rng.choice('+-')}\nprint", 1)
         elif kind == "bracket":
@@ -206,7 +263,7 @@ def error_of(code: str) -> str | None:
     except SyntaxError as error:
         return f"SyntaxError: {error.msg}"
     try:
-        exec(compile(tree, "code", "exec"), {"print": lambda *values: None})  # noqa: S102
+        exec(compile(tree, "code", "exec"), {"print": lambda *values: None})
     except Exception as error:  # noqa: BLE001
         return f"{type(error).__name__}: {error}"
     return None
@@ -221,12 +278,25 @@ def _printed(code: Any) -> list[str] | None:
     """Return what sums print; None where code has more than assignments, sums and the four functions of lists."""
     shown: list[str] = []
     names = {"sum": sum, "max": max, "min": min, "len": len, "print": lambda value: shown.append(str(value))}
-    allowed = (ast.Module, ast.Assign, ast.Expr, ast.Call, ast.Name, ast.Load, ast.Store, ast.Constant, ast.BinOp, ast.Add, ast.Sub, ast.List)
+    allowed = (
+        ast.Module,
+        ast.Assign,
+        ast.Expr,
+        ast.Call,
+        ast.Name,
+        ast.Load,
+        ast.Store,
+        ast.Constant,
+        ast.BinOp,
+        ast.Add,
+        ast.Sub,
+        ast.List,
+    )
     try:
         tree = ast.parse(code)
         if not all(isinstance(node, allowed) for node in ast.walk(tree)):
             return None
-        exec(compile(tree, "code", "exec"), {"__builtins__": names})  # noqa: S102
+        exec(compile(tree, "code", "exec"), {"__builtins__": names})
     except Exception:  # noqa: BLE001  an LM's code: whatever is wrong with it, it is wrong
         return None
     return shown

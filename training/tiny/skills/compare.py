@@ -69,13 +69,18 @@ def comparison(
         shown = [p.wrong for p in made[:bad]] + [right] * (count - bad)
         rng.shuffle(shown)
         rows = [
-            ({"reasoning": a.reasoning} if reasoned else {}) | {answer: a.sentence if full else a.short} for a in shown
+            ({"reasoning": a.reasoning} if reasoned else {}) | {answer: a.sentence if full else a.short}
+            for a in shown
         ]
         names = module._names()
         given = {n: module._shown(row, i) for i, (n, row) in enumerate(zip(names, rows, strict=True))}
-        inputs = {question: made[0].question} if sums else {context: made[0].context, question: made[0].question}
+        inputs = (
+            {question: made[0].question} if sums else {context: made[0].context, question: made[0].question}
+        )
         good = [str(i) for i, a in enumerate(shown, 1) if a is right]
-        which = f"Attempt {good[0]} is right." if len(good) == 1 else f"Attempts {' and '.join(good)} are right."
+        which = (
+            f"Attempt {good[0]} is right." if len(good) == 1 else f"Attempts {' and '.join(good)} are right."
+        )
         value = right.sentence if full else right.short
         return Row(
             {**inputs, **given},
@@ -86,7 +91,11 @@ def comparison(
 
 
 CELLS = {
-    "compare 3 attempts, 2 wrong, sums": Cell(partial(comparison, sums=True, attempts=3, wrong=2), demos=(0, 1, 2)),
-    "compare 3 attempts, 2 wrong, facts": Cell(partial(comparison, sums=False, attempts=3, wrong=2), demos=(0, 1, 2)),
+    "compare 3 attempts, 2 wrong, sums": Cell(
+        partial(comparison, sums=True, attempts=3, wrong=2), demos=(0, 1, 2)
+    ),
+    "compare 3 attempts, 2 wrong, facts": Cell(
+        partial(comparison, sums=False, attempts=3, wrong=2), demos=(0, 1, 2)
+    ),
     "compare 5 attempts, 3 wrong": Cell(partial(comparison, attempts=5, wrong=3), demos=(0, 1)),
 }

@@ -27,8 +27,23 @@ if TYPE_CHECKING:
     from random import Random
 
 PAST_DESC = "an earlier answer; it was not accepted"
-PAST_DESCS = (PAST_DESC, PAST_DESC, PAST_DESC, "", "the answer before; it was wrong", "an answer with errors", "what was answered before")
-FEEDBACK_DESCS = ("", "why it was not accepted", "what is wrong with it", "messages, one per line", "what the answer must be", "what to do better")
+PAST_DESCS = (
+    PAST_DESC,
+    PAST_DESC,
+    PAST_DESC,
+    "",
+    "the answer before; it was wrong",
+    "an answer with errors",
+    "what was answered before",
+)
+FEEDBACK_DESCS = (
+    "",
+    "why it was not accepted",
+    "what is wrong with it",
+    "messages, one per line",
+    "what the answer must be",
+    "what to do better",
+)
 HINT_DESC = "advice for this call, from an earlier attempt"
 
 LABELS = (
@@ -47,14 +62,91 @@ SENTENCE = (
     "Use a full sentence.", "Answer in a sentence.", "The {a} must be a sentence.", "Too short.", "Write a complete sentence.", "It must be a full sentence.", "Please use a sentence.", "One word is not enough.",
     "Say it in a sentence.", "The {a} is no sentence.", "A sentence is needed.", "Make a sentence of it.", "Give a whole sentence.", "Longer: a full sentence.", "Not a sentence.",
 )  # fmt: skip
-MENTION = ("The {a} must contain {x}.", "Mention {x}.", "It must name {x}.", "{x} is missing.", "Say {x} too.", "The {a} does not contain {x}.", "Include {x}.", "Name {x} in the {a}.", "{x} must be in the {a}.", "Do not leave out {x}.")
-AVOID = ("Do not mention {x}.", "Leave out {x}.", "The {a} must not contain {x}.", "Without {x}, please.", "Do not name {x}.", "{x} must not be in the {a}.", "No {x}.", "The {a} contains {x}, and must not.", "Do not say {x}.", "Avoid {x}.")
-UNIT = ("The unit is missing.", "Name the unit.", "Add the unit.", "Say of what.", "A unit is needed.", "Number and unit, please.", "There is no unit.", "Give the unit too.", "The {a} must have a unit.", "Of what?")
-NUMBER = ("It must be a number.", "Only the number.", "No unit, please.", "Leave out the unit.", "The {a} must be a number.", "Just the number.", "Not a number.", "Digits only.", "Without the unit.", "Give only the number.")
-UPPER = ("Write it in capitals.", "Use capital letters.", "It must be upper case.", "The {a} must be in capitals.", "Capitals only.", "All upper case, please.", "Only capital letters.", "Make it upper case.", "In capital letters.", "Big letters.")
-LOWER = ("Write it in lower case.", "Use small letters.", "It must be lower case.", "The {a} must be in small letters.", "No capitals.", "All lower case, please.", "Only small letters.", "Make it lower case.", "In lower case letters.", "No capital letters.")
+MENTION = (
+    "The {a} must contain {x}.",
+    "Mention {x}.",
+    "It must name {x}.",
+    "{x} is missing.",
+    "Say {x} too.",
+    "The {a} does not contain {x}.",
+    "Include {x}.",
+    "Name {x} in the {a}.",
+    "{x} must be in the {a}.",
+    "Do not leave out {x}.",
+)
+AVOID = (
+    "Do not mention {x}.",
+    "Leave out {x}.",
+    "The {a} must not contain {x}.",
+    "Without {x}, please.",
+    "Do not name {x}.",
+    "{x} must not be in the {a}.",
+    "No {x}.",
+    "The {a} contains {x}, and must not.",
+    "Do not say {x}.",
+    "Avoid {x}.",
+)
+UNIT = (
+    "The unit is missing.",
+    "Name the unit.",
+    "Add the unit.",
+    "Say of what.",
+    "A unit is needed.",
+    "Number and unit, please.",
+    "There is no unit.",
+    "Give the unit too.",
+    "The {a} must have a unit.",
+    "Of what?",
+)
+NUMBER = (
+    "It must be a number.",
+    "Only the number.",
+    "No unit, please.",
+    "Leave out the unit.",
+    "The {a} must be a number.",
+    "Just the number.",
+    "Not a number.",
+    "Digits only.",
+    "Without the unit.",
+    "Give only the number.",
+)
+UPPER = (
+    "Write it in capitals.",
+    "Use capital letters.",
+    "It must be upper case.",
+    "The {a} must be in capitals.",
+    "Capitals only.",
+    "All upper case, please.",
+    "Only capital letters.",
+    "Make it upper case.",
+    "In capital letters.",
+    "Big letters.",
+)
+LOWER = (
+    "Write it in lower case.",
+    "Use small letters.",
+    "It must be lower case.",
+    "The {a} must be in small letters.",
+    "No capitals.",
+    "All lower case, please.",
+    "Only small letters.",
+    "Make it lower case.",
+    "In lower case letters.",
+    "No capital letters.",
+)
 SLIPS = ("{w} is wrong.", "It is not true that {w}.", "Wrong: {w}.", "{w}? No.", "The step {w} is wrong.", "Check {w}.", "{w} is not right.", "This is false: {w}.", "Look at {w} again.", "Not {w}.")  # fmt: skip
-SUM_SLIPS = ("{e} is not {v}.", "{w} is wrong.", "Wrong: {w}.", "{e} does not make {v}.", "Check {e}.", "{e} gives another number than {v}.", "The sum {w} is wrong.", "No, {e} is not {v}.", "Look at {e} again.", "{v} is not {e}.")
+SUM_SLIPS = (
+    "{e} is not {v}.",
+    "{w} is wrong.",
+    "Wrong: {w}.",
+    "{e} does not make {v}.",
+    "Check {e}.",
+    "{e} gives another number than {v}.",
+    "The sum {w} is wrong.",
+    "No, {e} is not {v}.",
+    "Look at {e} again.",
+    "{v} is not {e}.",
+)
 
 
 class Redo(NamedTuple):
@@ -116,11 +208,17 @@ def correction(rng: Random, held_out: bool, *, kind: str | None = None, hint: bo
 
 def _say(rng: Random, held_out: bool, table: Sequence[str], **values: Any) -> str:
     text = rng.choice(held(table, held_out)).format(**values)
-    return text[0].upper() + text[1:] if rng.random() < 0.5 and not text.startswith(str(values.get("p", "\0"))) else text
+    return (
+        text[0].upper() + text[1:]
+        if rng.random() < 0.5 and not text.startswith(str(values.get("p", "\0")))
+        else text
+    )
 
 
 def _labels(rng: Random, held_out: bool) -> Base:
-    task = classification(rng, held_out, told_by=rng.choice(("instructions", "instructions", "custom")), reasoning=False)
+    task = classification(
+        rng, held_out, told_by=rng.choice(("instructions", "instructions", "custom")), reasoning=False
+    )
     (asked,), (name,) = task.signature.input_fields, task.signature.output_fields
     labels = sorted({task.draw(rng).outputs[name] for _ in range(24)})
     orders = list(labels)
@@ -133,11 +231,23 @@ def _labels(rng: Random, held_out: bool) -> Base:
         kind = rng.random()
         others = [label for label in labels if label != right]
         if kind < 0.45 or not others:
-            past = rng.choice((words.invented(rng, held_out), rng.choice(words.PLAIN), f"It is {right}.", right + " " + rng.choice(words.THINGS)))
+            past = rng.choice(
+                (
+                    words.invented(rng, held_out),
+                    rng.choice(words.PLAIN),
+                    f"It is {right}.",
+                    right + " " + rng.choice(words.THINGS),
+                )
+            )
             table = LABELS
         else:
             past, table = rng.choice(others), WRONG
-        return Redo(row.inputs, {name: past}, [_say(rng, held_out, table, a=name, i=asked, p=past, **listed)], row.outputs)
+        return Redo(
+            row.inputs,
+            {name: past},
+            [_say(rng, held_out, table, a=name, i=asked, p=past, **listed)],
+            row.outputs,
+        )
 
     def plain(rng: Random) -> Any:
         row = task.draw(rng)
@@ -161,12 +271,16 @@ def _facts(rng: Random, held_out: bool) -> Base:
     if told and head:
         head = f"{head} {rng.choice(held(_qa.SHORT, held_out))}"
     names = ["reasoning", answer] if think else [answer]
-    signature = task_of("", [Field(context), Field(question)], [Field(n) for n in names], head, lambda rng: Row({}, {})).signature
+    signature = task_of(
+        "", [Field(context), Field(question)], [Field(n) for n in names], head, lambda rng: Row({}, {})
+    ).signature
 
     def redo(rng: Random) -> Redo:
         problem = fact_problem(rng, held_out, hops, size, layout)[0]
         right, wrong = problem.right, problem.wrong
-        kind = rng.choices(("short", "sentence", "mention", "avoid", "wrong", "upper", "lower"), (4, 4, 2, 2, 5, 0.7, 1))[0]
+        kind = rng.choices(
+            ("short", "sentence", "mention", "avoid", "wrong", "upper", "lower"), (4, 4, 2, 2, 5, 0.7, 1)
+        )[0]
         values: dict[str, Any] = {"a": answer, "i": context, "n": rng.choice((2, 2, 3)), "x": problem.subject}
         reason = right.reasoning
         if kind in ("short", "avoid"):
@@ -184,7 +298,11 @@ def _facts(rng: Random, held_out: bool) -> Base:
                 past, new = (wrong.sentence, right.short) if full else (wrong.short, right.sentence)
                 said.append(SHORT if full else SENTENCE)
         else:
-            past, new, said = right.short, right.short.upper() if kind == "upper" else right.short.lower(), [UPPER if kind == "upper" else LOWER]
+            past, new, said = (
+                right.short,
+                right.short.upper() if kind == "upper" else right.short.lower(),
+                [UPPER if kind == "upper" else LOWER],
+            )
             if past == new:
                 past = right.short.capitalize()
         rng.shuffle(said)
@@ -196,7 +314,10 @@ def _facts(rng: Random, held_out: bool) -> Base:
     def plain(rng: Random) -> Any:
         problem = fact_problem(rng, held_out, hops, size, layout)[0]
         thought = {"reasoning": problem.right.reasoning} if think else {}
-        return {context: problem.context, question: problem.question}, {**thought, answer: problem.right.short}
+        return {context: problem.context, question: problem.question}, {
+            **thought,
+            answer: problem.right.short,
+        }
 
     return Base(signature, redo, plain)
 
@@ -209,7 +330,9 @@ def _sums(rng: Random, held_out: bool) -> Base:
     bare = rng.random() < 0.3 and think
     names = ["reasoning", answer] if think else [answer]
     head = rng.choice((rng.choice(held(_arithmetic.HEADS, held_out)), None))
-    signature = task_of("", [Field(question)], [Field(n) for n in names], head, lambda rng: Row({}, {})).signature
+    signature = task_of(
+        "", [Field(question)], [Field(n) for n in names], head, lambda rng: Row({}, {})
+    ).signature
 
     def redo(rng: Random) -> Redo:
         problem = sum_problem(rng, held_out, steps, bare)[0]

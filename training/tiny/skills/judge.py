@@ -15,10 +15,59 @@ from telic.datasets.tiny._task import Field, Row, Task, distinct, task_of
 if TYPE_CHECKING:
     from random import Random
 
-ANSWERS = ("answer", "predicted", "prediction", "response", "predicted_answer", "given_answer", "reply", "output", "candidate", "assessed_text", "text")
-GOLDS = ("gold", "expected", "reference", "gold_answer", "correct_answer", "right_answer", "target", "ground_truth", "true_answer", "label")
-RULES = ("rule", "criterion", "assessment_question", "requirement", "question", "check", "condition", "rubric", "constraint")
-VERDICTS = ("correct", "verdict", "is_correct", "valid", "judgement", "assessment_answer", "assessment", "right", "ok", "accepted", "same", "passed", "score", "decision", "grade")
+ANSWERS = (
+    "answer",
+    "predicted",
+    "prediction",
+    "response",
+    "predicted_answer",
+    "given_answer",
+    "reply",
+    "output",
+    "candidate",
+    "assessed_text",
+    "text",
+)
+GOLDS = (
+    "gold",
+    "expected",
+    "reference",
+    "gold_answer",
+    "correct_answer",
+    "right_answer",
+    "target",
+    "ground_truth",
+    "true_answer",
+    "label",
+)
+RULES = (
+    "rule",
+    "criterion",
+    "assessment_question",
+    "requirement",
+    "question",
+    "check",
+    "condition",
+    "rubric",
+    "constraint",
+)
+VERDICTS = (
+    "correct",
+    "verdict",
+    "is_correct",
+    "valid",
+    "judgement",
+    "assessment_answer",
+    "assessment",
+    "right",
+    "ok",
+    "accepted",
+    "same",
+    "passed",
+    "score",
+    "decision",
+    "grade",
+)
 REASONS = ("reasoning", "reasoning", "reasoning", "reason", "rationale", "explanation", "why")
 ANSWER_HEADS = (
     "Is the {a} right?", "Judge the {a}.", "Decide whether the {a} is correct.", "Check the {a}.", "Does the {a} fit?", "Say if the {a} is right.",
@@ -36,16 +85,98 @@ RULE_HEADS = (
     "Say if the {a} does what the {r} asks.", "Test the {a} by the {r}.", "Look at the {a} and check the {r}.", "Does it hold?", "Verify the {r}.", "Assess the quality of the {a} along the {r}.",
     "Tell whether the {a} is as the {r} wants it.", "Apply the {r} to the {a}.", "Is it as it should be?",
 )  # fmt: skip
-YES_NO = ("Answer yes or no.", "Say yes or no.", "Reply with yes or no.", "The {v} is yes or no.", "Write yes or no.", "Only yes or no.")
-ONE_ZERO = ("1 for yes, 0 for no.", "Give 1 if it is so, else 0.", "Answer 1 or 0.", "The {v} is 1 for right and 0 for wrong.", "Use 1 and 0.")
-FIVE = ("5 is right, 1 is wrong.", "Give 5 if it is right and 1 if not.", "From 1 (wrong) to 5 (right).", "Score it from 1 to 5.", "The {v} goes from 1 to 5.")
-PAIRS = (("yes", "no"), ("correct", "wrong"), ("right", "wrong"), ("true", "false"), ("accept", "reject"), ("good", "bad"), ("pass", "fail"), ("correct", "incorrect"))
-SHORT_RULES = ("It is at most {n} words long.", "The answer must be short.", "At most {n} words.", "No full sentence.", "Is it short?", "Is it a word or a name, no sentence?", "It should be brief.", "Does it have at most {n} words?")
-SENTENCE_RULES = ("It is a full sentence.", "The answer must be a sentence.", "Is it a sentence?", "Use full sentences.", "Is it a complete sentence?", "It should be a complete sentence.", "Written as a sentence.", "Does it say it in a sentence?")
-UNIT_RULES = ("The answer has a unit.", "It must name the unit.", "Is there a unit?", "Number and unit.", "Does it have a unit?", "The unit is given.", "A unit stands after the number.", "It says of what.")
-NUMBER_RULES = ("It is a number, nothing else.", "Only a number.", "Is it just a number?", "The answer must be a number only.", "No unit.", "Only digits.", "Is it without a unit?", "The number alone.")
-LABEL_RULES = ("The label is one of {l}.", "It must be one of {l}.", "Is it {o}?", "One of {l}.", "Choose from {l}.", "Is it one of {l}?", "Allowed: {l}.", "The answer is {o}.")
-MENTION_RULES = ("It mentions {x}.", "Does it mention {x}?", "It must contain {x}.", "Is {x} in it?", "The answer names {x}.", "Does the text contain {x}?", "{x} must be named.", "Does it speak of {x}?")
+YES_NO = (
+    "Answer yes or no.",
+    "Say yes or no.",
+    "Reply with yes or no.",
+    "The {v} is yes or no.",
+    "Write yes or no.",
+    "Only yes or no.",
+)
+ONE_ZERO = (
+    "1 for yes, 0 for no.",
+    "Give 1 if it is so, else 0.",
+    "Answer 1 or 0.",
+    "The {v} is 1 for right and 0 for wrong.",
+    "Use 1 and 0.",
+)
+FIVE = (
+    "5 is right, 1 is wrong.",
+    "Give 5 if it is right and 1 if not.",
+    "From 1 (wrong) to 5 (right).",
+    "Score it from 1 to 5.",
+    "The {v} goes from 1 to 5.",
+)
+PAIRS = (
+    ("yes", "no"),
+    ("correct", "wrong"),
+    ("right", "wrong"),
+    ("true", "false"),
+    ("accept", "reject"),
+    ("good", "bad"),
+    ("pass", "fail"),
+    ("correct", "incorrect"),
+)
+SHORT_RULES = (
+    "It is at most {n} words long.",
+    "The answer must be short.",
+    "At most {n} words.",
+    "No full sentence.",
+    "Is it short?",
+    "Is it a word or a name, no sentence?",
+    "It should be brief.",
+    "Does it have at most {n} words?",
+)
+SENTENCE_RULES = (
+    "It is a full sentence.",
+    "The answer must be a sentence.",
+    "Is it a sentence?",
+    "Use full sentences.",
+    "Is it a complete sentence?",
+    "It should be a complete sentence.",
+    "Written as a sentence.",
+    "Does it say it in a sentence?",
+)
+UNIT_RULES = (
+    "The answer has a unit.",
+    "It must name the unit.",
+    "Is there a unit?",
+    "Number and unit.",
+    "Does it have a unit?",
+    "The unit is given.",
+    "A unit stands after the number.",
+    "It says of what.",
+)
+NUMBER_RULES = (
+    "It is a number, nothing else.",
+    "Only a number.",
+    "Is it just a number?",
+    "The answer must be a number only.",
+    "No unit.",
+    "Only digits.",
+    "Is it without a unit?",
+    "The number alone.",
+)
+LABEL_RULES = (
+    "The label is one of {l}.",
+    "It must be one of {l}.",
+    "Is it {o}?",
+    "One of {l}.",
+    "Choose from {l}.",
+    "Is it one of {l}?",
+    "Allowed: {l}.",
+    "The answer is {o}.",
+)
+MENTION_RULES = (
+    "It mentions {x}.",
+    "Does it mention {x}?",
+    "It must contain {x}.",
+    "Is {x} in it?",
+    "The answer names {x}.",
+    "Does the text contain {x}?",
+    "{x} must be named.",
+    "Does it speak of {x}?",
+)
 
 
 class Judged(NamedTuple):
@@ -66,17 +197,19 @@ def judging(rng: Random, held_out: bool, *, kind: str | None = None, typed: str 
         typed: What a verdict is: "bool", "literal", "words" (yes or no), "int" (1 or 0), "five" (5 or 1); None: any.
     """
     kind = rng.choice(("facts", "facts", "sums", "gold", "gold", "rule", "rule")) if kind is None else kind
-    typed = rng.choices(("bool", "literal", "words", "int", "five"), (5, 2, 2, 1, 0.5))[0] if typed is None else typed
+    typed = (
+        rng.choices(("bool", "literal", "words", "int", "five"), (5, 2, 2, 1, 0.5))[0]
+        if typed is None
+        else typed
+    )
     answer = rng.choice(ANSWERS)
     verdict = distinct(rng, VERDICTS, (answer,))
     yes, no, annotation, tail = _values(rng, held_out, typed)
     inputs, head, draw = _KINDS[kind](rng, held_out, answer)
     names = [rng.choice(REASONS)] if kind == "sums" or rng.random() < 0.9 else []
     names = [n for n in names if n not in inputs]
-    if tail or rng.random() < 0.8:
-        instructions = " ".join(t for t in (head, tail.format(v=verdict)) if t)
-    else:
-        instructions = None
+    said = f"{head} {tail.format(v=verdict)}".strip()
+    instructions = said if tail or rng.random() < 0.8 else None
     if rng.random() < 0.3:
         rng.shuffle(inputs)
 
@@ -138,7 +271,9 @@ def _answered(rng: Random, inputs: dict[str, str], answer: str, problem: Problem
     good = rng.random() < 0.5
     chosen = problem.right if good else problem.wrong
     end = "." if good else f", not {chosen.short}."
-    return Judged(inputs | {answer: _form(rng, chosen)}, problem.right.reasoning.removesuffix(".") + end, good)
+    return Judged(
+        inputs | {answer: _form(rng, chosen)}, problem.right.reasoning.removesuffix(".") + end, good
+    )
 
 
 def _gold(rng: Random, held_out: bool, answer: str) -> tuple[list[str], str, Any]:
@@ -149,7 +284,9 @@ def _gold(rng: Random, held_out: bool, answer: str) -> tuple[list[str], str, Any
 
     def draw(rng: Random) -> Judged:
         problem = (
-            sum_problem(rng, held_out, hops, bare=False)[0] if sums else fact_problem(rng, held_out, hops, 2, 0)[0]
+            sum_problem(rng, held_out, hops, bare=False)[0]
+            if sums
+            else fact_problem(rng, held_out, hops, 2, 0)[0]
         )
         good = rng.random() < 0.5
         right, chosen = problem.right, problem.right if good else problem.wrong
@@ -186,12 +323,22 @@ def _ruled(rng: Random, held_out: bool) -> tuple[str, str, str, bool]:
         is_sentence = good == (kind == "sentence")
         rules = SENTENCE_RULES if kind == "sentence" else SHORT_RULES
         rule = rng.choice(held(rules, held_out)).format(n=rng.choice((2, 2, 3)))
-        return rule, right.sentence if is_sentence else right.short, "It is a sentence." if is_sentence else "It is short.", good
+        return (
+            rule,
+            right.sentence if is_sentence else right.short,
+            "It is a sentence." if is_sentence else "It is short.",
+            good,
+        )
     if kind in ("unit", "number"):
         number, thing = rng.randint(0, 60), rng.choice(words.OBJECTS)
         has = good == (kind == "unit")
         rule = rng.choice(held(UNIT_RULES if kind == "unit" else NUMBER_RULES, held_out))
-        return rule, f"{number} {thing}" if has else str(number), f"The unit is {thing}." if has else "There is no unit.", good
+        return (
+            rule,
+            f"{number} {thing}" if has else str(number),
+            f"The unit is {thing}." if has else "There is no unit.",
+            good,
+        )
     if kind == "labels":
         *labels, other = new_labels(rng, rng.choice((3, 4, 5)), held_out)
         said = rng.choice(labels) if good else other
@@ -199,7 +346,11 @@ def _ruled(rng: Random, held_out: bool) -> tuple[str, str, str, bool]:
         rule = rule.format(l=", ".join(labels), o=f"{', '.join(labels[:-1])} or {labels[-1]}")
         return rule, said, f"{said} is {'one' if good else 'none'} of them.", good
     problem = fact_problem(rng, held_out, 1, 1, 0)[0]
-    named = rng.choice((problem.right.short, problem.subject)) if good else rng.choice((problem.wrong.short, words.person(rng, held_out)))
+    named = (
+        rng.choice((problem.right.short, problem.subject))
+        if good
+        else rng.choice((problem.wrong.short, words.person(rng, held_out)))
+    )
     holds = named in problem.right.sentence
     rule = rng.choice(held(MENTION_RULES, held_out)).format(x=named)
     return rule, problem.right.sentence, f"It {'names' if holds else 'does not name'} {named}.", holds

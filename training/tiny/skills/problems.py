@@ -43,7 +43,9 @@ class Problem(NamedTuple):
     slip: tuple[str, str]
 
 
-def fact_problem(rng: Random, held_out: bool, hops: int, count: int, layout: int, wrongs: int = 1) -> list[Problem]:
+def fact_problem(
+    rng: Random, held_out: bool, hops: int, count: int, layout: int, wrongs: int = 1
+) -> list[Problem]:
     """Return one question with `wrongs` different wrong attempts, one for each problem of the list."""
     chain = rng.choice(_chains(hops))
     known = [_entity(rng, chain[0].subject, held_out, ())]
@@ -70,7 +72,9 @@ def fact_problem(rng: Random, held_out: bool, hops: int, count: int, layout: int
     made: list[Problem] = []
     for at, thing in others[:wrongs]:
         slipped = [*known[: at + 1], thing, *known[at + 2 :]]
-        if hops == 2 and at == 0:  # the second hop is then told of the wrong one: its answer is made up of what is known
+        if (
+            hops == 2 and at == 0
+        ):  # the second hop is then told of the wrong one: its answer is made up of what is known
             slipped[2] = others[-1][1] if others[-1][0] == 1 else known[2]
         wrong = _fact_attempt(chain, slipped)
         if wrong.short == right.short:
