@@ -24,7 +24,7 @@ from telic.lm.tiny._tokenizer import Tokenizer
 
 EXTRA = Path(__file__).parent / "skills/words.txt"
 SOURCES = (*Path(words.__file__).parent.glob("_*.py"), *(Path(__file__).parent / "skills").glob("*.py"))
-FULL = 1_150
+FULL = 1_320
 """This many words at most, so that the embedding stays small."""
 
 
@@ -48,7 +48,7 @@ def main(target: Path) -> None:
     listed = re.findall("[A-Za-z]+", EXTRA.read_text()) if EXTRA.exists() else []
     kept = {w for w in listed if len(w) > 1}
     # Names are invented without end; words that templates and lists spell out are not.
-    written = {w.lower() for source in SOURCES for w in re.findall("[A-Za-z]+", source.read_text())}
+    written = {w for source in SOURCES for w in re.findall("[A-Za-z]+", source.read_text())}
     for word, count in counts.most_common():
         if count < 12 or len(kept) >= FULL:
             break
@@ -57,7 +57,7 @@ def main(target: Path) -> None:
         if (
             len(word) == 1
             or word in never
-            or lower not in written
+            or word not in written
             or (word != lower and counts[lower] > 0.3 * count and count < 1500)
         ):
             continue

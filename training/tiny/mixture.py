@@ -2,15 +2,62 @@
 
 from __future__ import annotations
 
-from random import Random
+from functools import partial
 from typing import TYPE_CHECKING
+
+from skills.agent import react_extract, react_step
+from skills.code import code_answer, code_mending, code_writing
+from skills.compare import comparison
+from skills.correct import correction
+from skills.judge import judging
 
 from telic.datasets.tiny._arithmetic import arithmetic
 from telic.datasets.tiny._classify import classification
 from telic.datasets.tiny._qa import question_answering, searching
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from random import Random
+
     from telic.datasets.tiny._task import Task
+
+
+def _easy_classes(rng: Random, held_out: bool, *, told_by: str) -> Task:
+    return classification(rng, held_out, told_by=told_by, count=rng.choice((2, 2, 3)), reasoning=False)
+
+
+def _easy_questions(rng: Random, held_out: bool) -> Task:
+    return question_answering(rng, held_out, hops=1, count=rng.choice((1, 2, 2, 3)), reasoning=False)
+
+
+def _easy_sums(rng: Random, held_out: bool) -> Task:
+    return arithmetic(rng, held_out, steps=rng.choice((1, 1, 2)))
+
+
+EASY: tuple[tuple[float, Callable[[Random, bool], Task]], ...] = (
+    (0.16, partial(_easy_classes, told_by="demos")),
+    (0.13, partial(_easy_classes, told_by="instructions")),
+    (0.06, partial(_easy_classes, told_by="custom")),
+    (0.33, _easy_questions),
+    (0.06, searching),
+    (0.26, _easy_sums),
+)
+ALL: tuple[tuple[float, Callable[[Random, bool], Task]], ...] = (
+    (0.12, partial(classification, told_by="demos")),
+    (0.12, partial(classification, told_by="instructions")),
+    (0.03, partial(classification, told_by="custom")),
+    (0.20, question_answering),
+    (0.03, searching),
+    (0.12, arithmetic),
+    (0.09, react_step),
+    (0.03, react_extract),
+    (0.06, correction),
+    (0.03, comparison),
+    (0.05, judging),
+    (0.04, code_writing),
+    (0.01, code_mending),
+    (0.02, code_answer),
+)
 
 
 def draw_task(rng: Random, *, held_out: bool = False, easy: bool = False) -> Task:
@@ -21,18 +68,6 @@ def draw_task(rng: Random, *, held_out: bool = False, easy: bool = False) -> Tas
         held_out: Draw names, labels and phrasings that training never uses.
         easy: The first stage of the curriculum: few classes, one hop, one step.
     """
-    kind = rng.random()
-    if kind < 0.35:
-        told_by = rng.choices(("demos", "instructions", "custom"), (0.45, 0.4, 0.15))[0]
-        if easy:
-            return classification(
-                rng, held_out, told_by=told_by, count=rng.choice((2, 2, 3)), reasoning=False
-            )
-        return classification(rng, held_out, told_by=told_by)
-    if kind < 0.68:
-        if easy:
-            return question_answering(rng, held_out, hops=1, count=rng.choice((1, 2, 2, 3)), reasoning=False)
-        return question_answering(rng, held_out)
-    if kind < 0.74:
-        return searching(rng, held_out)
-    return arithmetic(rng, held_out, steps=rng.choice((1, 1, 2))) if easy else arithmetic(rng, held_out)
+    families = EASY if easy else ALL
+    (_, make), *_ = rng.choices(families, [share for share, _ in families])
+    return make(rng, held_out)
