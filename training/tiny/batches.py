@@ -187,8 +187,7 @@ def batch(rng: Random, tokenizer: Tokenizer, size: int, length: int, *, easy: bo
 def _row(rng: Random, tokenizer: Tokenizer, length: int, *, easy: bool) -> tuple[list[int], list[float]]:
     """Return one context that fills a good part of `length`; a task whose rows are longer is drawn anew."""
     for _ in range(20):
-        # Zero- and one-shot prompts are what programs start from: some contexts have no more than that.
-        made = context(rng, tokenizer, draw_task(rng, easy=easy), length)
+        made = context(rng, tokenizer, draw_task(rng, easy=easy, length=length), length)
         if made.spans:
             return made.tokens, made.weights
     raise RuntimeError(f"no task of the mixture fits into {length} tokens")

@@ -100,7 +100,6 @@ _XML = (
     "\n\nEvery message follows this form:\n\n<",
     ">\n{",
     "}\n</",
-    "}\n",
     ">\n\n<",
     ">\n",
     "\n</",

@@ -9,7 +9,12 @@ from skills.agent import react_extract, react_step
 from skills.code import code_answer, code_mending, code_writing
 from skills.compare import comparison
 from skills.correct import correction
+from skills.echo import any_facts, editing
+from skills.history import talking
 from skills.judge import judging
+from skills.propose import inventing, proposing
+from skills.table import table
+from skills.typed import typed
 
 from telic.datasets.tiny._arithmetic import arithmetic
 from telic.datasets.tiny._classify import classification
@@ -43,31 +48,44 @@ EASY: tuple[tuple[float, Callable[[Random, bool], Task]], ...] = (
     (0.26, _easy_sums),
 )
 ALL: tuple[tuple[float, Callable[[Random, bool], Task]], ...] = (
-    (0.12, partial(classification, told_by="demos")),
-    (0.12, partial(classification, told_by="instructions")),
+    (0.10, partial(classification, told_by="demos")),
+    (0.11, partial(classification, told_by="instructions")),
     (0.03, partial(classification, told_by="custom")),
-    (0.20, question_answering),
+    (0.16, question_answering),
     (0.03, searching),
-    (0.12, arithmetic),
-    (0.09, react_step),
+    (0.11, arithmetic),
+    (0.10, react_step),
     (0.03, react_extract),
-    (0.06, correction),
-    (0.03, comparison),
-    (0.05, judging),
+    (0.05, correction),
+    (0.025, comparison),
+    (0.045, judging),
     (0.04, code_writing),
     (0.01, code_mending),
-    (0.02, code_answer),
+    (0.015, code_answer),
+    (0.03, editing),
+    (0.05, any_facts),
+    (0.06, proposing),
+    (0.01, inventing),
+    (0.04, typed),
+    (0.02, table),
+    (0.02, talking),
 )
 
 
-def draw_task(rng: Random, *, held_out: bool = False, easy: bool = False) -> Task:
+LONG = 500
+# Agents' prompts do not fit into short rows; there is more of them in long ones.
+SHORT = tuple((share, make) for share, make in ALL if make is not react_step)
+
+
+def draw_task(rng: Random, *, held_out: bool = False, easy: bool = False, length: int = LONG) -> Task:
     """Return a task of the training mixture.
 
     Args:
         rng: Where chance comes from.
         held_out: Draw names, labels and phrasings that training never uses.
         easy: The first stage of the curriculum: few classes, one hop, one step.
+        length: Tokens of the row that it is for.
     """
-    families = EASY if easy else ALL
+    families = EASY if easy else ALL if length >= LONG else SHORT
     (_, make), *_ = rng.choices(families, [share for share, _ in families])
     return make(rng, held_out)
