@@ -1,118 +1,48 @@
 """Many callers, one network: calls that are in flight together are generated together.
 
-There is no thread of our own. The first caller leads: it reads prompts and generates a token at a time for every open
-job, until its own is finished; then it hands the lead to a caller whose job is still open. Callers that do not lead
-sleep. Each job's tokens are the same whoever leads and whatever else is open (see `_network`).
+The first caller leads: it reads prompts and generates a token at a time for every open job, until its own is finished;
+then it hands the lead to a caller whose job is still open. Callers that do not lead sleep. Tasks and streams cannot
+lead; where only they are waiting, a daemon thread does, as long as there is work. Each job's tokens are the same
+whoever leads and whatever else is open (see `_network`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
+from telic._optional import load
 from telic.lm.tiny._network import Cache, Network
 from telic.lm.tiny._prefix import PrefixCache
-from telic.lm.tiny._sampling import choose
-from telic.lm.tiny._tokenizer import PAD, Decoder, Tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from telic.lm.tiny._job import Bell, Job
+    from telic.lm.tiny._tokenizer import Tokenizer
     from telic.lm.tiny._weights import Array
-
-_ROLES: Final = 5  # padding, roles and the end are the tokens below this number
 
 AT_ONCE: Final = 32
 """Sequences that are generated together; more wait."""
 
 
-class Job:
-    """One completion that is being generated.
+class LoopBell:
+    """Wakes an asyncio task when a job is done; a task never leads.
 
     Args:
-        prompt: Token ids.
-        max_tokens: Tokens to generate at most.
-        temperature: 0: greedy.
-        top_p: Share of the probability to draw from.
-        seed: Of this completion's draws.
-        stop: Strings that end the text; they are not part of it.
-        on_text: Called with each piece of certain text, in the leader's thread.
+        loop: The task's event loop.
     """
 
-    def __init__(
-        self,
-        prompt: list[int],
-        *,
-        max_tokens: int,
-        temperature: float,
-        top_p: float,
-        seed: int,
-        stop: Sequence[str] = (),
-        on_text: Callable[[str], None] | None = None,
-    ) -> None:
-        self.prompt = prompt
-        self.max_tokens = max_tokens
-        self.temperature, self.top_p = temperature, top_p
-        self.seed = seed
-        self.stop = tuple(stop)
-        self.on_text = on_text
-        self.finish_reason = ""
-        self.reused = 0
-        self.error: BaseException | None = None
-        self.cancelled = False
-        self.woken = threading.Event()
-        self._given = 0
-        self.restart()
+    def __init__(self, loop: Any) -> None:
+        self._loop = loop
+        self.rung: Any = load("asyncio").Event()
 
-    def restart(self) -> None:
-        """Begin anew; the same tokens will come, and text that was given out is not given out again."""
-        self.rng = np.random.default_rng(self.seed)
-        self.text = ""
-        self.generated = 0
-        self.cache: Cache | None = None
-        self.next_token = PAD
-        self._decoder: Decoder | None = None
-
-    def take(self, token: int, tokenizer: Tokenizer) -> None:
-        """Add a generated token, and finish where it ends the text."""
-        if self._decoder is None:
-            self._decoder = Decoder(tokenizer)
-        self.generated += 1
-        self.next_token = token
-        if token < _ROLES:  # nothing more of this turn can follow
-            self.finish("stop")
-            return
-        self.text += self._decoder.push(token)
-        for stop in self.stop:
-            at = self.text.find(stop, max(0, self._given - len(stop)))
-            if at >= 0:
-                self.text = self.text[:at]
-                self.finish("stop", held=False)
-                return
-        if self.generated >= self.max_tokens:
-            self.finish("length")
-            return
-        self._give(len(self.text) - max(map(len, self.stop), default=0))
-
-    def cancel(self) -> None:
-        """Stop generating; the caller of `Engine.run` comes back."""
-        self.cancelled = True
-        self.woken.set()
-
-    def _give(self, until: int) -> None:
-        if self.on_text is not None and until > self._given:
-            self.on_text(self.text[self._given : until])
-            self._given = until
-
-    def finish(self, reason: str, *, held: bool = True) -> None:
-        """End the text; `held`: with the bytes of a character that is not complete."""
-        if held and self._decoder is not None:
-            self.text += self._decoder.finish()
-        self.finish_reason = reason
-        self._give(len(self.text))
+    def set(self) -> None:
+        """Ring, from any thread; a loop that is closed has nobody left to wake."""
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self.rung.set)
 
 
 class Engine:
@@ -145,21 +75,38 @@ class Engine:
         """Generate all of `jobs`; return when they are finished, raise what stopped one of them."""
         if self._process != os.getpid():
             self._reset()  # a forked child: the threads that held lock and lead are not in it
-        for job in jobs:
-            if job.max_tokens <= 0:
-                job.finish_reason = "length"
-        jobs = [j for j in jobs if not j.finish_reason]
         if jobs:
             self._see_through(jobs)
         for job in jobs:
             if job.error is not None:
                 raise job.error
 
+    def submit(self, jobs: Sequence[Job], bell: Bell) -> None:
+        """Have `jobs` generated without waiting; `bell` is rung whenever one of them is done."""
+        if self._process != os.getpid():
+            self._reset()
+        for job in jobs:
+            job.bell = bell
+        with self._lock:
+            self._waiting += jobs
+            lead, self._leading = not self._leading, True
+        if lead:
+            threading.Thread(target=self._lead_all, name="telic-tiny", daemon=True).start()
+
+    def _lead_all(self) -> None:
+        """Lead until there is no work: for callers that cannot."""
+        while True:
+            self._round()
+            with self._lock:
+                if not self._waiting and all(j.done for j in self._open):
+                    self._leading = False
+                    return
+
     def _see_through(self, jobs: Sequence[Job]) -> None:
         """Wait, or lead, until all of `jobs` are done."""
-        mine = jobs[0].woken  # one caller, one bell
+        mine = threading.Event()  # one caller, one bell
         for job in jobs:
-            job.woken = mine
+            job.bell = mine
         with self._lock:
             self._waiting += jobs
             lead = not self._leading
@@ -167,9 +114,12 @@ class Engine:
         while not lead:
             mine.wait()
             mine.clear()
-            if all(_done(j) for j in jobs):
-                return
             lead = self._take_lead()
+            if lead and all(j.done for j in jobs):
+                self._hand_over()  # woken to lead, but cancelled meanwhile: others still need a leader
+                return
+            if all(j.done for j in jobs):
+                return
         self._lead(jobs)
 
     def _take_lead(self) -> bool:
@@ -181,13 +131,13 @@ class Engine:
 
     def _lead(self, jobs: Sequence[Job]) -> None:
         try:
-            while not all(_done(j) for j in jobs):
+            while not all(j.done for j in jobs):
                 self._round()
         except BaseException:
             # Ctrl-C and the like: our own jobs go. Those of others may have been left in the middle of a token.
             for job in jobs:
                 job.cancelled = True
-            left = [j for j in self._open if not _done(j)]
+            left = [j for j in self._open if not j.done]
             for job in left:
                 job.restart()
             self._open = []
@@ -199,14 +149,18 @@ class Engine:
 
     def _hand_over(self) -> None:
         with self._lock:
-            self._leading = False
-            left = next((j for j in (*self._open, *self._waiting) if not _done(j)), None)
-        if left is not None:
-            left.woken.set()
+            left = [j for j in (*self._open, *self._waiting) if not j.done]
+            able = next((j for j in left if isinstance(j.bell, threading.Event)), None)
+            thread = bool(left) and able is None
+            self._leading = thread
+        if able is not None:
+            able.bell.set()
+        elif thread:
+            threading.Thread(target=self._lead_all, name="telic-tiny", daemon=True).start()
 
     def _round(self) -> None:
         """Admit waiting jobs, and generate one token for each open one."""
-        self._open = [j for j in self._open if not _done(j)]
+        self._open = [j for j in self._open if not j.done]
         with self._lock:
             room = AT_ONCE - len(self._open)
             new, self._waiting = self._waiting[:room], self._waiting[room:]
@@ -229,12 +183,14 @@ class Engine:
             work()
         except Exception as error:  # noqa: BLE001 - kept on the job and raised in its caller's thread
             job.error = error
-        if _done(job):
+        if job.done:
             job.cache = None
-            job.woken.set()
+            job.bell.set()
 
     def _begin(self, job: Job) -> None:
-        cache = Cache(self.network.shape, min(self.network.shape.context, len(job.prompt) + job.max_tokens))
+        cache = Cache(
+            self.network.shape, min(self.network.shape.context, len(job.prompt) + job.wish.max_tokens)
+        )
         start = job.reused = self.prefixes.restore(job.prompt, cache)
         logits, ends = self.network.read(job.prompt[start:], cache)
         self.prefixes.keep(job.prompt, cache, start, ends)
@@ -242,10 +198,6 @@ class Engine:
         self._advance(job, logits)
 
     def _advance(self, job: Job, logits: Array) -> None:
-        job.take(choose(logits, job.temperature, job.top_p, job.rng), self.tokenizer)
+        job.advance(logits, self.tokenizer)
         if not job.finish_reason and job.cache is not None and job.cache.length >= self.network.shape.context:
             job.finish("length")
-
-
-def _done(job: Job) -> bool:
-    return bool(job.finish_reason) or job.error is not None or job.cancelled

@@ -229,6 +229,13 @@ class Tokenizer:
         """Return how a token stands in text."""
         return self._shapes[token]
 
+    def shown(self, token: int) -> str:
+        """Return a token as reports show it: its text, or the name of one that has none."""
+        if token < len(self._specials):
+            return next(name for name, at in self._specials.items() if at == token)
+        value = self.byte(token)
+        return self._shapes[token].text if value is None else f"<0x{value:02X}>"
+
     def byte(self, token: int) -> int | None:
         """Return the byte that a token stands for, or None."""
         value = token - self._bytes
@@ -244,9 +251,9 @@ class Decoder:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
-        self._expects = False
-        self._glued = False
-        self._capital = False
+        self._expects: bool = False
+        self._glued: bool = False
+        self._capital: bool = False
         self._held = bytearray()
 
     def push(self, token: int) -> str:
@@ -273,6 +280,13 @@ class Decoder:
             body = body[0].upper() + body[1:]
             self._capital = False
         return text + body
+
+    def after(self, token: int) -> str:
+        """Return the text that `push(token)` would add; nothing changes."""
+        expects, glued, capital, held = self._expects, self._glued, self._capital, bytearray(self._held)
+        text = self.push(token)
+        self._expects, self._glued, self._capital, self._held = expects, glued, capital, held
+        return text
 
     def finish(self) -> str:
         """Return the text of the bytes that are held back."""
