@@ -98,14 +98,21 @@ class Job:
         if wish.guide is None:
             token = choose(logits, wish.temperature, wish.top_p, self.rng)
         else:
-            token = self._guided(logits, wish.guide, self._decoder)
+            token = self._guided(logits, wish.guide, self._decoder, tokenizer)
         before = len(self.text)
         self._take(token, tokenizer)
         if wish.top_logprobs is not None and token >= _ROLES:
             self.logprobs.append(_report(logits, token, self.text[before:], wish.top_logprobs, tokenizer))
 
-    def _guided(self, logits: Array, guide: Guide, decoder: Decoder) -> int:
+    def _guided(self, logits: Array, guide: Guide, decoder: Decoder, tokenizer: Tokenizer) -> int:
         """Return a token that keeps the text to the guide."""
+
+        def added(token: int) -> str:
+            byte = tokenizer.byte(token)
+            if byte is None:
+                return decoder.after(token)
+            return chr(byte) if byte < 128 else "\ufffd"  # of a character that is not whole yet
+
         for most in (_CANDIDATES, len(logits)):
             order = np.argsort(-logits, kind="stable")[:most]
             fits = [
