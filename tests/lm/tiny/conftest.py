@@ -8,7 +8,7 @@ import pytest
 
 from telic.lm.tiny._load import FOLDER, load_engine
 
-SHAPE = {"vocab": 1872, "width": 64, "layers": 2, "heads": 2, "hidden": 96, "context": 128, "theta": 10000.0}
+SHAPE = {"vocab": 2816, "width": 64, "layers": 2, "heads": 2, "hidden": 96, "context": 128, "theta": 10000.0}
 
 
 def random_tensors(seed=0):

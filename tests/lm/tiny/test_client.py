@@ -1,5 +1,8 @@
 import asyncio
+import math
 import os
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -39,10 +42,10 @@ def test_a_cut_reply_says_length(client):
     assert completion.finish_reason == "length"
 
 
-def test_no_tokens_wanted_is_an_empty_reply(client):
-    response = client.complete(ask(max_tokens=0))
-    assert (response.text, response.completions[0].finish_reason) == ("", "length")
-    assert response.usage.output_tokens == 0
+@pytest.mark.parametrize("options", [{"max_tokens": 0}, {"max_tokens": True}, {"n": 0}, {"max_tokens": "5"}])
+def test_sizes_that_cannot_be_are_refused(client, options):
+    with pytest.raises(LMInvalidRequestError, match=next(iter(options))):
+        client.complete(ask(**options))
 
 
 def test_samples_differ_and_each_repeats(client):
@@ -100,8 +103,8 @@ def test_text_parts_are_joined_and_others_refused(client):
 
 
 def test_unknown_options_and_models_are_refused(client):
-    with pytest.raises(LMInvalidRequestError, match="'tools'"):
-        client.complete(ask(tools=[{}]))
+    with pytest.raises(LMInvalidRequestError, match="'logit_bias'"):
+        client.complete(ask(logit_bias={}))
     with pytest.raises(LMUnsupportedModelError, match="telic/tiny"):
         TinyClient("huge")
 
@@ -228,3 +231,70 @@ def test_kept_answers_belong_to_the_weights_that_gave_them():
     assert len(engine.identity) == 64
     assert shipped.endpoint == f"weights:{engine.identity}"
     assert other.endpoint != shipped.endpoint
+
+
+def test_log_probabilities_stand_beside_the_tokens(client):
+    completion = client.complete(ask(max_tokens=10, logprobs=True, top_logprobs=3)).completions[0]
+    entries = completion.logprobs["content"]
+    assert "".join(e["token"] for e in entries) == completion.text
+    for entry in entries:
+        likely = [t["logprob"] for t in entry["top_logprobs"]]
+        assert likely == sorted(likely, reverse=True)
+        assert entry["logprob"] == likely[0]  # greedy
+        assert sum(math.exp(p) for p in likely) <= 1.0
+    assert client.complete(ask(max_tokens=10)).completions[0].logprobs is None
+
+
+def test_tasks_and_threads_share_one_batch(client):
+    words = [f"the dog {n}" for n in range(40)]
+    alone = [client.complete(ask(w)).text for w in words]
+
+    async def together():
+        return await asyncio.gather(*(client.acomplete(ask(w)) for w in words))
+
+    from_threads = {}
+
+    def work(i):
+        from_threads[i] = client.complete(ask(words[i])).text
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(20)]
+    for thread in threads:
+        thread.start()
+    assert [r.text for r in asyncio.run(together())] == alone
+    for thread in threads:
+        thread.join()
+    assert [from_threads[i] for i in range(20)] == alone[:20]
+
+
+def test_a_cancelled_task_frees_its_place(engine, client):
+    async def leave():
+        task = asyncio.create_task(client.acomplete(ask(max_tokens=100)))
+        while not engine._open:
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return await client.acomplete(ask())
+
+    assert asyncio.run(leave()).text == client.complete(ask()).text
+    assert not engine._open or all(j.done for j in engine._open)
+
+
+def test_work_in_flight_does_not_hold_up_the_end_of_a_program():
+    code = """
+import asyncio, sys
+from telic.data import Request
+from telic.lm.tiny import TinyClient
+async def main():
+    client = TinyClient()
+    asked = Request([{"role": "user", "content": "the dog " * 100}], {"max_tokens": 900, "temperature": 5.0})
+    stream = client.astream(asked)
+    await anext(stream)
+    print("begun", flush=True)
+    sys.exit(7)
+asyncio.run(main())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (7, "begun\n"), done.stderr

@@ -11,7 +11,7 @@ def test_tensors_come_in_single_precision_with_the_shape(weights_file):
     weights = read_weights(weights_file)
     assert weights.shape.width == 64
     assert weights.tensors["embed"].dtype == "float32"
-    assert weights.tensors["embed"].shape == (1872, 64)
+    assert weights.tensors["embed"].shape == (2816, 64)
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -114,10 +114,8 @@ class Job:
             return chr(byte) if byte < 128 else "\ufffd"  # of a character that is not whole yet
 
         for most in (_CANDIDATES, len(logits)):
-            order = np.argsort(-logits, kind="stable")[:most]
-            fits = [
-                int(t) for t in order if guide.allows(self.text, decoder.after(int(t)), ends=int(t) < _ROLES)
-            ]
+            order = [int(t) for t in np.argsort(-logits, kind="stable")[:most]]
+            fits = [t for t in order if self._fits(guide, added(t), ends=t < _ROLES)]
             if fits:
                 return fits[choose(logits[fits], self.wish.temperature, self.wish.top_p, self.rng)]
         return int(logits[:_ROLES].argmax())  # nothing fits: the text ends
