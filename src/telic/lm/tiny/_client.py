@@ -214,6 +214,7 @@ class _Call:
                     stop=options["stop"],
                     top_logprobs=options["top_logprobs"],
                     guide=options["guide"],
+                    calls=bool(self._tools),
                     on_text=None if put is None else _giver(put, index),
                 ),
             )

@@ -21,7 +21,7 @@ _STRING: Final = re.compile(r'"(?:[^"\\\x00-\x1f]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4
 _STRING_BEGUN: Final = re.compile(
     r'"(?:[^"\\\x00-\x1f]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*(?:\\(?:u[0-9a-fA-F]{0,3})?)?'
 )
-_BLANK: Final = re.compile(r"[ \n]{0,9}")
+_BLANK: Final = re.compile(r"\n? {0,8}")
 _DEEP: Final = 8
 
 
@@ -172,8 +172,6 @@ def _expect(text: str, at: int, mark: str) -> int:
 def _skip(text: str, at: int) -> int:
     found = _BLANK.match(text, at)
     end = found.end() if found else at
-    if end - at == 9:
-        raise _WrongError  # blanks without end
     if end >= len(text):
         raise _CutError
     return end

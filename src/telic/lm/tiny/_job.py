@@ -40,6 +40,7 @@ class Wish(NamedTuple):
         stop: Strings that end the text; they are not part of it.
         top_logprobs: How many likely tokens to report beside each token; None: report nothing.
         guide: What the text must keep to; None: nothing.
+        calls: Tools may be called.
         on_text: Called with each piece of certain text, in the thread that generates.
     """
 
@@ -50,6 +51,7 @@ class Wish(NamedTuple):
     stop: Sequence[str] = ()
     top_logprobs: int | None = None
     guide: Guide | None = None
+    calls: bool = False
     on_text: Callable[[str], None] | None = None
 
 
@@ -111,13 +113,16 @@ class Job:
             byte = tokenizer.byte(token)
             if byte is None:
                 return decoder.after(token)
-            return chr(byte) if byte < 128 else "\ufffd"  # of a character that is not whole yet
+            return "\ufffd" if byte >= 128 else "\0"  # of a character that is not whole yet; ASCII has marks
 
-        for most in (_CANDIDATES, len(logits)):
-            order = [int(t) for t in np.argsort(-logits, kind="stable")[:most]]
+        never = {tokenizer.special(name) for name in ("<tools>", "<call>", "<tool>")}
+        for most in (_CANDIDATES, len(logits), len(logits)):
+            order = [int(t) for t in np.argsort(-logits, kind="stable")[:most] if int(t) not in never]
             fits = [t for t in order if self._fits(guide, added(t), ends=t < _ROLES)]
             if fits:
                 return fits[choose(logits[fits], self.wish.temperature, self.wish.top_p, self.rng)]
+            if most > _CANDIDATES:
+                decoder.forget()  # a capital where none may come
         return int(logits[:_ROLES].argmax())  # nothing fits: the text ends
 
     def _fits(self, guide: Guide, more: str, *, ends: bool) -> bool:
@@ -131,7 +136,7 @@ class Job:
         if token < _ROLES:  # nothing more of this turn can follow
             self.finish("stop")
             return
-        if token == tokenizer.special("<call>"):
+        if self.wish.calls and token == tokenizer.special("<call>"):
             self.text += self._decoder.finish()
             self._decoder = Decoder(tokenizer)
             self.calls.append(len(self.text))

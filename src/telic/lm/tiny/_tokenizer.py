@@ -288,6 +288,10 @@ class Decoder:
         self._expects, self._glued, self._capital, self._held = expects, glued, capital, held
         return text
 
+    def forget(self) -> None:
+        """Take back glue and a capital that no text has followed yet."""
+        self._glued = self._capital = False
+
     def finish(self) -> str:
         """Return the text of the bytes that are held back."""
         if not self._held:
