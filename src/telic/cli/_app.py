@@ -102,6 +102,20 @@ def demo(
     _guarded("telic.cli._demo", task, out, seed)
 
 
+@app.command("serve-lm")
+def serve_lm(
+    model: Annotated[str, typer.Argument(help="The LM, as telic/tiny.")] = "telic/tiny",
+    host: Annotated[str, typer.Option("--host", help="The address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any free one.")] = 8000,
+    allow_remote: Annotated[
+        bool, typer.Option("--allow-remote", help="Let other machines reach it: there is no key.")
+    ] = False,
+    at_once: Annotated[int, typer.Option("--at-once", min=1, help="Requests worked on at once.")] = 64,
+) -> None:
+    """Serve an LM at an OpenAI-compatible endpoint, until Ctrl-C."""
+    _guarded("telic.cli._serve_lm", model, host, port, allow_remote, at_once)
+
+
 @app.callback(invoke_without_command=True)
 def root(
     version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,

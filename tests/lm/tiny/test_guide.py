@@ -89,7 +89,7 @@ def test_even_random_weights_write_json_of_the_schema(engine, temperature):
     request = Request(
         [{"role": "user", "content": "the dog"}],
         {
-            "max_tokens": 60, "temperature": temperature,
+            "max_tokens": 110, "temperature": temperature,
             "response_format": {"type": "json_schema", "json_schema": {"schema": schema}},
         },
     )  # fmt: skip

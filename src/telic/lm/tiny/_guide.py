@@ -127,6 +127,8 @@ class Guide:
             required = [name for name in schema.get("required") or () if name in left]
             if text.startswith("}", at):
                 return at + 1 if not required else _wrong()
+            if not (left or extra):
+                raise _WrongError  # nothing may follow: not even a comma
             if not first:
                 at = _skip(text, _expect(text, at, ","))
             if left:  # in the order of the schema; what need not be there may be left out
