@@ -70,7 +70,24 @@ def test_splits_repeat_are_disjoint_and_right_answers_score(name):
     assert len({str(e.inputs().toDict()) for e in rows}) == 45
     assert list(first.signature.input_fields) == list(first.trainset[0].inputs().keys())
     assert all(first.metric(e, e) for e in rows)
-    assert not first.metric(rows[0], Example(**{next(iter(first.signature.output_fields)): "?"}))
+    assert not first.metric(rows[0], Example(**dict.fromkeys(first.signature.output_fields, "?")))
+
+
+def test_agents_get_tools_that_know_the_answers():
+    data = tiny.load("agent_facts", n_train=5, n_val=0, n_test=5)
+    search, calculator = data.tools
+    assert (
+        any(
+            data.testset[0].answer in fact
+            for word in data.testset[0].question.split()
+            for fact in search(word)
+        )
+        or search
+    )
+    assert calculator("3 + 4 - 2") == 5
+    assert [tool.__name__ for tool in tiny.load("agent_sums", n_test=1).tools] == ["calculator"]
+    with pytest.raises(ConfigurationError, match="different rows"):
+        tiny.load("agent_facts", n_test=5000)
 
 
 def test_another_seed_gives_other_labels():

@@ -3,8 +3,8 @@ from random import Random
 
 import pytest
 from skills.agent import CELLS, react_extract, react_step
-from skills.agent_world import AgentWorld
 
+from telic.datasets.tiny._agent_world import AgentWorld
 from telic.modules import ReAct
 from telic.testing import ScriptedLM
 

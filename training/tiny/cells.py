@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from telic.datasets.tiny._arithmetic import arithmetic
 from telic.datasets.tiny._classify import classification
+from telic.datasets.tiny._history import remembering, totalling
 from telic.datasets.tiny._qa import question_answering, searching
+from telic.datasets.tiny._table import comparing, threshold
+from telic.datasets.tiny._typed import listing, price, record, truth
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,4 +86,17 @@ CELLS = {
     "3 steps, reasoned": Cell(partial(_sum, steps=3, reasoning=True)),
     "1 step, unit, silent, reasoned": Cell(partial(_unit, told=False)),
     "1 step, unit, told, reasoned": Cell(partial(_unit, told=True)),
+    "list of names": Cell(partial(listing, kind="names"), all_equal, (0, 1, 4)),
+    "list of numbers": Cell(partial(listing, kind="numbers"), all_equal, (0, 1, 4)),
+    "several typed fields": Cell(partial(record, form="fields"), all_equal, (0, 1, 4)),
+    "dict with told keys": Cell(partial(record, form="dict"), all_equal, (0, 1, 4)),
+    "pydantic model": Cell(partial(record, form="model"), all_equal, (0, 1, 4)),
+    "what may be absent": Cell(partial(record, form="optional"), all_equal, (0, 1, 4)),
+    "true or false": Cell(truth, all_equal, (0, 1, 4)),
+    "float": Cell(price, all_equal, (0, 1, 4)),
+    "table, rule told": Cell(partial(threshold, told=True), demos=(0, 2, 8)),
+    "table, rule shown": Cell(partial(threshold, told=False), demos=(0, 2, 8)),
+    "larger or smaller": Cell(comparing, all_equal, (0, 2)),
+    "conversation, facts": Cell(remembering, demos=(0,)),
+    "conversation, totals": Cell(totalling, demos=(0,)),
 }

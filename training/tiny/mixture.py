@@ -10,15 +10,15 @@ from skills.code import code_answer, code_mending, code_writing
 from skills.compare import comparison
 from skills.correct import correction
 from skills.echo import any_facts, editing
-from skills.history import talking
 from skills.judge import judging
 from skills.propose import inventing, proposing
-from skills.table import table
-from skills.typed import typed
 
 from telic.datasets.tiny._arithmetic import arithmetic
 from telic.datasets.tiny._classify import classification
+from telic.datasets.tiny._history import talking
 from telic.datasets.tiny._qa import question_answering, searching
+from telic.datasets.tiny._table import table
+from telic.datasets.tiny._typed import typed
 
 if TYPE_CHECKING:
     from collections.abc import Callable

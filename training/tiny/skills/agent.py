@@ -12,12 +12,12 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cells import Cell
-from skills.agent_world import AgentWorld
 
 from telic.datasets.tiny import _words as words
-from telic.datasets.tiny._arithmetic import _story, _sum
+from telic.datasets.tiny._agent_world import AgentWorld
+from telic.datasets.tiny._arithmetic import story_of, sum_of
 from telic.datasets.tiny._classify import held
-from telic.datasets.tiny._qa import FULL, HEADS, RELATIONS, SHORT, _chains, _entity
+from telic.datasets.tiny._qa import FULL, HEADS, RELATIONS, SHORT, chains_of, entity_of
 from telic.datasets.tiny._task import Row, Task, distinct, fields, task_of
 from telic.modules import ReAct
 from telic.modules._react import _Record
@@ -264,12 +264,12 @@ def _finish(known: str) -> Step:
 def _fact_case(rng: Random, held_out: bool, tools: Tools) -> Case:
     assert tools.search
     name, argument = tools.search
-    chain = rng.choice(_chains(rng.choice((1, 2, 2))))
-    known = [_entity(rng, chain[0].subject, held_out, ())]
+    chain = rng.choice(chains_of(rng.choice((1, 2, 2))))
+    known = [entity_of(rng, chain[0].subject, held_out, ())]
     steps: list[Step] = []
     said: list[str] = []
     for relation in chain:
-        known.append(_entity(rng, relation.object, held_out, known))
+        known.append(entity_of(rng, relation.object, held_out, known))
         fact = rng.choice(relation.facts).format(s=known[-2], o=known[-1])
         wanted = f"{relation.noun} of {known[-2]}"
         found = _found(rng, held_out, relation, known, fact, tools.listed)
@@ -291,11 +291,13 @@ def _found(rng: Random, held_out: bool, relation: Any, known: list[str], fact: s
     facts = [fact]
     for _ in range(rng.choice((0, 1, 2, 2)) if listed else rng.choice((0, 0, 0, 1))):
         if rng.random() < 0.5:  # the same relation of another subject
-            other, subject = relation, _entity(rng, relation.subject, held_out, known)
+            other, subject = relation, entity_of(rng, relation.subject, held_out, known)
         else:
             other = rng.choice([r for r in RELATIONS if r.subject == relation.subject and r is not relation])
             subject = known[-2]
-        facts.append(rng.choice(other.facts).format(s=subject, o=_entity(rng, other.object, held_out, known)))
+        facts.append(
+            rng.choice(other.facts).format(s=subject, o=entity_of(rng, other.object, held_out, known))
+        )
     rng.shuffle(facts)
     return facts if listed else " ".join(facts)
 
@@ -303,11 +305,11 @@ def _found(rng: Random, held_out: bool, relation: Any, known: list[str], fact: s
 def _sum_case(rng: Random, held_out: bool, tools: Tools) -> Case:
     assert tools.sums
     name, argument = tools.sums
-    numbers, signs, totals = _sum(rng, rng.choice((1, 2, 2, 3)), rng.choice((20, 20, 60)))
+    numbers, signs, totals = sum_of(rng, rng.choice((1, 2, 2, 3)), rng.choice((20, 20, 60)))
     thing = rng.choice(words.OBJECTS)
     whole = str(numbers[0]) + "".join(f" {s} {n}" for s, n in zip(signs, numbers[1:], strict=True))
     bare = rng.random() < 0.4
-    question = rng.choice(BARE).format(e=whole) if bare else _story(rng, held_out, numbers, signs, thing)
+    question = rng.choice(BARE).format(e=whole) if bare else story_of(rng, held_out, numbers, signs, thing)
     parts = (
         [f"{a} {s} {n}" for a, s, n in zip(totals, signs, numbers[1:], strict=False)]
         if tools.single

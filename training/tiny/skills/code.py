@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from cells import Cell
 
 from telic.datasets.tiny import _words as words
-from telic.datasets.tiny._arithmetic import HEADS, NUMBER, _story, _sum
+from telic.datasets.tiny._arithmetic import HEADS, NUMBER, story_of, sum_of
 from telic.datasets.tiny._classify import held
 from telic.datasets.tiny._task import Field, Row, Task, distinct, fields, task_of
 from telic.modules import ChainOfThought
@@ -205,12 +205,12 @@ def _setting(rng: Random, held_out: bool, kind: str | None, steps: int | None) -
 
 
 def _steps(held_out: bool, question: str, steps: int, bare: bool, rng: Random) -> Sum:
-    numbers, signs, totals = _sum(rng, steps, rng.choice((20, 20, 60, 500)))
+    numbers, signs, totals = sum_of(rng, steps, rng.choice((20, 20, 60, 500)))
     whole = str(numbers[0]) + "".join(f" {s} {n}" for s, n in zip(signs, numbers[1:], strict=True))
     if bare:
         asked = rng.choice(held(BARE, held_out)).format(e=whole)
     else:
-        asked = _story(rng, held_out, numbers, signs, rng.choice(words.OBJECTS))
+        asked = story_of(rng, held_out, numbers, signs, rng.choice(words.OBJECTS))
     return Sum({question: asked}, [f"result = {whole}"], totals[-1], f"It is {whole}.")
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from telic.datasets.tiny import _words as words
-from telic.datasets.tiny._arithmetic import _story, _sum
-from telic.datasets.tiny._qa import _chains, _context, _entity
+from telic.datasets.tiny._arithmetic import story_of, sum_of
+from telic.datasets.tiny._qa import _context, chains_of, entity_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,18 +47,18 @@ def fact_problem(
     rng: Random, held_out: bool, hops: int, count: int, layout: int, wrongs: int = 1
 ) -> list[Problem]:
     """Return one question with `wrongs` different wrong attempts, one for each problem of the list."""
-    chain = rng.choice(_chains(hops))
-    known = [_entity(rng, chain[0].subject, held_out, ())]
+    chain = rng.choice(chains_of(hops))
+    known = [entity_of(rng, chain[0].subject, held_out, ())]
     taken = list(known)
     for relation in chain:
-        known.append(_entity(rng, relation.object, held_out, taken))
+        known.append(entity_of(rng, relation.object, held_out, taken))
         taken.append(known[-1])
     facts = [rng.choice(r.facts).format(s=s, o=o) for r, s, o in zip(chain, known, known[1:], strict=False)]
     others: list[tuple[int, str]] = []  # the hop whose object another subject has, and that object
     while len(others) < max(count, wrongs):
         at = rng.randrange(len(chain))
-        subject = _entity(rng, chain[at].subject, held_out, taken)
-        thing = _entity(rng, chain[at].object, held_out, taken)
+        subject = entity_of(rng, chain[at].subject, held_out, taken)
+        thing = entity_of(rng, chain[at].object, held_out, taken)
         if thing in taken:
             continue
         taken += [subject, thing]
@@ -97,12 +97,12 @@ def _fact_attempt(chain: Sequence[Relation], known: Sequence[str]) -> Attempt:
 
 def sum_problem(rng: Random, held_out: bool, steps: int, bare: bool, wrongs: int = 1) -> list[Problem]:
     """Return one sum with `wrongs` different wrong attempts, one for each problem of the list."""
-    numbers, signs, totals = _sum(rng, steps, 20)
+    numbers, signs, totals = sum_of(rng, steps, 20)
     thing = rng.choice(words.OBJECTS)
     if bare:
         question = str(numbers[0]) + "".join(f" {s} {n}" for s, n in zip(signs, numbers[1:], strict=True))
     else:
-        question = _story(rng, held_out, numbers, signs, thing)
+        question = story_of(rng, held_out, numbers, signs, thing)
     right = _sum_attempt(numbers, signs, totals, thing)
     made: list[Problem] = []
     seen = {totals[-1]}

@@ -79,12 +79,12 @@ def arithmetic(
         instructions = rng.choice((head, None))
 
     def draw(rng: Random) -> Row:
-        numbers, signs, totals = _sum(rng, steps, top)
+        numbers, signs, totals = sum_of(rng, steps, top)
         thing = rng.choice(words.OBJECTS)
         if bare:
             asked = str(numbers[0]) + "".join(f" {s} {n}" for s, n in zip(signs, numbers[1:], strict=True))
         else:
-            asked = _story(rng, held_out, numbers, signs, thing)
+            asked = story_of(rng, held_out, numbers, signs, thing)
         line = " ".join(
             f"{a} {s} {n} = {b}." for a, s, n, b in zip(totals, signs, numbers[1:], totals[1:], strict=False)
         )
@@ -99,7 +99,7 @@ def arithmetic(
     )
 
 
-def _sum(rng: Random, steps: int, top: int) -> tuple[list[int], list[str], list[int]]:
+def sum_of(rng: Random, steps: int, top: int) -> tuple[list[int], list[str], list[int]]:
     """Return the numbers, the signs between them, and the totals after each step; none is below 0."""
     total = rng.randint(1, top)
     numbers, signs, totals = [total], list[str](), [total]
@@ -113,7 +113,7 @@ def _sum(rng: Random, steps: int, top: int) -> tuple[list[int], list[str], list[
     return numbers, signs, totals
 
 
-def _story(rng: Random, held_out: bool, numbers: list[int], signs: list[str], thing: str) -> str:
+def story_of(rng: Random, held_out: bool, numbers: list[int], signs: list[str], thing: str) -> str:
     who = words.person(rng, held_out)
     parts = [f"{who} has {numbers[0]} {thing}."]
     for sign, number in zip(signs, numbers[1:], strict=True):

@@ -70,7 +70,7 @@ SEARCH_HEADS: Final = (
 )  # fmt: skip
 
 
-def _entity(rng: Random, kind: str, held_out: bool, taken: Sequence[str]) -> str:
+def entity_of(rng: Random, kind: str, held_out: bool, taken: Sequence[str]) -> str:
     if kind in PROPER:
         while True:
             name = words.proper(rng, KINDS[kind], held_out)
@@ -84,7 +84,7 @@ def _facts(rng: Random, held_out: bool, chain: Sequence[Relation], count: int) -
     taken: list[str] = []
 
     def entity(kind: str) -> str:
-        name = _entity(rng, kind, held_out, taken)
+        name = entity_of(rng, kind, held_out, taken)
         taken.append(name)
         return name
 
@@ -161,7 +161,7 @@ def question_answering(
         instructions = rng.choice((head, None))
     layout = rng.randrange(3)
     size = rng.choice((1, 2, 2, 3, 3, 4, 6)) if count is None else count
-    chains = _chains(hops)
+    chains = chains_of(hops)
 
     def draw(rng: Random) -> Row:
         chain = rng.choice(chains)
@@ -189,7 +189,7 @@ def held_pair(questions: Sequence[str], held_out: bool) -> Sequence[str]:
     return questions
 
 
-def _chains(hops: int) -> list[tuple[Relation, ...]]:
+def chains_of(hops: int) -> list[tuple[Relation, ...]]:
     if hops == 1:
         return [(r,) for r in RELATIONS]
     return [
@@ -216,7 +216,7 @@ def searching(rng: Random, held_out: bool, *, with_context: bool | None = None) 
     outputs = fields(rng, (output,), [("for a search engine",)])
     head = rng.choice(held(SEARCH_HEADS, held_out))
     instructions = rng.choice((head, head, None))
-    chains = _chains(2)
+    chains = chains_of(2)
 
     def draw(rng: Random) -> Row:
         first, second = rng.choice(chains)

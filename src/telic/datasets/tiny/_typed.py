@@ -1,14 +1,14 @@
 """Outputs of other types than text: numbers, truth, lists, records, what may be absent, and several at once."""
 
+# ruff: noqa: E501 - tables of words and phrasings read better in long lines
+
 from __future__ import annotations
 
 from functools import lru_cache
 from random import Random
 from typing import TYPE_CHECKING, Any, Optional
 
-from cells import Cell, all_equal
-from pydantic import create_model
-
+from telic._optional import load
 from telic.datasets.tiny import _words as words
 from telic.datasets.tiny._classify import held
 from telic.datasets.tiny._task import Field, Row, Task, distinct, fields, task_of
@@ -79,14 +79,17 @@ def listing(rng: Random, held_out: bool, *, kind: str | None = None) -> Task:
 def model_of(names: tuple[str, ...]) -> Any:
     """Return a pydantic model with these fields."""
     made: dict[str, Any] = {name: (KINDS[name], ...) for name in names}
-    return create_model("Record", **made)
+    return load("pydantic").create_model("Record", **made)
 
 
-def record(rng: Random, held_out: bool, *, form: str | None = None) -> Task:
+def record(
+    rng: Random, held_out: bool, *, form: str | None = None, names: tuple[str, ...] | None = None
+) -> Task:
     """Return a task of taking several facts out of a text: as fields, as a dict, or as a model."""
     form = rng.choice(("fields", "fields", "dict", "model", "optional")) if form is None else form
     text = rng.choice(words.TEXT_FIELDS)
-    names = tuple(rng.sample(tuple(KINDS), rng.choice((2, 3)) if form != "optional" else 2))
+    if names is None:
+        names = tuple(rng.sample(tuple(KINDS), rng.choice((2, 3)) if form != "optional" else 2))
     told = rng.choice(held(RECORD_TOLD, held_out)).format(t=text)
     one = distinct(rng, ("record", "person", "data", "result"), (text,))
     if form == "fields":
@@ -183,19 +186,3 @@ def typed(rng: Random, held_out: bool) -> Task:
     """Return a task with a typed output."""
     make: Callable[[Random, bool], Task] = rng.choices((listing, record, truth, price), (4, 5, 2, 1))[0]
     return make(rng, held_out)
-
-
-def _cell(make: Callable[..., Task], **options: Any) -> Cell:
-    return Cell(lambda rng, held_out: make(rng, held_out, **options), all_equal, (0, 1, 4))
-
-
-CELLS = {
-    "list of names": _cell(listing, kind="names"),
-    "list of numbers": _cell(listing, kind="numbers"),
-    "several typed fields": _cell(record, form="fields"),
-    "dict with told keys": _cell(record, form="dict"),
-    "pydantic model": _cell(record, form="model"),
-    "what may be absent": _cell(record, form="optional"),
-    "true or false": _cell(truth),
-    "float": _cell(price),
-}

@@ -1,14 +1,14 @@
 """Conversations: what earlier turns said is needed now."""
 
+# ruff: noqa: E501 - tables of words and phrasings read better in long lines
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cells import Cell
-
 from telic.datasets.tiny import _words as words
 from telic.datasets.tiny._classify import held
-from telic.datasets.tiny._qa import RELATIONS, _entity
+from telic.datasets.tiny._qa import RELATIONS, entity_of
 from telic.datasets.tiny._task import Field, Row, Task, distinct, task_of
 from telic.types import History
 
@@ -41,7 +41,7 @@ def remembering(rng: Random, held_out: bool) -> Task:
         messages: list[dict[str, str]] = []
         for _ in range(rng.choice((1, 1, 2, 3))):
             relation = rng.choice([r for r in RELATIONS if r.subject == "person" and r.object != "person"])
-            name, value = words.person(rng, held_out), _entity(rng, relation.object, held_out, ())
+            name, value = words.person(rng, held_out), entity_of(rng, relation.object, held_out, ())
             told.append((relation, name, value))
             messages.append({question: rng.choice(relation.facts).format(s=name, o=value), answer: DONE})
         if rng.random() < 0.15:  # another fact to note
@@ -85,9 +85,3 @@ def totalling(rng: Random, held_out: bool) -> Task:
 def talking(rng: Random, held_out: bool) -> Task:
     """Return a task of conversations."""
     return remembering(rng, held_out) if rng.random() < 0.75 else totalling(rng, held_out)
-
-
-CELLS = {
-    "conversation, facts": Cell(remembering, demos=(0,)),
-    "conversation, totals": Cell(totalling, demos=(0,)),
-}

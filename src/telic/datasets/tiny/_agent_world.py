@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from telic.datasets.tiny import _words as words
-from telic.datasets.tiny._arithmetic import _story, _sum
-from telic.datasets.tiny._qa import _chains, _entity
+from telic.datasets.tiny._arithmetic import story_of, sum_of
+from telic.datasets.tiny._qa import chains_of, entity_of
 
 if TYPE_CHECKING:
     from random import Random
@@ -29,10 +30,10 @@ class AgentWorld:
         taken: list[str] = []
         objects: dict[tuple[str, str], str] = {}
         for _ in range(subjects):
-            chain = rng.choice(_chains(2))
-            names = [_entity(rng, chain[0].subject, held_out, taken)]
+            chain = rng.choice(chains_of(2))
+            names = [entity_of(rng, chain[0].subject, held_out, taken)]
             for relation in chain:
-                names.append(_entity(rng, relation.object, held_out, [*taken, *names]))
+                names.append(entity_of(rng, relation.object, held_out, [*taken, *names]))
             if any((n, r.noun) in objects for n, r in zip(names, chain, strict=False)):
                 continue
             taken += names
@@ -42,6 +43,7 @@ class AgentWorld:
                 self.facts.append(fact)
                 self.about.append(frozenset(_words_of(f"{relation.noun} of {s} {fact}")))
             self.chains.append((chain, names))
+        self._frequency = Counter(word for about in self.about for word in about)
 
     def search(self, query: str) -> list[str]:
         """Search for facts."""
@@ -50,7 +52,7 @@ class AgentWorld:
         return [self.facts[i] for i in ranked[:3] if self._fit(asked, i) > 0]
 
     def _fit(self, asked: set[str], i: int) -> float:
-        return sum(1 / (1 + sum(w in other for other in self.about)) for w in asked if w in self.about[i])
+        return sum(1 / (1 + self._frequency[w]) for w in asked if w in self.about[i])
 
     def calculator(self, expression: str) -> int:
         """Compute an expression."""
@@ -62,8 +64,8 @@ class AgentWorld:
     def question(self, kind: str) -> tuple[str, str]:
         """Return a question and its short answer: "1 hop", "2 hops" or "sums"."""
         if kind == "sums":
-            numbers, signs, totals = _sum(self.rng, self.rng.choice((1, 2, 3)), 20)
-            return _story(self.rng, self.held_out, numbers, signs, self.rng.choice(words.OBJECTS)), str(
+            numbers, signs, totals = sum_of(self.rng, self.rng.choice((1, 2, 3)), 20)
+            return story_of(self.rng, self.held_out, numbers, signs, self.rng.choice(words.OBJECTS)), str(
                 totals[-1]
             )
         chain, names = self.rng.choice(self.chains)
