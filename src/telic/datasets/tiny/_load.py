@@ -148,7 +148,8 @@ TASKS: Final[Mapping[str, _Plan]] = {
     ),
     "record": _Plan(
         "Take three facts out of a text, each of its own type.",
-        (("text",), ()), "Extract the fields.", partial(record, held_out=True, form="fields", names=("name", "age", "city")),
+        (("text",), ()), "Extract the fields.",
+        partial(record, held_out=True, form="fields", names=("name", "age", "city")),
     ),
     "truth": _Plan(
         "Say whether a statement is true of a few facts.",
