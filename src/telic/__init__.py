@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from telic import modules as modules
     from telic import optimizers as optimizers
     from telic import protocols as protocols
+    from telic import sandbox as sandbox
     from telic import signatures as signatures
     from telic import testing as testing
     from telic import tracing as tracing
@@ -60,12 +61,14 @@ if TYPE_CHECKING:
     from telic.errors import AdapterParseError as AdapterParseError
     from telic.errors import BudgetExceeded as BudgetExceeded
     from telic.errors import CacheMissError as CacheMissError
+    from telic.errors import CodeExecutionError as CodeExecutionError
     from telic.errors import ConfigurationError as ConfigurationError
     from telic.errors import ContentFilterError as ContentFilterError
     from telic.errors import ContextWindowExceededError as ContextWindowExceededError
     from telic.errors import DatasetError as DatasetError
     from telic.errors import EvaluationError as EvaluationError
     from telic.errors import InputError as InputError
+    from telic.errors import InterpreterError as InterpreterError
     from telic.errors import LMAuthError as LMAuthError
     from telic.errors import LMBillingError as LMBillingError
     from telic.errors import LMError as LMError
@@ -96,12 +99,15 @@ if TYPE_CHECKING:
     from telic.lm import LM as LM
     from telic.lm import BaseLM as BaseLM
     from telic.lm import configure_cache as configure_cache
+    from telic.modules import RLM as RLM
     from telic.modules import BestOfN as BestOfN
     from telic.modules import ChainOfThought as ChainOfThought
+    from telic.modules import CodeAct as CodeAct
     from telic.modules import Module as Module
     from telic.modules import MultiChainComparison as MultiChainComparison
     from telic.modules import Parallel as Parallel
     from telic.modules import Predict as Predict
+    from telic.modules import ProgramOfThought as ProgramOfThought
     from telic.modules import ReAct as ReAct
     from telic.modules import Refine as Refine
     from telic.modules import asyncify as asyncify
@@ -134,6 +140,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "LM",
+    "RLM",
     "Adapter",
     "AdapterError",
     "AdapterParseError",
@@ -147,6 +154,8 @@ __all__ = [
     "CacheMissError",
     "ChainOfThought",
     "ChatAdapter",
+    "CodeAct",
+    "CodeExecutionError",
     "Completions",
     "ConfigurationError",
     "ContentFilterError",
@@ -160,6 +169,7 @@ __all__ = [
     "History",
     "InputError",
     "InputField",
+    "InterpreterError",
     "JSONAdapter",
     "LMAuthError",
     "LMBillingError",
@@ -182,6 +192,7 @@ __all__ = [
     "Predict",
     "Prediction",
     "ProgramError",
+    "ProgramOfThought",
     "ReAct",
     "Refine",
     "RequestsForbiddenError",

@@ -25,13 +25,14 @@ HOMES: Final[Mapping[str, str]] = {
         tracing="inspect_history track_usage",
         adapters="Adapter ChatAdapter JSONAdapter XMLAdapter",
         lm="LM BaseLM configure_cache",
-        modules="BestOfN ChainOfThought Module MultiChainComparison Parallel Predict ReAct Refine asyncify load "
-        "majority syncify",
+        modules="BestOfN ChainOfThought CodeAct Module MultiChainComparison Parallel Predict ProgramOfThought RLM "
+        "ReAct Refine asyncify load majority syncify",
         evaluate="Evaluate EvaluationResult",
         optimizers="BootstrapFewShot BootstrapFewShotWithRandomSearch LabeledFewShot",
-        errors="AdapterError AdapterParseError BudgetExceeded CacheMissError ConfigurationError ContentFilterError "
-        "ContextWindowExceededError DatasetError EvaluationError InputError LMAuthError LMBillingError LMError "
-        "LMInvalidRequestError LMRateLimitError LMResponseError LMServerError LMTimeoutError LMTransportError "
+        errors="AdapterError AdapterParseError BudgetExceeded CacheMissError CodeExecutionError ConfigurationError "
+        "ContentFilterError ContextWindowExceededError DatasetError EvaluationError InputError InterpreterError "
+        "LMAuthError LMBillingError LMError LMInvalidRequestError "
+        "LMRateLimitError LMResponseError LMServerError LMTimeoutError LMTransportError "
         "LMUnsupportedModelError MetricError MissingExtraError NotConfiguredError ProgramError "
         "RequestsForbiddenError SignatureError SignatureSyntaxError StateError StateMismatchError "
         "StateNotFoundError StateVersionError TelicError ToolError TruncatedReplyError UnknownProviderError",
@@ -43,7 +44,7 @@ HOMES: Final[Mapping[str, str]] = {
 
 PACKAGES: Final = (
     "adapters", "budget", "compat", "context", "data", "datasets", "errors", "evaluate", "execution", "lm",
-    "modules", "optimizers", "protocols", "signatures", "testing", "tracing", "types",
+    "modules", "optimizers", "protocols", "sandbox", "signatures", "testing", "tracing", "types",
 )  # fmt: skip
 """Submodules that `telic.<name>` reaches without an import of their own."""
 
@@ -52,8 +53,8 @@ OLD_PACKAGES: Final = ("clients", "dsp", "predict", "primitives", "teleprompt", 
 
 PLANNED: Final = frozenset((
     "Assert", "Audio", "BetterTogether", "BootstrapFewShotWithOptuna", "BootstrapFinetune",
-    "COPRO", "Code", "CodeAct", "ColBERTv2", "Embedder", "Embeddings", "Ensemble", "File", "GEPA", "GRPO",
-    "Image", "InferRules", "KNN", "KNNFewShot", "MIPROv2", "ProgramOfThought",
+    "COPRO", "Code", "ColBERTv2", "Embedder", "Embeddings", "Ensemble", "File", "GEPA", "GRPO",
+    "Image", "InferRules", "KNN", "KNNFewShot", "MIPROv2",
     "Reasoning", "Retrieve", "SIMBA", "Suggest", "TwoStepAdapter",
     "improve", "streamify",
 ))  # fmt: skip

@@ -32,6 +32,8 @@
     │   └── StateMismatchError               of another program
     ├── DatasetError (ValueError)            rows that cannot be read or used; names file and row
     ├── ToolError (ValueError)               a tool called with arguments that do not fit; its text is for the LM
+    ├── InterpreterError (RuntimeError)      code could not be run: no fault of the code
+    │   └── CodeExecutionError               code that failed in every attempt; carries code and error
     ├── MetricError                          a metric that raised or returned something that is no score
     ├── ProgramError                         a program that raised or returned something unusable in a loop
     └── EvaluationError                      an evaluation that stopped; carries `.results`, the finished rows
@@ -268,6 +270,24 @@ class ToolError(TelicError, ValueError):
         super().__init__(message)
         self.tool = tool
         self.problems = problems
+
+
+class InterpreterError(TelicError, RuntimeError):
+    """An interpreter that could not run code at all, through no fault of the code."""
+
+
+class CodeExecutionError(InterpreterError):
+    """LM-written code that failed in every attempt.
+
+    Attributes:
+        code: The last attempt.
+        error: What went wrong in it, in the words that the LM was given.
+    """
+
+    def __init__(self, message: str, *, code: str = "", error: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.error = error
 
 
 class MetricError(TelicError):

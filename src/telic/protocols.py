@@ -120,10 +120,46 @@ class Retriever(Protocol):
     def __call__(self, query: str, *, k: int) -> Sequence[Any]: ...
 
 
-class Interpreter(Protocol):
-    """Runs LM-written code between its walls."""
+class Execution(NamedTuple):
+    """What came of running a piece of code."""
 
-    def execute(self, code: str, variables: Mapping[str, Any] | None = None) -> Any: ...
+    output: str = ""
+    """What it printed, cut at the interpreter's limit."""
+    value: Any = None
+    """The value of its last line, where that is an expression; plain data."""
+    error: str = ""
+    """What went wrong, in words for the LM that wrote the code; empty where nothing did."""
+    lost: bool = False
+    """The session ended with it: the names of all code before are gone."""
+
+
+class Interpreter(Protocol):
+    """Runs LM-written code between its walls. One interpreter is one session, for one caller at a time."""
+
+    def execute(
+        self,
+        code: str,
+        variables: Mapping[str, Any] | None = None,
+        tools: Mapping[str, Callable[..., Any]] | None = None,
+    ) -> Execution:
+        """Run code; the names that it defines stay for the next call.
+
+        Args:
+            code: Python.
+            variables: Values that it finds under these names, as plain data.
+            tools: Functions of the host that it may call under these names, during this call alone.
+
+        What goes wrong in the code is in the result; only what no other code can mend is raised.
+        """
+        ...
+
+    def fresh(self) -> Interpreter:
+        """Return another one with the same limits and no state."""
+        ...
+
+    def close(self) -> None:
+        """End the session, also while another thread executes in it; the next `execute` begins a new one."""
+        ...
 
 
 MetricResult = float | bool | int | Prediction
