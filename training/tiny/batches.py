@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from mixture import draw_task
+from skills import native
 from torch import Tensor
 
 from telic.adapters import ChatAdapter, JSONAdapter, XMLAdapter
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 FIRST, VALUE, FORMAT, OTHER, NEVER = 3.0, 1.0, 0.3, 0.1, -1.0
 POSITIONS = 0.45  # share of a batch's tokens that get a loss; the head is computed for these only
 INCOMPLETE = "This is an example of the task, though some input or output fields are not supplied.\n\n"
+NATIVE = 0.04  # share of rows without any adapter: tools called natively
 ADAPTERS = (ChatAdapter(), JSONAdapter(), XMLAdapter())
 SHARES = (0.7, 0.18, 0.12)
 
@@ -186,6 +188,8 @@ def batch(rng: Random, tokenizer: Tokenizer, size: int, length: int, *, easy: bo
 
 def _row(rng: Random, tokenizer: Tokenizer, length: int, *, easy: bool) -> tuple[list[int], list[float]]:
     """Return one context that fills a good part of `length`; a task whose rows are longer is drawn anew."""
+    if not easy and rng.random() < NATIVE:
+        return native.tokens(tokenizer, native.talk(rng, False, questions=8), length)
     for _ in range(20):
         made = context(rng, tokenizer, draw_task(rng, easy=easy, length=length), length)
         if made.spans:

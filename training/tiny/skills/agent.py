@@ -149,7 +149,7 @@ def function(argument: str) -> Any:
     return tool
 
 
-def _tools(rng: Random, held_out: bool, signature: Any, kinds: str) -> Tools:
+def tools_of(rng: Random, held_out: bool, signature: Any, kinds: str) -> Tools:
     made: list[Tool] = []
     search = sums = None
     single = False
@@ -190,7 +190,7 @@ def _setting(rng: Random, held_out: bool, kinds: str | None, style: str | None) 
     inputs = fields(rng, (question,), [("what is asked",)])
     outputs = fields(rng, (answer,), [()])
     signature = task_of("", inputs, outputs, instructions, lambda rng: Row({}, {})).signature
-    return _Setting(question, answer, style, _tools(rng, held_out, signature, kinds))
+    return _Setting(question, answer, style, tools_of(rng, held_out, signature, kinds))
 
 
 def react_step(rng: Random, held_out: bool, *, kinds: str | None = None) -> Task:
@@ -205,7 +205,7 @@ def react_step(rng: Random, held_out: bool, *, kinds: str | None = None) -> Task
     agent = made.tools.agent
 
     def draw(rng: Random) -> Row:
-        case = _case(rng, held_out, made.tools)
+        case = case_of(rng, held_out, made.tools)
         at = rng.choice([i for i, step in enumerate(case.steps) if not step.wrong])
         step = case.steps[at]
         inputs = {made.question: case.question, "trajectory": written(agent, case.steps[:at])}
@@ -228,7 +228,7 @@ def react_extract(rng: Random, held_out: bool, *, style: str | None = None) -> T
     agent = made.tools.agent
 
     def draw(rng: Random) -> Row:
-        case = _case(rng, held_out, made.tools)
+        case = case_of(rng, held_out, made.tools)
         steps = case.steps if rng.random() < 0.9 else case.steps[:-1]
         inputs = {made.question: case.question, "trajectory": written(agent, steps)}
         answer = case.sentence if made.style == "full" else case.answer
@@ -246,7 +246,7 @@ def written(agent: Any, steps: Sequence[Step]) -> str:
     return text
 
 
-def _case(rng: Random, held_out: bool, tools: Tools) -> Case:
+def case_of(rng: Random, held_out: bool, tools: Tools) -> Case:
     if tools.search and tools.sums:
         kind = rng.choices(("facts", "sums", "together"), (0.5, 0.35, 0.15))[0]
     else:

@@ -15,8 +15,7 @@ from telic.datasets.tiny import _words as words
 from telic.datasets.tiny._arithmetic import HEADS, NUMBER, story_of, sum_of
 from telic.datasets.tiny._classify import held
 from telic.datasets.tiny._task import Field, Row, Task, distinct, fields, task_of
-from telic.modules import ChainOfThought
-from telic.signatures import InputField, OutputField, make_signature
+from telic.modules import ProgramOfThought
 
 if TYPE_CHECKING:
     from random import Random
@@ -110,22 +109,10 @@ class _Setting(NamedTuple):
 
 def prompts(signature: Any) -> Prompts:
     """Return the signatures of the three predictors of a program of thought for `signature`."""
-    outputs = ", ".join(f"`{name}`" for name in signature.output_fields)
-    inputs = ", ".join(f"`{name}`" for name in signature.input_fields)
-    given = dict(signature.input_fields)
-    code = (str, OutputField(desc="Python code that prints the result"))
-    first = make_signature(
-        {**given, "generated_code": code},
-        f"{signature.instructions}\n\nWrite Python code that computes {outputs} from {inputs}.",
+    made = ProgramOfThought(signature)
+    return Prompts(
+        *(p.predict.signature for p in (made.code_generate, made.code_regenerate, made.generate_output))
     )
-    second = make_signature(
-        {**given, "previous_code": (str, InputField()), "error": (str, InputField()), "generated_code": code},
-        f"{signature.instructions}\n\nThe code failed. Write it again, so that it computes {outputs} from {inputs}.",
-    )
-    third = signature.append("final_generated_code", InputField(), str).append(
-        "code_output", InputField(), str
-    )
-    return Prompts(*(ChainOfThought(s).predict.signature for s in (first, second, third)))
 
 
 def written(lines: list[str]) -> str:
