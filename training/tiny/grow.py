@@ -7,15 +7,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from telic.lm.tiny._tokenizer import FIXED, SPECIALS, Tokenizer
+from telic.lm.tiny._tokenizer import Tokenizer
 
 
 def keys(vocabulary: dict[str, Any]) -> list[tuple[str, str]]:
     """Return what each token stands for, in the order of their ids (that of `Tokenizer.__init__`)."""
     spelling = [*map(str, range(10)), *map(chr, range(65, 91)), *map(chr, range(97, 123))]
     spelling += [p for p in vocabulary["pieces"] if len(p) > 1]
-    made = [("special", name) for name in vocabulary.get("specials", SPECIALS)]
-    made += [("fixed", text) for text in vocabulary.get("fixed", FIXED)]
+    made = [("special", name) for name in vocabulary["specials"]]
+    made += [("fixed", text) for text in vocabulary["fixed"]]
     made += [("byte", str(value)) for value in range(256)]
     made += [("mark", chr(code)) for code in range(33, 127) if not chr(code).isalnum()]
     made += [("word", word) for word in vocabulary["words"]]

@@ -52,7 +52,8 @@ def test_without_a_system_message_tools_get_one(engine):
 
 
 def test_a_vocabulary_without_such_tokens_says_so():
-    old = Tokenizer({"words": [], "pieces": []})
+    specials = ["<pad>", "<system>", "<user>", "<assistant>", "<end>", "<cap>", "<glue>", "<blank>"]
+    old = Tokenizer({"specials": specials, "fixed": [], "words": [], "pieces": []})
     with pytest.raises(LMInvalidRequestError, match="trained without tools"):
         prompt_tokens(old, TALK[:2], [SEARCH])
 

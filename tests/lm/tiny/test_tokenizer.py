@@ -5,9 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from telic.lm.tiny._load import FOLDER
-from telic.lm.tiny._tokenizer import FIXED, Decoder, Tokenizer
+from telic.lm.tiny._tokenizer import Decoder, Tokenizer
 
 TOKENIZER = Tokenizer.from_json(Path(FOLDER / "vocab.json").read_text())
+FIXED = TOKENIZER.vocabulary["fixed"]
 
 any_text = st.text(
     alphabet=st.characters(codec=None, categories=None) | st.sampled_from("  \n.,[]#{}`'AbcZ019")

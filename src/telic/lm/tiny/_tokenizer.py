@@ -16,49 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-SPECIALS: Final = ("<pad>", "<system>", "<user>", "<assistant>", "<end>", "<cap>", "<glue>", "<blank>")
-PAD, SYSTEM, USER, ASSISTANT, END, CAP, GLUE, BLANK = range(8)
+PAD, SYSTEM, USER, ASSISTANT, END, CAP, GLUE, BLANK = range(8)  # the first specials of every vocabulary
 
-FIXED: Final = (
-    "Input fields:\n1. `",
-    *(f"\n{i}. `" for i in range(2, 9)),
-    "` (str)",
-    "` (str): ",
-    "\n\nOutput fields:\n1. `",
-    "\n\nEvery message follows this form:\n\n[[ ## ",
-    " ## ]]\n{",
-    "}\n\n[[ ## ",
-    "}\n\n[[ ## completed ## ]]\n\nYour objective:\n        ",
-    "\n        ",
-    "[[ ## ",
-    " ## ]]\n",
-    " ## ]]",
-    "\n\n[[ ## ",
-    "\n\n[[ ## completed ## ]]",
-    "\n\nRespond with the output fields, starting with the field `[[ ## ",
-    " ## ]]`, then `[[ ## ",
-    " ## ]]`, and then ending with the marker for `[[ ## completed ## ]]`.",
-    "Given the fields `",
-    "`, `",
-    "`, produce the fields `",
-    "`.",
-    "This is an example of the task, though some input or output fields are not supplied.\n\n",
-    "Not supplied for this particular example.",
-    "Output fields:\n1. `",
-    "Every message follows this form:\n\n",
-    "Your objective:\n        ",
-    "Outputs are one JSON object with these fields, in this order:",
-    "\n\nRespond with a JSON object in the following order of fields: `",
-    " (must be formatted as a valid Python ",
-    "        # must be ",
-    "a single int value",
-    "a single float value",
-    "True or False",
-    "        # must exactly match one of: ",
-    "->",
-    "\n",
-    "\n\n",
-)
 _ARROW: Final = "->"
 _CLOSING: Final = frozenset(".,?!:;)]}%")
 _OPENING: Final = frozenset("([{$")
@@ -77,17 +36,20 @@ class Tokenizer:
     """The vocabulary of one model.
 
     Args:
-        vocabulary: `{"words": […], "pieces": […]}`: whole words, and lower-case pieces for spelling.
+        vocabulary: `specials` (tokens without text), `fixed` (pieces of prompts that are one token), `words`, and
+            lower-case `pieces` for spelling.
 
     Example:
-        >>> tokens = Tokenizer({"words": ["the", "dog"], "pieces": ["zo", "r"]})
+        >>> specials = ["<pad>", "<system>", "<user>", "<assistant>", "<end>", "<cap>", "<glue>", "<blank>"]
+        >>> vocabulary = {"specials": specials, "fixed": ["[["], "words": ["the", "dog"], "pieces": ["zo", "r"]}
+        >>> tokens = Tokenizer(vocabulary)
         >>> tokens.decode(tokens.encode("The dog  Zorba!"))
         'The dog  Zorba!'
     """
 
     def __init__(self, vocabulary: Mapping[str, Sequence[str]]) -> None:
-        self.vocabulary: dict[str, list[str]] = {k: list(vocabulary[k]) for k in ("words", "pieces")}
-        specials, fixed_texts = vocabulary.get("specials", SPECIALS), vocabulary.get("fixed", FIXED)
+        self.vocabulary: dict[str, list[str]] = {k: list(v) for k, v in vocabulary.items()}
+        specials, fixed_texts = vocabulary["specials"], vocabulary["fixed"]
         self._specials = {name: token for token, name in enumerate(specials)}
         shapes: list[_Shape] = [_Shape("", False, False)] * len(specials)
         shapes[CAP] = _Shape("", True, False)
@@ -113,7 +75,7 @@ class Tokenizer:
         shapes += [_Shape(piece, False, True) for piece in spelling]
         self._shapes = shapes
         self._longest = max(map(len, spelling))
-        fixed = "|".join(re.escape(text) for text in sorted(fixed_texts, key=len, reverse=True))
+        fixed = "|".join(re.escape(text) for text in sorted(fixed_texts, key=len, reverse=True)) or "(?!)"
         self._units = re.compile(f"({fixed})|([A-Za-z]+)|([0-9]+)|( )|.", re.DOTALL)
         self._spelled: dict[str, tuple[int, ...]] = {}
         self._encoded: dict[str, tuple[int, ...]] = {}
