@@ -10,8 +10,7 @@ Not covered: what a tool does with hostile arguments is the tool's affair, and s
 shared with everybody. Code can read the clock. A fault in pydantic-monty itself would put the code into a process with
 this user's rights (no seccomp, no container around it). The worker may write a line to standard error when it dies.
 
-The session is a process, begun by the first `execute` in some 5 ms; names stay until `close`, the time limit or a
-crash.
+The session is a process, begun by the first `execute` in some 5 ms; names stay until `close`, a limit or a crash.
 """
 
 from __future__ import annotations
@@ -29,8 +28,10 @@ from telic.errors import InterpreterError, MissingExtraError
 from telic.protocols import Execution
 from telic.sandbox._host import HostCalls
 from telic.sandbox._limits import Limits
-from telic.sandbox._plain import plain
+from telic.sandbox._plain import clean, plain
 from telic.sandbox._words import ENDED, explained, with_place
+
+_LIMITS = ("TimeoutError: feed time limit", "MemoryError: memory limit", "MemoryError: the worker")
 
 
 @final
@@ -179,8 +180,8 @@ class MontyInterpreter:
         limits = self._limits
         said: str = error.display("type-msg") if hasattr(error, "traceback") else str(error)
         frames: list[Any] = error.traceback() if hasattr(error, "traceback") else []
-        if said.startswith("TimeoutError: feed time limit") or self._session.worker_pid is None:
-            self._end()  # stopped in the midst of an operation: what is left is not to be trusted
+        if said.startswith(_LIMITS) or self._session.worker_pid is None:
+            self._end()  # stopped in the midst of an operation: what is left is not to be trusted, or full
         told = explained(said, code, max_seconds=limits.max_seconds, max_memory_mb=limits.max_memory_mb)
         if not frames or told.startswith(("SyntaxError", "IndentationError")):
             return told
@@ -267,7 +268,7 @@ def _seen(value: Any, engine: Any) -> Any:
 
 
 def _readable(code: str) -> str:
-    code = code.encode("utf-8", "replace").decode()
+    code = clean(code)
     return code if code.strip() else "pass"  # variables are bound with the first statement
 
 

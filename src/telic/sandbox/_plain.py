@@ -49,7 +49,7 @@ class _Copy:
         if self.size > self.limit:
             raise ValueError(f"the value is larger than {self.limit} characters")
         if kind is str:
-            return _clean(value)
+            return clean(value)
         if kind is int:
             if value.bit_length() > _MAX_BITS:
                 raise ValueError("the value holds a number of more than 4,200 digits")
@@ -77,7 +77,7 @@ def _data_of(value: Any) -> Any:
         return f"<{type(value).__name__}>"
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
     """Return text without lone surrogates, which no wire carries."""
     try:
         text.encode()

@@ -31,9 +31,9 @@ from telic.errors import InterpreterError
 from telic.protocols import Execution
 from telic.sandbox._host import HostCalls
 from telic.sandbox._limits import Limits
-from telic.sandbox._plain import plain
+from telic.sandbox._plain import clean, plain
 from telic.sandbox._processes import end_all
-from telic.sandbox._words import ENDED, timed_out, with_place
+from telic.sandbox._words import ENDED, out_of_memory, timed_out, with_place
 
 _CHILD: Final = Path(__file__).with_name("_child.py")
 _MAX_LINE: Final = 64 * 1024 * 1024
@@ -98,7 +98,9 @@ class SubprocessInterpreter:
         calls = HostCalls(tools, self._limits.max_calls, self._limits.max_chars)
         try:
             bound = plain(dict(variables or {}), self._limits.max_chars)
-            text = json.dumps({"code": code, "variables": bound, "tools": calls.names()}, default=_json)
+            text = json.dumps(
+                {"code": clean(code), "variables": bound, "tools": calls.names()}, default=_json
+            )
         except (ValueError, TypeError) as error:
             raise InterpreterError(f"a variable cannot go into the interpreter: {error}") from error
         if not self._lock.acquire(blocking=False):
@@ -167,7 +169,7 @@ class SubprocessInterpreter:
         if "error" in message:
             said = str(message["error"])
             if said.startswith("MemoryError"):
-                said = f"MemoryError: the code needs more than {self._limits.max_memory_mb} MB"
+                said = out_of_memory(self._limits.max_memory_mb)
             return Execution(output, error=with_place(said, code, message.get("line"), message.get("source")))
         try:
             return Execution(output, plain(message.get("value"), self._limits.max_chars))

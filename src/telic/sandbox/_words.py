@@ -45,8 +45,8 @@ def explained(said: str, code: str, *, max_seconds: float, max_memory_mb: int) -
         return f"{said}. There are no files here."
     if said.startswith("TimeoutError: feed time limit"):
         return timed_out(max_seconds)
-    if said.startswith("MemoryError"):
-        return f"MemoryError: the code needs more than {max_memory_mb} MB"
+    if said.startswith(("MemoryError: memory limit", "MemoryError: the worker")):
+        return f"{out_of_memory(max_memory_mb)}. The names that were defined are gone."
     return said
 
 
@@ -55,6 +55,11 @@ def timed_out(seconds: float) -> str:
     return (
         f"TimeoutError: the code was stopped after {seconds:g} seconds. The names that were defined are gone."
     )
+
+
+def out_of_memory(megabytes: int) -> str:
+    """Return what is said of code that took too much memory."""
+    return f"MemoryError: the code needs more than {megabytes} MB"
 
 
 def with_place(said: str, code: str, line: int | None, source: str | None) -> str:
