@@ -30,6 +30,11 @@ def test_the_most_frequent_answer_wins_and_comes_whole():
         ([True, False, False], False),
         ([float("nan"), 1.5, 1.5], 1.5),
         (["4", 4, "5"], "4"),
+        (["-4", "4", "4.0"], "4"),
+        (["314", "3.14", "3.140", "It is 5."], "3.14"),
+        (["1,250", "$1250", "12"], "1,250"),
+        (["1,2", "12", "1,2"], "1,2"),
+        ([10, "1", "10.", 1], 10),
     ],
 )
 def test_answers_of_any_type_are_counted_and_ties_go_to_the_earliest(answers, winner):
@@ -100,3 +105,6 @@ def test_what_cannot_be_counted_is_refused(samples, options, said):
 def test_normalised_text():
     assert default_normalize("  The Answer-IS: a cat! ") == "answeris cat"
     assert default_normalize("\u00e9") == default_normalize("e\u0301")
+    assert default_normalize("100") == "100"
+    assert default_normalize("It is -3.50.") == "it is -3.5"
+    assert default_normalize("2026-01-02") == "20260102"

@@ -55,6 +55,21 @@ def test_every_attempt_is_a_draw_of_its_own_at_temperature_one():
     assert {request.options["temperature"] for request in lm.requests} == {1.0}
 
 
+def test_a_draw_that_the_user_chose_has_draws_of_its_own_in_every_attempt():
+    program = BestOfN(telic.Predict("question -> answer", rollout_id=7), N=3, reward_fn=length, threshold=9)
+    lm = answers(*"abcabc")
+
+    for _ in range(2):
+        ask(program, lm)
+
+    samples = [request.sample for request in lm.requests]
+    assert samples[0] == 7  # the draw that the user would get without a search
+    assert len(set(samples)) == 3
+    assert samples[:3] == samples[3:]
+    other = BestOfN(telic.Predict("question -> answer", rollout_id=8), N=3, reward_fn=length, threshold=9)
+    assert not set(samples) & {request.sample for request in ask(other, answers(*"abc"))[1].requests}
+
+
 def test_nested_searches_and_samples_outside_draw_afresh():
     inner = best(n=2, threshold=9)
     outer = BestOfN(inner, N=2, reward_fn=length, threshold=9)

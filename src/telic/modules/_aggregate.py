@@ -5,7 +5,7 @@ The other half of self-consistency: sample a program several times, then keep th
 
 from __future__ import annotations
 
-import string
+import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
@@ -17,18 +17,22 @@ from telic.modules._value_text import value_text
 
 Normalize = Callable[[Any], Any]
 
-_NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
+_MARKS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))|((?<=\d)[.,](?=\d)|(?<![\w.])-(?=\.?\d))|[!-/:-@\[-`{-~]")
+"""ASCII punctuation; group 1 is what a number cannot do without, its point and its sign."""
+_NUMBER = re.compile(r"-?\d*(?:\.\d+)?")
 _ARTICLES = frozenset({"a", "an", "the"})
 
 
 def default_normalize(value: Any) -> str | None:
     """Return what answers are compared by: words in lower case without punctuation and articles; None for no answer.
 
-    Numbers are compared by value, and what has structure by its JSON.
+    Numbers are compared by value, in texts too, and what has structure by its JSON.
 
     Example:
         >>> default_normalize("The  Eiffel Tower!"), default_normalize(4.0), default_normalize("...")
         ('eiffel tower', '4', None)
+        >>> default_normalize("$1,250.50"), default_normalize("-3."), default_normalize(-3)
+        ('1250.5', '-3', '-3')
     """
     if value is None:
         return None
@@ -36,9 +40,14 @@ def default_normalize(value: Any) -> str | None:
         value = int(value)
     text = value_text(value)
     if isinstance(value, str):
-        words = unicodedata.normalize("NFD", text).lower().translate(_NO_PUNCTUATION).split()
-        text = " ".join(word for word in words if word not in _ARTICLES)
+        words = _MARKS.sub(r"\1", unicodedata.normalize("NFD", text).lower()).split()
+        text = " ".join(_short(word) for word in words if word not in _ARTICLES)
     return text or None
+
+
+def _short(word: str) -> str:
+    """Return a number without the zeros that mean nothing, and any other word as it is."""
+    return word.rstrip("0").rstrip(".") if "." in word and _NUMBER.fullmatch(word) else word
 
 
 def majority(

@@ -160,7 +160,7 @@ class BestOfN(Sampling):
 
     Attempts are made one after another, at temperature 1.0 and with sample indexes of their own. Of equal rewards the
     earliest wins. The program's predictors are learned as without `BestOfN`: demos come from the attempt that is
-    returned. A predictor with a `rollout_id` of its own makes the same draw in every attempt.
+    returned. A predictor with a `rollout_id` of its own has draws of its own in every attempt.
 
     Cost: at most `N` runs of the program, and of the reward.
     Source: folklore; Cobbe et al. 2021, arXiv 2110.14168, choose among samples by a trained verifier in this way.

@@ -16,6 +16,7 @@ from typing import Any, Final, cast, final
 
 from telic._optional import load
 from telic._text import truncate
+from telic.context import get as setting
 from telic.errors import ConfigurationError, ToolError
 from telic.execution import run_in_thread
 from telic.modules._react import ToolRun
@@ -36,7 +37,8 @@ def checked_interpreter(interpreter: Any, factory: Any, owner: str) -> Callable[
     """Return what makes an interpreter for each call of a program.
 
     Args:
-        interpreter: An interpreter, whose `fresh()` is used; a class or function that makes one; None: the sandbox.
+        interpreter: An interpreter, whose `fresh()` is used; a class or function that makes one; None: what the setting
+            `interpreter_factory` says at the call, else the sandbox.
         factory: The same under DSPy's name.
         owner: The module that asks.
 
@@ -48,8 +50,15 @@ def checked_interpreter(interpreter: Any, factory: Any, owner: str) -> Callable[
             f"{owner}: interpreter and interpreter_factory are one option under two names; give one"
         )
     given = factory if interpreter is None else interpreter
-    if given is None:
-        return MontyInterpreter
+    return _configured if given is None else _factory(given, owner)
+
+
+def _configured() -> Interpreter:
+    given = setting("interpreter_factory")
+    return MontyInterpreter() if given is None else _factory(given, "the setting interpreter_factory")()
+
+
+def _factory(given: Any, owner: str) -> Callable[[], Interpreter]:
     if not isinstance(given, type) and hasattr(given, "fresh") and hasattr(given, "execute"):
         return cast("Interpreter", given).fresh
     if callable(given):

@@ -48,7 +48,7 @@ class CodeAct(FlowModule, Generic[S]):
         tools: Functions, sync or async, `Tool`s, programs, or any callables; code calls them by their names.
         max_iters: How many steps at most; `program(…, max_iters=…)` changes one call.
         interpreter: Where code runs: an interpreter, of which every call uses a fresh one; a class or function that
-            makes one; None: `telic.sandbox.MontyInterpreter()`.
+            makes one; None: as the setting `interpreter_factory` says, else `telic.sandbox.MontyInterpreter()`.
         interpreter_factory: The same, under the name that DSPy has for it.
         max_output_chars: How much of what a step prints the LM gets to see; the rest is counted.
         callbacks: Told of this module's calls.

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
+from telic._seed import derive_seed
 from telic.adapters import ChatAdapter
 from telic.context import get as setting
 from telic.data import Message, Prediction, Request, Step
@@ -266,6 +267,6 @@ def _request(entry: PreparedPlan, inputs: dict[str, Any], config: Mapping[str, A
     cache: bool | None = options.get("cache")
     for name in LOCAL:
         options.pop(name, None)
-    if rollout is not None:
-        sample = rollout
+    if rollout is not None:  # the user's draw; under a search, a draw of its own for each of its attempts
+        sample = derive_seed(sample, "rollout", rollout) if sample else rollout
     return Request(messages, options, sample=sample, prefix=entry.prefix, cache=cache)

@@ -48,7 +48,7 @@ class ProgramOfThought(FlowModule, Generic[S]):
         signature: As for `Predict`.
         max_iters: How many programs at most are written for one call.
         interpreter: Where they run: an interpreter, of which every call uses a fresh one; a class or function that
-            makes one; None: `telic.sandbox.MontyInterpreter()`.
+            makes one; None: as the setting `interpreter_factory` says, else `telic.sandbox.MontyInterpreter()`.
         interpreter_factory: The same, under the name that DSPy has for it.
         callbacks: Told of this module's calls.
 

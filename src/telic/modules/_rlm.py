@@ -53,7 +53,7 @@ class RLM(FlowModule, Generic[S]):
         tools: Further functions that code may call, as for `CodeAct`.
         sub_lm: The LM that answers `llm_query`; None: the one that writes the code.
         interpreter: Where code runs: an interpreter, of which every call uses a fresh one; a class or function that
-            makes one; None: `telic.sandbox.MontyInterpreter()`.
+            makes one; None: as the setting `interpreter_factory` says, else `telic.sandbox.MontyInterpreter()`.
         interpreter_factory: The same, under the name that DSPy has for it.
         callbacks: Told of this module's calls.
 
