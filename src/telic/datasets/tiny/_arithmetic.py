@@ -49,7 +49,7 @@ def arithmetic(
         held_out: Draw names and phrasings that training never uses.
         steps: Additions and subtractions in a row; None: 1 to 3.
         reasoning: Whether a `reasoning` field comes first; None: in three tasks of four.
-        unit: Whether answers name what is counted; None: in one story task of three.
+        unit: Whether answers name what is counted; None: in every other story task.
         told: Whether the instructions tell about the unit; None: in half of the tasks.
         bare: Expressions such as `3 + 4`, in place of stories; None: in two tasks of five.
         top: Numbers are at most this; None: 20, in one task of four 60.
@@ -57,7 +57,7 @@ def arithmetic(
     steps = rng.choice((1, 1, 1, 2, 2, 3)) if steps is None else steps
     think = rng.random() < 0.75 if reasoning is None else reasoning
     bare = (rng.random() < 0.4 and not unit) if bare is None else bare
-    unit = (rng.random() < 0.33 and not bare) if unit is None else unit
+    unit = (rng.random() < 0.5 and not bare) if unit is None else unit
     told = rng.random() < 0.5 if told is None else told
     top = rng.choice((20, 20, 20, 60)) if top is None else top
     question = rng.choice((*words.QUESTION_FIELDS, "expression" if bare else "story"))

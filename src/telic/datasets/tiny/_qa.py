@@ -127,15 +127,14 @@ def question_answering(
     Args:
         rng: Where chance comes from.
         held_out: Draw names and phrasings that training never uses.
-        style: Answers are "short" or "full" (a sentence); None: short in six tasks of ten, and in eight where the instructions are silent.
+        style: Answers are "short" or "full" (a sentence); None: short in six tasks of ten.
         told: Whether the instructions tell the style; None: in half of the tasks.
         hops: Facts that an answer needs, 1 or 2; None: mostly 1.
         count: Facts in a context; None: 1 to 6.
         reasoning: Whether a `reasoning` field comes first; None: in one task of four (two hops: in half).
     """
     told = rng.random() < 0.55 if told is None else told
-    # Silent prompts are mostly answered in short: what is asked for silently is the exception that demos must show.
-    style = ("full" if rng.random() < (0.4 if told else 0.2) else "short") if style is None else style
+    style = ("full" if rng.random() < 0.4 else "short") if style is None else style
     hops = (2 if rng.random() < 0.25 else 1) if hops is None else hops
     think = rng.random() < (0.5 if hops == 2 else 0.15) if reasoning is None else reasoning
     context = rng.choice(words.CONTEXT_FIELDS)
