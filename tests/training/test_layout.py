@@ -11,11 +11,11 @@ from telic.lm.tiny._load import FOLDER
 from telic.lm.tiny._tokenizer import Tokenizer
 from telic.protocols import Capabilities
 
-# Parts of longer texts, for layouts that are nearly the same; markers of code; numbers of fields that few tasks have.
+# Parts of longer texts, for layouts that are nearly the same; markers of code; fields that few tasks have.
 SPARE = {
     "\n8. `", "Output fields:\n1. `", "Every message follows this form:\n\n", "        # must be ", "</", "```python\n", "\n```", "```",
     "Outputs are one JSON object with these fields, in this order:", '{"items\\":{\\"type\\":\\"string\\"},\\"type\\":\\"array\\"}',
-    "\n        Tools:\n        - `", '": {"type": "string"}, "',
+    '":{"type":"integer"}},"required":["', "\n        Tools:\n        - `", '": {"type": "string"}, "',
 }  # fmt: skip
 ADAPTERS = (ChatAdapter(), JSONAdapter(), XMLAdapter())
 TOKENIZER = Tokenizer.from_json((FOLDER / "vocab.json").read_text())

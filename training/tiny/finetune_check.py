@@ -24,7 +24,7 @@ from model import Shape, TinyLM
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from evaluate import client_of, reply
+from evaluate import client_of, replies
 from telic.datasets.tiny._arithmetic import arithmetic
 from telic.datasets.tiny._classify import classification
 from telic.datasets.tiny._qa import question_answering
@@ -54,7 +54,8 @@ STEPS, BATCH, RATE = 20, 16, 1e-4
 def score(client: Any, task: Any, demos: list[Any], rows: list[Any]) -> list[bool]:
     """Return for each row whether the answer is right."""
     name = list(task.signature.output_fields)[-1]
-    given = [reply(client, ADAPTERS[0], task.signature, demos, row.inputs) for row in rows]
+    greedy = {"temperature": 0}
+    given = [replies(client, ADAPTERS[0], task.signature, demos, row.inputs, greedy)[0] for row in rows]
     return [g is not None and g[name] == row.outputs[name] for g, row in zip(given, rows, strict=True)]
 
 
