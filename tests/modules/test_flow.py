@@ -5,7 +5,7 @@ import pytest
 
 from telic.context import context
 from telic.data import Prediction
-from telic.errors import TelicError
+from telic.errors import BudgetExceeded, TelicError
 from telic.modules import Call, FlowModule, Gather, Predict, UseTool
 
 
@@ -156,3 +156,19 @@ def test_a_callable_without_acall_can_be_called():
         return (yield Call(len) if False else Call(dict, a=1))
 
     assert both(Flow(strategy)) == {"a": 1}
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_a_spent_budget_ends_a_gathering_as_it_ends_a_call(keep):
+    def work(n):
+        if n == 1:
+            raise BudgetExceeded("spent")
+        return n
+
+    def strategy():
+        return (yield Gather([UseTool(work, {"n": n}) for n in range(40)], keep_errors=keep))
+
+    with pytest.raises(BudgetExceeded, match="spent"):
+        Flow(strategy)()
+    with pytest.raises(BudgetExceeded, match="spent"):
+        asyncio.run(Flow(strategy).acall())

@@ -31,20 +31,26 @@ if TYPE_CHECKING:
     from telic.modules._aggregate import majority as majority
     from telic.modules._best_of_n import BestOfN as BestOfN
     from telic.modules._code_act import CodeAct as CodeAct
+    from telic.modules._ensemble import Ensemble as Ensemble
+    from telic.modules._knn import KNN as KNN
     from telic.modules._multi_chain import MultiChainComparison as MultiChainComparison
     from telic.modules._program_of_thought import ProgramOfThought as ProgramOfThought
     from telic.modules._react import ReAct as ReAct
     from telic.modules._refine import Refine as Refine
     from telic.modules._rlm import RLM as RLM
+    from telic.modules._self_consistency import SelfConsistency as SelfConsistency
 
 _LATER = {
     "BestOfN": "telic.modules._best_of_n",
     "CodeAct": "telic.modules._code_act",
+    "Ensemble": "telic.modules._ensemble",
+    "KNN": "telic.modules._knn",
     "MultiChainComparison": "telic.modules._multi_chain",
     "ProgramOfThought": "telic.modules._program_of_thought",
     "RLM": "telic.modules._rlm",
     "ReAct": "telic.modules._react",
     "Refine": "telic.modules._refine",
+    "SelfConsistency": "telic.modules._self_consistency",
     "majority": "telic.modules._aggregate",
 }
 

@@ -41,7 +41,8 @@ def default_normalize(value: Any) -> str | None:
     text = value_text(value)
     if isinstance(value, str):
         words = _MARKS.sub(r"\1", unicodedata.normalize("NFD", text).lower()).split()
-        text = " ".join(_short(word) for word in words if word not in _ARTICLES)
+        kept = [_short(word) for word in words if word not in _ARTICLES]
+        text = " ".join(kept or words)  # of the choices A, B and C, the first is no article
     return text or None
 
 
@@ -81,6 +82,13 @@ def majority(
     rows, signature = _rows(prediction_or_completions)
     if not rows:
         raise InputError("majority needs at least one sample, and there is none")
+    return Prediction.from_completions([rows[vote(rows, signature, normalize, field)]], signature)
+
+
+def vote(
+    rows: Sequence[Mapping[str, Any]], signature: Any, normalize: Normalize | None, field: str | None
+) -> int:
+    """Return the position of the sample that wins; see `majority`."""
     outputs = [name for name in getattr(signature, "output_fields", ()) if name in rows[0]]
     name = field if field is not None else (outputs or list(rows[0]) or [""])[-1]
     for number, row in enumerate(rows):
@@ -98,7 +106,7 @@ def majority(
     for key in counted:
         counts[key] = counts.get(key, 0) + 1
     winner = max(counts, key=lambda key: counts[key])  # the first of equals: dicts keep the order
-    return Prediction.from_completions([rows[keys.index(winner)]], signature)
+    return keys.index(winner)
 
 
 def _rows(samples: Any) -> tuple[list[dict[str, Any]], Any]:

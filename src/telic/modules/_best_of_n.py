@@ -53,6 +53,17 @@ class Attempt(NamedTuple):
     trace: list[Step]
 
 
+def drawn(effect: Effect, trace: list[Step], *, number: int, of: int, temperature: float) -> Under:
+    """Return an effect as the draw `number` of `of`, at a temperature, with its steps in `trace`."""
+    options: Mapping[str, Any] | None = setting("lm_options")
+    return Under(
+        effect,
+        sample=setting("sample") * of + number,  # injective: nested searches and teachers draw afresh too
+        lm_options={**({} if options is None else options), "temperature": temperature},
+        trace=trace,
+    )
+
+
 def attempt(
     program: Any, inputs: Mapping[str, Any], reward_fn: Any, *, number: int, of: int
 ) -> Generator[Effect, Any, Attempt]:
@@ -62,13 +73,7 @@ def attempt(
         MetricError: What the reward function returned is no score.
     """
     trace: list[Step] = []
-    options: Mapping[str, Any] | None = setting("lm_options")
-    draw: dict[str, Any] = {
-        "sample": setting("sample") * of + number,  # injective: nested searches and teachers draw afresh too
-        "lm_options": {**({} if options is None else options), "temperature": 1.0},
-        "trace": trace,
-    }
-    prediction = yield Under(Call(program, **inputs), **draw)
+    prediction = yield drawn(Call(program, **inputs), trace, number=number, of=of, temperature=1.0)
     # LM calls of the reward are not the program's.
     judged = yield Under(UseTool(partial(reward_fn, dict(inputs), prediction), {}), trace=None, role="judge")
     return Attempt(prediction, Score.of(judged), trace)
@@ -96,9 +101,9 @@ class Sampling(FlowModule):
             )
         if isinstance(threshold, bool) or not isinstance(threshold, (int, float)):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError(f"{title}: threshold must be a number, got {threshold!r}")
-        _check_count(N, 1, f"{title}: N")
+        check_count(N, 1, f"{title}: N")
         if fail_count is not None:
-            _check_count(fail_count, 0, f"{title}: fail_count")
+            check_count(fail_count, 0, f"{title}: fail_count")
         self.module = module
         self.N = N
         self.threshold = float(threshold)
@@ -200,7 +205,8 @@ class BestOfN(Sampling):
         return self.chosen(best)
 
 
-def _check_count(value: Any, lowest: int, what: str) -> None:
+def check_count(value: Any, lowest: int, what: str) -> None:
+    """Raise ConfigurationError where `value` is no whole number of `lowest` or more."""
     if isinstance(value, bool) or not isinstance(value, int) or value < lowest:
         raise ConfigurationError(f"{what} must be a whole number of {lowest} or more, got {value!r}")
 

@@ -20,8 +20,8 @@ from typing import Any, Protocol, TypeVar, cast
 
 from telic._optional import load
 from telic.context import get as setting
-from telic.errors import TelicError
-from telic.execution import is_async, run_all, run_coroutine, run_in_thread
+from telic.errors import BudgetExceeded, TelicError
+from telic.execution import RunStopped, is_async, run_all, run_coroutine, run_in_thread
 
 R = TypeVar("R")
 
@@ -98,7 +98,7 @@ class Gather:
     Args:
         effects: What to do: `Call`s, `UseTool`s or other `Gather`s.
         keep_errors: True: a failure stands in the results as the exception. False: all are finished, then the
-            first failure (in order) is raised.
+            first failure (in order) is raised. A spent budget is raised in either case.
 
     At most `num_threads` (the setting) run at once under the sync driver.
     """
@@ -114,7 +114,10 @@ class Gather:
         if not self.effects:
             return []
         threads = min(setting("num_threads"), len(self.effects))
-        outcomes = run_all(self.effects, _run, num_threads=threads)
+        try:
+            outcomes = run_all(self.effects, _run, num_threads=threads)
+        except RunStopped as stopped:  # a spent budget, which starts nothing more
+            raise stopped.__cause__ or stopped from None
         return self._results([o.value if o.error is None else o.error for o in outcomes])
 
     async def arun(self) -> list[Any]:
@@ -123,10 +126,10 @@ class Gather:
         return self._results(results)
 
     def _results(self, results: Sequence[Any]) -> list[Any]:
-        if not self.keep_errors:
-            for result in results:
-                if isinstance(result, BaseException):
-                    raise result
+        kinds = BudgetExceeded if self.keep_errors else BaseException
+        for result in results:
+            if isinstance(result, kinds):
+                raise result
         return list(results)
 
 
