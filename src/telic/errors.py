@@ -30,10 +30,20 @@
     │   ├── StateNotFoundError (FileNotFoundError)  there is no such file
     │   ├── StateVersionError                written by a newer format
     │   └── StateMismatchError               of another program
+    ├── MediaError (ValueError)              an image, clip, file or document that cannot be used
+    │   └── MediaNotFoundError (FileNotFoundError)  there is no such file
     ├── DatasetError (ValueError)            rows that cannot be read or used; names file and row
     ├── ToolError (ValueError)               a tool called with arguments that do not fit; its text is for the LM
     ├── InterpreterError (RuntimeError)      code could not be run: no fault of the code
     │   └── CodeExecutionError               code that failed in every attempt; carries code and error
+    ├── JournalError                         the folder of a run cannot be used; carries `.folder`
+    │   ├── RunLockedError                   another process works on it; carries `.pid` and `.host`
+    │   ├── RunMismatchError (ValueError)    it is of another program, data, metric, LM or version
+    │   └── RunDivergedError                 resumed, a step came out otherwise than it is recorded
+    ├── LMOutageError                        an LM stayed away longer than a run waits for it
+    ├── RetrievalError                       a search or an embedding that failed, or came to something unusable
+    │   ├── RetrievalTimeoutError (TimeoutError)  a retrieval server did not answer in time
+    │   └── StoredIndexError (ValueError)    an index on disk: cut, of another corpus or embedder, or being written
     ├── MetricError                          a metric that raised or returned something that is no score
     ├── ProgramError                         a program that raised or returned something unusable in a loop
     └── EvaluationError                      an evaluation that stopped; carries `.results`, the finished rows
@@ -252,6 +262,14 @@ class StateMismatchError(StateError):
     """A saved program that belongs to a program of another shape."""
 
 
+class MediaError(TelicError, ValueError):
+    """An image, an audio clip, a file or a document that cannot be used; found before anything was sent."""
+
+
+class MediaNotFoundError(MediaError, FileNotFoundError):
+    """There is no file to read it from."""
+
+
 class DatasetError(TelicError, ValueError):
     """Rows that cannot be read or used; the message names the file and the row."""
 
@@ -288,6 +306,88 @@ class CodeExecutionError(InterpreterError):
         super().__init__(message)
         self.code = code
         self.error = error
+
+
+class JournalError(TelicError):
+    """The folder of a run that cannot be used: unreadable, not writable, full, damaged, or no run.
+
+    Attributes:
+        folder: Which.
+    """
+
+    def __init__(self, message: str, *, folder: str = "") -> None:
+        super().__init__(message)
+        self.folder = folder
+
+
+class RunLockedError(JournalError):
+    """Another process, or another compile of this one, works on the folder of the run.
+
+    Attributes:
+        pid: Its process; None: not known.
+        host: Its machine; "" where it is not known.
+    """
+
+    def __init__(self, message: str, *, folder: str = "", pid: int | None = None, host: str = "") -> None:
+        super().__init__(message, folder=folder)
+        self.pid = pid
+        self.host = host
+
+
+class RunMismatchError(JournalError, ValueError):
+    """The folder holds the run of another program, data, metric, optimizer, LM or version.
+
+    Attributes:
+        changed: What is different.
+    """
+
+    def __init__(self, message: str, *, folder: str = "", changed: Sequence[str] = ()) -> None:
+        super().__init__(message, folder=folder)
+        self.changed: Sequence[str] = changed
+
+
+class RunDivergedError(JournalError):
+    """A resumed run came to another result at a step than the one it recorded: something in it is left to chance.
+
+    Attributes:
+        step: Which.
+    """
+
+    def __init__(self, message: str, *, folder: str = "", step: str = "") -> None:
+        super().__init__(message, folder=folder)
+        self.step = step
+
+
+class LMOutageError(TelicError):
+    """An LM that stayed away longer than a run waits (the setting `outage_patience`, in seconds).
+
+    Attributes:
+        model: Which.
+    """
+
+    def __init__(self, message: str, *, model: str = "") -> None:
+        super().__init__(message)
+        self.model = model
+
+
+class RetrievalError(TelicError):
+    """A search or an embedding that failed, or came to something that cannot be used."""
+
+
+class RetrievalTimeoutError(RetrievalError, TimeoutError):
+    """A retrieval server that did not answer in time."""
+
+
+class StoredIndexError(RetrievalError, ValueError):
+    """An index on disk that is cut, damaged, of another corpus or embedder, or being written by another process.
+
+    Attributes:
+        folder: Which.
+    """
+
+    def __init__(self, message: str, *, folder: str = "") -> None:
+        super().__init__(message)
+        self.folder = folder
 
 
 class MetricError(TelicError):
