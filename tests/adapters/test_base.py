@@ -46,9 +46,7 @@ def test_arguments_that_ask_for_nothing_are_accepted(make):
     ("options", "instead"),
     [
         ({"callbacks": [object()]}, r"telic\.configure\(callbacks"),
-        ({"use_native_function_calling": True}, "leave it out"),
         ({"native_response_types": [str]}, "leave it out"),
-        ({"parallel_tool_calls": True}, "leave it out"),
         ({"use_json_adapter_fallback": True}, "max_retries"),
     ],
 )

@@ -3,5 +3,6 @@
 from telic.adapters._base import Adapter as Adapter
 from telic.adapters._chat import ChatAdapter as ChatAdapter
 from telic.adapters._json import JSONAdapter as JSONAdapter
+from telic.adapters._native import NativePlan as NativePlan
 from telic.adapters._plan import Plan as Plan
 from telic.adapters._xml import XMLAdapter as XMLAdapter

@@ -6,9 +6,12 @@ import enum
 import types
 import typing
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from telic.types import FieldType
+from telic.types import FieldType, History
+
+if TYPE_CHECKING:
+    from telic.signatures import FieldInfo
 
 
 def bare_annotation(annotation: Any) -> Any:
@@ -54,6 +57,13 @@ def holds(annotation: Any, kind: type) -> bool:
     if bare is not annotation:
         return holds(bare, kind)
     return any(holds(member, kind) for member in union_members(annotation))
+
+
+def split_histories(signature: Any) -> tuple[tuple[FieldInfo, ...], tuple[str, ...]]:
+    """Return the input fields that hold no `History`, and the names of those that do."""
+    fields = tuple(signature.input_fields.values())
+    histories = tuple(f.name for f in fields if holds(f.annotation, History))
+    return tuple(f for f in fields if f.name not in histories), histories
 
 
 def _written(value: Any) -> str:

@@ -15,17 +15,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary
 
-from telic.adapters._annotations import holds
+from telic.adapters._annotations import split_histories
 from telic.adapters._describe import INCOMPLETE, NOT_SUPPLIED, indent_instructions, list_fields, placeholder
 from telic.adapters._guard import MARKERS
 from telic.adapters._markers import opening
+from telic.adapters._native import NativePlan, native_plan
 from telic.adapters._parser import ReplyParser
 from telic.adapters._plan import Parse, Plan, RenderTurns
 from telic.adapters._turns import Block, Content, UserTurn, history_turns, text_of, value_piece
 from telic.data import Completion, Message
 from telic.errors import AdapterParseError, ConfigurationError, TruncatedReplyError
 from telic.protocols import Capabilities
-from telic.types import History
 
 if TYPE_CHECKING:
     from telic.adapters._guard import Guard
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 _NOTHING_NATIVE = Capabilities()
 _CALLBACKS = "adapters tell callbacks nothing; telic.configure(callbacks=[…]) hears of modules and LMs"
-_NATIVE = "adapters leave tools and native types alone; leave it out: all fields travel as text"
+_NATIVE = "adapters leave native types alone; leave it out: these fields travel as text"
 _FALLBACK = (
     "a second paid call is never made silently; leave it out: a JSON reply is read as it is, and `max_retries` says "
     "how often to ask again"
@@ -58,7 +58,13 @@ class Layout(NamedTuple):
 class Adapter:
     """The base of prompt formats.
 
-    The arguments are those of DSPy's adapters, for programs that pass them. Each asks for something that is done
+    Args:
+        use_native_function_calling: True: the tools of a signature with an input of `Tool`s and an output of
+            `ToolCalls` go into the request of LMs that declare function calling, and calls are read back. False: all
+            fields travel as text. None: as the format does it by itself, True for `JSONAdapter` alone.
+        parallel_tool_calls: Sent with tools where it is not None: whether the LM may call several at once.
+
+    The other arguments are those of DSPy's adapters, for programs that pass them. Each asks for something that is done
     elsewhere or not at all, so only None, False and empty are accepted.
 
     Raises:
@@ -66,24 +72,27 @@ class Adapter:
     """
 
     _layouts: WeakKeyDictionary[Any, Layout] | None = None
+    use_native_function_calling: bool | None = None
+    parallel_tool_calls: bool | None = None
+    _native_by_itself = False
 
     def __init__(
         self,
         callbacks: Sequence[Any] | None = None,
-        use_native_function_calling: bool = False,
+        use_native_function_calling: bool | None = None,
         native_response_types: Sequence[type] | None = None,
         use_json_adapter_fallback: bool = False,
         parallel_tool_calls: bool | None = None,
     ) -> None:
         for option, given, instead in (
             ("callbacks", callbacks, _CALLBACKS),
-            ("use_native_function_calling", use_native_function_calling, _NATIVE),
             ("native_response_types", native_response_types, _NATIVE),
             ("use_json_adapter_fallback", use_json_adapter_fallback, _FALLBACK),
-            ("parallel_tool_calls", parallel_tool_calls, _NATIVE),
         ):
             if given:
                 raise ConfigurationError(f"{type(self).__name__}({option}={given!r}): {instead}")
+        self.use_native_function_calling = use_native_function_calling
+        self.parallel_tool_calls = parallel_tool_calls
 
     # What a format says of itself
 
@@ -118,6 +127,10 @@ class Adapter:
 
     # The interface
 
+    def histories(self, signature: Any) -> tuple[str, ...]:
+        """Return the names of the inputs that are earlier turns, not part of the last one."""
+        return self._layout(signature).histories
+
     @property
     def name(self) -> str:
         """The format's name, for errors and reports."""
@@ -125,7 +138,7 @@ class Adapter:
 
     def plan(
         self, signature: Any, demos: Sequence[Any] = (), capabilities: Capabilities = _NOTHING_NATIVE
-    ) -> Plan:
+    ) -> Plan | NativePlan:
         """Return the prompt of a predictor state, with everything but the inputs rendered.
 
         Args:
@@ -135,6 +148,11 @@ class Adapter:
 
         Cost: no LM call; about 20 µs and 5 µs a demo, once per state. The plan's own calls take some µs each.
         """
+        asked = self.use_native_function_calling
+        if capabilities.function_calling and (self._native_by_itself if asked is None else asked):
+            native = native_plan(self, signature, demos)
+            if native is not None:
+                return native
         if not self._overrides("format"):
             return self._plan(signature, demos, capabilities)
 
@@ -363,13 +381,6 @@ class Adapter:
     def _overrides(self, method: str) -> bool:
         """Return whether a method comes from outside this package."""
         return not getattr(type(self), method).__module__.startswith(f"{__package__}.")
-
-
-def split_histories(signature: Any) -> tuple[tuple[FieldInfo, ...], tuple[str, ...]]:
-    """Return the input fields that hold no `History`, and the names of those that do."""
-    fields = tuple(signature.input_fields.values())
-    histories = tuple(f.name for f in fields if holds(f.annotation, History))
-    return tuple(f for f in fields if f.name not in histories), histories
 
 
 def _given(demo: Any, layout: Layout) -> dict[str, Any]:

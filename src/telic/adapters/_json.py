@@ -11,7 +11,8 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from telic.adapters._base import Adapter, split_histories
+from telic.adapters._annotations import split_histories
+from telic.adapters._base import Adapter
 from telic.adapters._describe import NOT_SUPPLIED, name_outputs, placeholder
 from telic.adapters._guard import MARKERS
 from telic.adapters._objects import read_object
@@ -34,6 +35,8 @@ class JSONAdapter(Adapter):
         >>> JSONAdapter().parse(Signature("question -> tags: list[str]"), 'Sure: {"tags": ["a", "b",]}')
         {'tags': ['a', 'b']}
     """
+
+    _native_by_itself = True
 
     def reader(self) -> Reader:
         """Return the reader of JSON objects."""

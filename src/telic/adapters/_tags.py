@@ -99,7 +99,7 @@ def _close(tags: list[_Tag], opened: int, found: dict[str, str]) -> tuple[int, i
 def _tags(text: str, names: Collection[str]) -> list[_Tag]:
     known = {name.casefold(): name for name in names}
     tags: list[_Tag] = []
-    for match in _pattern(tuple(names)).finditer(text):
+    for match in tag_pattern(tuple(names)).finditer(text):
         kind = "close" if match.group(1) else "empty" if match.group(3) else "open"
         name = match.group(2)
         tags.append(_Tag(name if name in names else known[name.casefold()], kind, match.start(), match.end()))
@@ -107,7 +107,7 @@ def _tags(text: str, names: Collection[str]) -> list[_Tag]:
 
 
 @lru_cache(maxsize=256)
-def _pattern(names: tuple[str, ...]) -> re.Pattern[str]:
+def tag_pattern(names: tuple[str, ...]) -> re.Pattern[str]:
     alternatives = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
     return re.compile(
         rf"(?<!\\)<[^\S\n]{{0,4}}(/?)[^\S\n]{{0,4}}({alternatives})(?:\s[^<>]{{0,200}}?)?(/?)>", re.IGNORECASE

@@ -185,7 +185,7 @@ def history_turns(
     """
     inputs, outputs = fields
     messages: list[Message] = []
-    for past in _past_turns(value):
+    for past in past_turns(value):
         names = past.keys()
         if "role" in names and "content" in names and "role" not in inputs | outputs:
             content = past["content"]
@@ -199,7 +199,12 @@ def history_turns(
     return messages
 
 
-def _past_turns(value: Any) -> Iterable[Mapping[str, Any]]:
+def past_turns(value: Any) -> Iterable[Mapping[str, Any]]:
+    """Return the turns of a `History`, of anything with `.messages`, of a list of turns, or of None.
+
+    Raises:
+        InputError: It is none of these.
+    """
     if value is None:
         return ()
     turns: Any = getattr(value, "messages", value)

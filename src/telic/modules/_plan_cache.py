@@ -11,6 +11,7 @@ import copy
 from collections.abc import Sequence
 from typing import Any, final
 
+from telic.adapters import NativePlan
 from telic.modules._inputs import InputChecker
 from telic.modules._state_values import store_of
 
@@ -22,7 +23,9 @@ _ATOMS = frozenset({str, int, float, bool, bytes, type(None)})
 class PreparedPlan:
     """A plan, and the state it was made for."""
 
-    __slots__ = ("adapter", "capabilities", "checker", "demos", "options", "plan", "prefix", "signature")
+    __slots__ = (
+        "adapter", "call_options", "capabilities", "checker", "demos", "options", "plan", "prefix", "signature"
+    )  # fmt: skip
 
     def __init__(self, signature: Any, demos: Sequence[Any], adapter: Any, capabilities: Any) -> None:
         self.signature = signature
@@ -33,6 +36,7 @@ class PreparedPlan:
         self.plan = adapter.plan(signature, demos, capabilities)
         self.prefix = len(self.plan.prefix)
         self.options = self.plan.options or None
+        self.call_options = self.plan.call_options if isinstance(self.plan, NativePlan) else None
 
     def fits(self, signature: Any, demos: Sequence[Any], adapter: Any, capabilities: Any) -> bool:
         """Whether this plan was made for this state."""

@@ -260,6 +260,8 @@ def _taken_changes(inputs: dict[str, Any], names: frozenset[str]) -> dict[str, A
 def _request(entry: PreparedPlan, inputs: dict[str, Any], config: Mapping[str, Any]) -> Request:
     messages = entry.plan.render(inputs)
     sample: int = setting("sample")
+    if entry.call_options is not None:
+        config = {**entry.call_options(inputs), **config}
     if not config and entry.options is None:
         return Request(messages, _NO_OPTIONS, sample=sample, prefix=entry.prefix)
     options = {**(entry.options or _NO_OPTIONS), **config}

@@ -236,6 +236,16 @@ class Tool:
             words.append(f"{name} ({in_words(schema)}{', required' if name in self.required else default})")
         return f"It takes {', '.join(words)}" if words else "It takes no arguments"
 
+    @classmethod
+    def of(cls, value: Any) -> Tool:
+        """Return a tool as it is, a function as a tool, and the description of one (`to_dict`) as one that cannot run.
+
+        Raises:
+            ConfigurationError: It is none of these.
+        """
+        made = _from_description(value)
+        return made if isinstance(made, Tool) else cls(made)
+
     # Telling
 
     def parameters_schema(self) -> dict[str, Any]:
