@@ -99,6 +99,7 @@ if TYPE_CHECKING:
     from telic.lm import LM as LM
     from telic.lm import BaseLM as BaseLM
     from telic.lm import configure_cache as configure_cache
+    from telic.modules import KNN as KNN
     from telic.modules import RLM as RLM
     from telic.modules import BestOfN as BestOfN
     from telic.modules import ChainOfThought as ChainOfThought
@@ -110,6 +111,7 @@ if TYPE_CHECKING:
     from telic.modules import ProgramOfThought as ProgramOfThought
     from telic.modules import ReAct as ReAct
     from telic.modules import Refine as Refine
+    from telic.modules import SelfConsistency as SelfConsistency
     from telic.modules import asyncify as asyncify
     from telic.modules import load as load
     from telic.modules import majority as majority
@@ -139,6 +141,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "KNN",
     "LM",
     "RLM",
     "Adapter",
@@ -197,6 +200,7 @@ __all__ = [
     "Refine",
     "RequestsForbiddenError",
     "Score",
+    "SelfConsistency",
     "Signature",
     "SignatureError",
     "SignatureMeta",

@@ -25,8 +25,8 @@ HOMES: Final[Mapping[str, str]] = {
         tracing="inspect_history track_usage",
         adapters="Adapter ChatAdapter JSONAdapter XMLAdapter",
         lm="LM BaseLM configure_cache",
-        modules="BestOfN ChainOfThought CodeAct Module MultiChainComparison Parallel Predict ProgramOfThought RLM "
-        "ReAct Refine asyncify load majority syncify",
+        modules="BestOfN ChainOfThought CodeAct KNN Module MultiChainComparison Parallel Predict ProgramOfThought RLM "
+        "ReAct Refine SelfConsistency asyncify load majority syncify",
         evaluate="Evaluate EvaluationResult",
         optimizers="BootstrapFewShot BootstrapFewShotWithRandomSearch LabeledFewShot",
         errors="AdapterError AdapterParseError BudgetExceeded CacheMissError CodeExecutionError ConfigurationError "
@@ -54,7 +54,7 @@ OLD_PACKAGES: Final = ("clients", "dsp", "predict", "primitives", "teleprompt", 
 PLANNED: Final = frozenset((
     "Assert", "Audio", "BetterTogether", "BootstrapFewShotWithOptuna", "BootstrapFinetune",
     "COPRO", "Code", "ColBERTv2", "Embedder", "Embeddings", "Ensemble", "File", "GEPA", "GRPO",
-    "Image", "InferRules", "KNN", "KNNFewShot", "MIPROv2",
+    "Image", "InferRules", "KNNFewShot", "MIPROv2",
     "Reasoning", "Retrieve", "SIMBA", "Suggest", "TwoStepAdapter",
     "improve", "streamify",
 ))  # fmt: skip

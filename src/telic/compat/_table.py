@@ -79,12 +79,13 @@ _PATHS = {
     "evaluate.auto_evaluation": "CompleteAndGrounded SemanticF1",
     "evaluate.evaluate": "Evaluate EvaluationResult",
     "evaluate.metrics": _METRICS,
-    "predict": "BestOfN ChainOfThought CodeAct MultiChainComparison Parallel Predict ProgramOfThought RLM ReAct Refine "
-    "majority",
+    "predict": "BestOfN ChainOfThought CodeAct KNN MultiChainComparison Parallel Predict ProgramOfThought RLM ReAct "
+    "Refine majority",
     "predict.aggregation": "majority",
     "predict.best_of_n": "BestOfN",
     "predict.chain_of_thought": "ChainOfThought",
     "predict.code_act": "CodeAct",
+    "predict.knn": "KNN",
     "predict.multi_chain_comparison": "MultiChainComparison",
     "predict.parallel": "Parallel",
     "predict.predict": "Predict",
