@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 from telic.adapters._annotations import split_histories
+from telic.adapters._delta_choice import deltas_of
 from telic.adapters._describe import INCOMPLETE, NOT_SUPPLIED, indent_instructions, list_fields, placeholder
 from telic.adapters._guard import MARKERS
 from telic.adapters._markers import opening
@@ -28,6 +29,7 @@ from telic.errors import AdapterParseError, ConfigurationError, TruncatedReplyEr
 from telic.protocols import Capabilities
 
 if TYPE_CHECKING:
+    from telic.adapters._deltas import Deltas
     from telic.adapters._guard import Guard
     from telic.adapters._reading import Reader
     from telic.signatures import FieldInfo
@@ -179,6 +181,13 @@ class Adapter:
         """
         reply = completion if isinstance(completion, Completion) else Completion(completion)
         return self._layout(signature).parser.parse(reply, signature)
+
+    def deltas(self, signature: Any) -> Deltas | None:
+        """Return how replies are read while they are written; None: only whole, as where `parse` is overridden."""
+        if self._overrides("parse"):
+            return None
+        layout = self._layout(signature)
+        return deltas_of(self.reader(), layout.outputs, layout.parser.coercers, layout.guard.restore)
 
     # The parts of messages, in DSPy's names
 

@@ -54,7 +54,12 @@ class ReplyParser:
         only_text = reader is not read_object and all(f.is_plain_str for f in fields)
         self._texts = tuple(self._names) if only_text else None
         self._reader = reader
-        self._single_text = len(fields) == 1 and bare_annotation(fields[0].annotation) is str
+        self._single_text = len(fields) == 1 and is_text(bare_annotation(fields[0].annotation))
+
+    @property
+    def coercers(self) -> dict[str, Coercer]:
+        """What makes the value of each output out of its raw value."""
+        return {output.name: output.coerce for output in self._outputs}
 
     def parse(
         self, completion: Completion, signature: Any, inputs: Mapping[str, Any] | None = None
