@@ -44,8 +44,10 @@
     ├── RetrievalError                       a search or an embedding that failed, or came to something unusable
     │   ├── RetrievalTimeoutError (TimeoutError)  a retrieval server did not answer in time
     │   └── StoredIndexError (ValueError)    an index on disk: cut, of another corpus or embedder, or being written
+    ├── AssertionFailed (AssertionError)     an `Assert` that did not hold, also when asked again; carries `.target`
     ├── MetricError                          a metric that raised or returned something that is no score
     ├── ProgramError                         a program that raised or returned something unusable in a loop
+    │   └── ProgramTimeoutError (TimeoutError)  a row of many took longer than it may, and was given up
     └── EvaluationError                      an evaluation that stopped; carries `.results`, the finished rows
 
 Messages name the place, the fact and the next step; data rides on attributes as well.
@@ -57,6 +59,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from telic.data import AssertionOutcome
 
 
 class TelicError(Exception):
@@ -390,12 +394,38 @@ class StoredIndexError(RetrievalError, ValueError):
         self.folder = folder
 
 
+class AssertionFailed(TelicError, AssertionError):
+    """An `Assert` that did not hold, and nothing (more) could be asked again.
+
+    Attributes:
+        msg: What the assertion said last.
+        name: The assertion's name, or where it stands.
+        target: The predictor that it is about: its path, or "" where there is none.
+        attempts: How often that predictor was asked in all.
+        outcomes: What became of this and all other assertions of the call that failed.
+    """
+
+    def __init__(
+        self, message: str, *, msg: str = "", name: str = "", target: str = "", attempts: int = 0
+    ) -> None:
+        super().__init__(message)
+        self.msg = msg
+        self.name = name
+        self.target = target
+        self.attempts = attempts
+        self.outcomes: tuple[AssertionOutcome, ...] = ()
+
+
 class MetricError(TelicError):
     """A metric that raised, or returned something that is no score."""
 
 
 class ProgramError(TelicError):
     """A program that raised, or returned something unusable, inside a loop over rows."""
+
+
+class ProgramTimeoutError(ProgramError, TimeoutError):
+    """A row among many that took longer than it may: it was given up, and the others went on."""
 
 
 class EvaluationError(TelicError):

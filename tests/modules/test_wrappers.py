@@ -35,33 +35,10 @@ def test_coroutine_functions_stay_and_become_plain_ones():
     assert syncify(len) is len
 
 
-def test_parallel_runs_programs_on_rows_dicts_and_tuples(use, reply):
-    use(function=lambda request: reply(answer=request.messages[-1]["content"].split("\n")[1]))
-    predict = Predict("question -> answer")
-    row = Example(question="row", gold="x").with_inputs("question")
-
-    results = Parallel(num_threads=3)(
-        [(predict, row), (predict, {"question": "dict"}), (max, (1, 2)), (len, ["a"])]
-    )
-
-    assert [results[0].answer, results[1].answer, results[2:]] == ["row", "dict", [2, 1]]
-
-
 def test_parallel_passes_whole_examples_on_request():
     row = Example(question="row").with_inputs("question")
 
     assert Parallel(access_examples=False)([(lambda example: example, row)]) == [row]
-
-
-def test_parallel_tells_what_failed():
-    row = {"n": 0}
-
-    results, failed, errors = Parallel(return_failed_examples=True)([(lambda n: 1 / n, row), (abs, (-1,))])
-
-    assert (results, failed) == ([None, 1], [row])
-    assert isinstance(errors[0], ZeroDivisionError)
-    results, _, errors = Parallel(return_failed_examples=True)([(abs, 5)])
-    assert isinstance(errors[0], InputError)
 
 
 def test_reasoning_comes_before_the_outputs(use, reply):

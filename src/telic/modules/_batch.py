@@ -2,63 +2,129 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, cast, final
 
 from telic.context import get as setting
 from telic.data import Example
-from telic.errors import InputError
-from telic.execution import run_all
+from telic.errors import ConfigurationError, InputError
+from telic.execution import arun_all, run_all
+from telic.modules._flow import UseTool
+from telic.modules._stragglers import watch
 
 if TYPE_CHECKING:
     from telic.execution import Outcome
 
+Work = Sequence[tuple[Any, Any]]
+"""Programs with their rows: an `Example`, a dict of inputs, or a tuple or list of positional ones."""
 
-def run_batch(
-    work: Sequence[tuple[Any, Any]],
-    *,
-    num_threads: int | None,
-    max_errors: int | None,
-    return_failed: bool,
-    access_examples: bool,
-) -> Any:
-    """Run each program on its row; results in order, None where one failed.
+
+@final
+class Batch(NamedTuple):
+    """How programs are run over rows.
 
     Args:
-        work: Programs with their rows: an `Example`, a dict of inputs, or a tuple or list of positional ones.
         num_threads: How many at once; None: the setting.
         max_errors: How many failures end the run; None: the setting.
         return_failed: Also return the rows that failed and their exceptions.
         access_examples: True: an `Example` is taken apart into its inputs; False: it is passed as one argument.
-
-    Raises:
-        RunStopped: `max_errors` was reached; `.outcomes` has what was finished.
-        RunInterrupted: Ctrl-C (a `KeyboardInterrupt`); `.outcomes` too.
+        timeout: Seconds that a row may take; None or 0: no limit.
+        straggler_limit: Rows are given up only while at most so many are unfinished; None: however many.
     """
-    outcomes = run_all(
-        work,
-        lambda pair: _run_one(pair[0], pair[1], access_examples),
-        num_threads=setting("num_threads") if num_threads is None else num_threads,
-        max_errors=setting("max_errors") if max_errors is None else max_errors,
-    )
-    results = [outcome.value for outcome in outcomes]
-    return (results, *_failures(work, outcomes)) if return_failed else results
+
+    num_threads: int | None
+    max_errors: int | None
+    return_failed: bool
+    access_examples: bool
+    timeout: float | None = None
+    straggler_limit: int | None = None
+
+    def checked(self, owner: str) -> Batch:
+        """Return these settings.
+
+        Raises:
+            ConfigurationError: A time or a number cannot work.
+        """
+        timeout, limit = self.timeout, self.straggler_limit
+        if timeout is not None and (isinstance(timeout, bool) or not timeout >= 0):
+            raise ConfigurationError(
+                f"{owner}: timeout must be a number of seconds, or None; got {timeout!r}"
+            )
+        if limit is not None and (isinstance(limit, bool) or limit < 0):
+            raise ConfigurationError(f"{owner}: straggler_limit must be 0 or more, or None; got {limit!r}")
+        return self
+
+    def run(self, work: Work) -> Any:
+        """Run each program on its row; results in order, None where one failed.
+
+        Raises:
+            RunStopped: `max_errors` was reached; `.outcomes` has what was finished.
+            RunInterrupted: Ctrl-C (a `KeyboardInterrupt`); `.outcomes` too.
+        """
+        stragglers = watch(self.timeout, self.straggler_limit, len(work))
+
+        def one(pair: tuple[Any, Any]) -> Any:
+            call = partial(_run_one, _called, *pair, self.access_examples)
+            return call() if stragglers is None else stragglers.run(call)
+
+        return self._results(work, run_all(work, one, **self._limits()))
+
+    async def arun(self, work: Work) -> Any:
+        """`run` for callers on an event loop: programs are awaited on it, plain functions run in worker threads."""
+        stragglers = watch(self.timeout, self.straggler_limit, len(work))
+
+        async def one(pair: tuple[Any, Any]) -> Any:
+            program, row = pair
+            made = _run_one(_awaitable, program, row, self.access_examples)
+            call = _in_turn(cast("list[Any]", made)) if isinstance(made, list) else made
+            return await (call if stragglers is None else stragglers.arun(call))
+
+        return self._results(work, await arun_all(work, one, **self._limits()))
+
+    def _limits(self) -> dict[str, Any]:
+        return {
+            "num_threads": setting("num_threads") if self.num_threads is None else self.num_threads,
+            "max_errors": setting("max_errors") if self.max_errors is None else self.max_errors,
+        }
+
+    def _results(self, work: Work, outcomes: Sequence[Outcome]) -> Any:
+        results = [outcome.value for outcome in outcomes]
+        if not self.return_failed:
+            return results
+        failed = [outcome for outcome in outcomes if outcome.error is not None]
+        return (
+            results,
+            [work[outcome.index][1] for outcome in failed],
+            [outcome.error for outcome in failed],
+        )
 
 
-def _failures(work: Sequence[tuple[Any, Any]], outcomes: Sequence[Outcome]) -> tuple[list[Any], list[Any]]:
-    failed = [outcome for outcome in outcomes if outcome.error is not None]
-    return [work[outcome.index][1] for outcome in failed], [outcome.error for outcome in failed]
+def _called(program: Any, args: Sequence[Any], inputs: dict[str, Any]) -> Any:
+    return program(*args, **inputs)
 
 
-def _run_one(program: Any, row: Any, access_examples: bool) -> Any:
+def _awaitable(program: Any, args: Sequence[Any], inputs: dict[str, Any]) -> Any:
+    acall = getattr(program, "acall", None)
+    return UseTool(partial(program, *args, **inputs), {}).arun() if acall is None else acall(*args, **inputs)
+
+
+async def _in_turn(calls: list[Any]) -> list[Any]:
+    return [await call for call in calls]
+
+
+def _run_one(
+    call: Callable[[Any, Sequence[Any], dict[str, Any]], Any], program: Any, row: Any, access_examples: bool
+) -> Any:
+    """Call a program with a row as it takes it; a list of examples is called one by one."""
     if isinstance(row, Example):
-        return program(**row.inputs().to_dict()) if access_examples else program(row)
+        return call(program, (), row.inputs().to_dict()) if access_examples else call(program, (row,), {})
     if isinstance(row, dict):
-        return program(**cast("dict[str, Any]", row))
+        return call(program, (), cast("dict[str, Any]", row))
     if isinstance(row, list) and len(cast("list[Any]", row)) > 0 and _is_list_of_rows(cast("list[Any]", row)):
-        return [_run_one(program, inner, access_examples) for inner in cast("list[Any]", row)]
+        return [_run_one(call, program, inner, access_examples) for inner in cast("list[Any]", row)]
     if isinstance(row, (tuple, list)):
-        return program(*cast("Sequence[Any]", row))
+        return call(program, cast("Sequence[Any]", row), {})
     raise InputError(
         f"a row must be an Example, a dict of inputs, or a tuple of positional ones; got {type(row).__name__}"
     )

@@ -19,7 +19,7 @@ from telic.data import Prediction
 from telic.errors import ConfigurationError, InputError, ProgramError, StateError
 from telic.execution import run_coroutine, run_in_thread
 from telic.modules import _state
-from telic.modules._batch import run_batch
+from telic.modules._batch import Batch
 from telic.modules._flow import adrive, as_flow, drive
 from telic.modules._notes import HistoryView, ReportPlace
 from telic.modules._tree import Leaf, Node, find, replace_all, walk
@@ -221,14 +221,8 @@ class Module(Node):
 
         Cost: one call of the program per example.
         """
-        work = [(self, example) for example in examples]
-        return run_batch(
-            work,
-            num_threads=num_threads,
-            max_errors=max_errors,
-            return_failed=return_failed_examples,
-            access_examples=True,
-        )
+        how = Batch(num_threads, max_errors, return_failed_examples, True, timeout, straggler_limit)
+        return how.checked("batch").run([(self, example) for example in examples])
 
     # Looking
 
