@@ -43,9 +43,28 @@ def enum_choices(annotation: Any) -> dict[str, Any]:
 
 
 def from_text_method(annotation: Any) -> Callable[[str], Any] | None:
-    """Return the annotation's own `from_text(text)` where it is a field type."""
+    """Return the annotation's own `from_text(text)` where it is a field type that is not read from JSON."""
+    if not is_field_type(annotation):
+        return None
+    from_json = annotation.of.__func__ is not FieldType.of.__func__
     return (
-        annotation.from_text if isinstance(annotation, type) and issubclass(annotation, FieldType) else None
+        None
+        if from_json and annotation.from_text.__func__ is FieldType.from_text.__func__
+        else annotation.from_text
+    )
+
+
+def is_field_type(annotation: Any) -> bool:
+    """Return whether an annotation is a class of this library's field types."""
+    return isinstance(annotation, type) and issubclass(annotation, FieldType)
+
+
+def is_text(annotation: Any) -> bool:
+    """Return whether a reply's bare text can be the value: it is `str`, or a field type that reads itself from text."""
+    return annotation is str or (
+        is_field_type(annotation)
+        and annotation.output_note() is not None
+        and from_text_method(annotation) is not None
     )
 
 
@@ -64,6 +83,22 @@ def split_histories(signature: Any) -> tuple[tuple[FieldInfo, ...], tuple[str, .
     fields = tuple(signature.input_fields.values())
     histories = tuple(f.name for f in fields if holds(f.annotation, History))
     return tuple(f for f in fields if f.name not in histories), histories
+
+
+def mentions(annotation: Any, kind: type, _seen: frozenset[Any] = frozenset()) -> bool:
+    """Return whether `kind` is named anywhere in a type: in containers, unions, and the fields of models."""
+    if isinstance(annotation, type) and issubclass(annotation, kind):
+        return True
+    arguments = typing.get_args(annotation)
+    if arguments:
+        return any(mentions(argument, kind, _seen) for argument in arguments)
+    if not isinstance(annotation, type) or annotation in _seen:
+        return False
+    fields: Any = getattr(annotation, "model_fields", None)
+    if fields is None:
+        fields = getattr(annotation, "__dataclass_fields__", {})
+    inner = [getattr(field, "annotation", getattr(field, "type", None)) for field in fields.values()]
+    return any(mentions(one, kind, _seen | {annotation}) for one in inner)
 
 
 def _written(value: Any) -> str:

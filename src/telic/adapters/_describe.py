@@ -6,10 +6,17 @@ This text is settled: the embedded LM is trained on it, and golden files hold it
 from __future__ import annotations
 
 import json
+import typing
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, cast
 
-from telic.adapters._annotations import bare_annotation, enum_choices, literal_choices
+from telic.adapters._annotations import (
+    bare_annotation,
+    enum_choices,
+    is_field_type,
+    is_text,
+    literal_choices,
+)
 from telic.signatures import json_schema, type_name
 
 if TYPE_CHECKING:
@@ -23,13 +30,34 @@ def list_fields(fields: Iterable[FieldInfo]) -> str:
     """Return one numbered line a field: name, type, description, constraints."""
     lines: list[str] = []
     for number, field in enumerate(fields, 1):
-        line = f"{number}. `{field.name}` ({type_name(field.annotation)})"
+        line = f"{number}. `{field.name}` ({prompt_name(field.annotation)})"
         if field.desc:
             line += f": {field.desc}"
         if field.constraints_text:
             line += f" ({field.constraints_text})"
         lines.append(line)
+        lines += (f"    {name}: {text}" for name, text in type_descriptions(field.annotation).items())
     return "\n".join(lines)
+
+
+def prompt_name(annotation: Any) -> str:
+    """Return a type as prompts name it."""
+    return annotation.prompt_name() if is_field_type(annotation) else type_name(annotation)
+
+
+def type_descriptions(annotation: Any) -> dict[str, str]:
+    """Return what the field types in an annotation say of themselves, by name."""
+    arguments = typing.get_args(annotation)
+    if arguments:
+        found: dict[str, str] = {}
+        for argument in arguments:
+            found.update(type_descriptions(argument))
+        return found
+    if not isinstance(annotation, type) or not hasattr(annotation, "to_parts"):
+        return {}
+    describe: Any = getattr(annotation, "description", None)
+    text: Any = describe() if callable(describe) else ""
+    return {prompt_name(annotation): " ".join(text.split())} if isinstance(text, str) and text.strip() else {}
 
 
 def placeholder(field: FieldInfo) -> str:
@@ -43,6 +71,8 @@ def output_note(field: FieldInfo) -> str:
     annotation = bare_annotation(field.annotation)
     if annotation is str:
         return ""
+    if is_field_type(annotation) and (note := annotation.output_note()) is not None:
+        return note
     if annotation is bool:
         return "must be True or False"
     if annotation in (int, float):
@@ -80,9 +110,9 @@ def name_outputs(signature: Any, mark: str) -> str:
 
 def _asked_type(field: FieldInfo) -> str:
     """Return " (must be formatted as a valid Python …)", or "" for plain text."""
-    if bare_annotation(field.annotation) is str:
+    if is_text(bare_annotation(field.annotation)):
         return ""
-    return f" (must be formatted as a valid Python {type_name(field.annotation)})"
+    return f" (must be formatted as a valid Python {prompt_name(field.annotation)})"
 
 
 def indent_instructions(instructions: str) -> str:

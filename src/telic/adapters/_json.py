@@ -16,6 +16,7 @@ from telic.adapters._base import Adapter
 from telic.adapters._describe import NOT_SUPPLIED, name_outputs, placeholder
 from telic.adapters._guard import MARKERS
 from telic.adapters._objects import read_object
+from telic.adapters._parts import has_parts
 from telic.adapters._strict import strict_schema
 from telic.adapters._turns import text_of
 from telic.adapters._values import to_json
@@ -81,4 +82,7 @@ class JSONAdapter(Adapter):
 def _plain(value: Any) -> Any:
     if type(value) is str:
         return MARKERS.hide(value)  # JSON needs no guard, but the reader takes one away from every text
-    return text_of(value.to_parts()) if hasattr(value, "to_parts") else value
+    if not has_parts(value):
+        return value
+    text = text_of(value.to_parts())
+    return json.loads(text) if getattr(value, "shown_as_json", False) else text

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, final
 
 from telic._text import join_names, truncate
-from telic.adapters._annotations import bare_annotation
+from telic.adapters._annotations import bare_annotation, is_text
 from telic.adapters._coerce import Coercer, FieldValueError, Restore, coercer
 from telic.adapters._markers import has_markers, read_markers, without_end
 from telic.adapters._objects import read_object

@@ -1,7 +1,8 @@
 """User turns: the blocks of the input fields, with everything but the values rendered beforehand; and past turns.
 
 For text inputs a turn is one join of constant strings and values. Values with `to_parts` become parts of the message's
-content, in place, between parts of text; they never travel as marks inside a string.
+content, in place, between parts of text; they never travel as marks inside a string. What stands for a field type's
+value (an address for an `Image`, a dict in a loaded demo) is made one first.
 
 Each turn of a `History` is a dict of field values: its inputs become a user message, its outputs an assistant message.
 A dict in the shape of a message (`{"role": …, "content": …}`, where no field has those names) is passed on, its text
@@ -13,16 +14,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, cast, final
 
-from telic.adapters._annotations import bare_annotation
+from telic.adapters._annotations import bare_annotation, mentions
+from telic.adapters._parts import Content, Piece, as_text, join_pieces, parts_piece
 from telic.adapters._values import value_text
 from telic.errors import InputError
+from telic.signatures import type_adapter
+from telic.types import FieldType
 
 if TYPE_CHECKING:
     from telic.adapters._guard import Guard
     from telic.data import Message
-
-Content = str | list[dict[str, Any]]
-Piece = str | list[dict[str, Any]]
 
 
 class Block(NamedTuple):
@@ -41,11 +42,20 @@ class Block(NamedTuple):
 class UserTurn:
     """Renders input values for one signature and one layout. Immutable; shared by threads."""
 
-    __slots__ = ("_blocks", "_constants", "_guard", "_last")
+    __slots__ = ("_blocks", "_constants", "_documents", "_guard", "_last", "_typed")
 
-    def __init__(self, blocks: Sequence[Block], guard: Guard) -> None:
+    def __init__(self, blocks: Sequence[Block], guard: Guard, *, documents: bool = False) -> None:
+        """Join what is constant.
+
+        Args:
+            blocks: Of the fields, in order.
+            guard: Hides markers.
+            documents: The LM takes documents as they are; else they are shown as text.
+        """
         self._blocks = tuple(blocks)
         self._guard = guard
+        self._documents = documents
+        self._typed = frozenset(b.field.name for b in blocks if mentions(b.field.annotation, FieldType))
         constants: list[tuple[str, str]] = []
         before = ""
         for block in blocks:
@@ -64,6 +74,8 @@ class UserTurn:
         Raises:
             InputError: A field without a default has no value.
         """
+        if self._typed:
+            return self.partial(inputs, ending=ending)
         trigger = self._guard.trigger
         pieces: list[str] = []
         for name, opening in self._constants:
@@ -95,9 +107,9 @@ class UserTurn:
         for block in self._blocks:
             name = block.field.name
             if name in inputs:
-                piece = value_piece(inputs[name], block.field, self._guard)
+                piece = self._piece(inputs[name], block.field)
             elif absent is None:
-                piece = value_piece(default_value(block.field), block.field, self._guard)
+                piece = self._piece(default_value(block.field), block.field)
             elif absent:
                 piece = absent
             else:
@@ -105,7 +117,22 @@ class UserTurn:
             pieces += [separator + block.opening, piece, block.closing]
             separator = "\n\n"
         pieces.append(ending if separator or before else ending.lstrip("\n"))
-        return join_pieces(pieces)
+        return join_pieces(pieces if self._documents else as_text(pieces, self._guard))
+
+    def _piece(self, value: Any, field: Any) -> Piece:
+        if field.name in self._typed:
+            value = typed(value, field.annotation)
+        return value_piece(value, field, self._guard)
+
+
+def typed(value: Any, annotation: Any) -> Any:
+    """Return what a plain value stands for in a field that names field types, or the value where it stands for none."""
+    if isinstance(annotation, type) and isinstance(value, annotation):
+        return value
+    try:
+        return type_adapter(annotation).validate_python(value)
+    except ValueError:
+        return value
 
 
 def default_value(field: Any) -> Any:
@@ -125,38 +152,11 @@ def value_piece(value: Any, field: Any, guard: Guard) -> Piece:
     """Return a value as text in which nothing passes for a marker, or as parts of a message."""
     if type(value) is str:
         return guard.hide(value)
-    if hasattr(value, "to_parts"):
-        return _safe_parts(value, guard)
-    if isinstance(value, (list, tuple)) and any(hasattr(item, "to_parts") for item in value):  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
-        parts: list[dict[str, Any]] = []
-        for item in value:  # pyright: ignore[reportUnknownVariableType]
-            piece = value_piece(item, field, guard)
-            parts += [{"type": "text", "text": piece}] if isinstance(piece, str) else piece
-        return parts
+    piece = parts_piece(value, guard)
+    if piece is not None:
+        return piece
     text, is_json = value_text(value, as_str=bare_annotation(field.annotation) is str)
     return guard.hide_json(text) if is_json else guard.hide(text)
-
-
-def _safe_parts(value: Any, guard: Guard) -> list[dict[str, Any]]:
-    parts: list[dict[str, Any]] = value.to_parts()
-    return [{**p, "text": guard.hide(p["text"])} if isinstance(p.get("text"), str) else p for p in parts]
-
-
-def join_pieces(pieces: Sequence[Piece]) -> Content:
-    """Return text where all pieces are text, else parts, with neighbouring texts made one part."""
-    if all(isinstance(piece, str) for piece in pieces):
-        return "".join(piece for piece in pieces if isinstance(piece, str))
-    parts: list[dict[str, Any]] = []
-    text = ""
-    for piece in pieces:
-        if isinstance(piece, str):
-            text += piece
-            continue
-        if text:
-            parts.append({"type": "text", "text": text})
-            text = ""
-        parts += piece
-    return [*parts, {"type": "text", "text": text}] if text else parts
 
 
 def text_of(piece: Piece) -> str:

@@ -48,11 +48,12 @@ def numbered_list(values: Iterable[Any]) -> str:
     lines: list[str] = []
     for number, value in enumerate(values, 1):
         text = value_text(value, as_str=False)[0]
-        lines.append(f"[{number}] {_block(text)}")
+        lines.append(f"[{number}] {block(text)}")
     return "\n".join(lines) if lines else "N/A"
 
 
-def _block(text: str) -> str:
+def block(text: str) -> str:
+    """Return text between marks that show where it ends: one line, or indented lines."""
     return "\n    ".join(["«««", *text.split("\n")]) + "\n»»»" if "\n" in text else f"«{text}»"
 
 
@@ -66,6 +67,21 @@ def is_structure(value: Any) -> bool:
         or hasattr(value, "__dataclass_fields__")
         or hasattr(value, "to_dict")
     )
+
+
+def plain_fields(value: Any) -> Mapping[Any, Any] | None:
+    """Return the fields of a mapping, a pydantic model or a dataclass by name, or None for anything else."""
+    if isinstance(value, Mapping):
+        return cast("Mapping[Any, Any]", value)
+    if isinstance(value, type):
+        return None
+    names: Any = getattr(cast("Any", type(value)), "model_fields", None)
+    if names is None:
+        names = getattr(value, "__dataclass_fields__", None)
+    if names is None:
+        return None
+    extra: Any = getattr(value, "model_extra", None)
+    return {**{name: getattr(value, name) for name in names}, **({} if extra is None else extra)}
 
 
 def to_json(value: Any, *, indent: int | None = None) -> str:

@@ -6,7 +6,7 @@ Here and not in `_base` because it needs pydantic, which nothing loads before a 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import pydantic
 
@@ -27,6 +27,15 @@ class Type(pydantic.BaseModel):
         >>> Event(name="opening").to_parts()
         [{'type': 'text', 'text': 'the event opening'}]
     """
+
+    shown_as_model: ClassVar[bool] = True
+    """Whether prompts show it as they show any pydantic model: it has no `format` of its own."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Look whether the class defines `format`."""
+        super().__pydantic_init_subclass__(**kwargs)
+        cls.shown_as_model = cls.format is Type.format
 
     def format(self) -> str | list[dict[str, Any]]:
         """Return the value as it stands in prompts: text, or parts such as `{"type": "image_url", …}`."""
