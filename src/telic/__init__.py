@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from telic.context import context as context
     from telic.context import copy_context as copy_context
     from telic.context import settings as settings
+    from telic.data import AssertionCount as AssertionCount
+    from telic.data import AssertionOutcome as AssertionOutcome
     from telic.data import Completions as Completions
     from telic.data import Example as Example
     from telic.data import Prediction as Prediction
@@ -59,6 +61,7 @@ if TYPE_CHECKING:
     from telic.data import Usage as Usage
     from telic.errors import AdapterError as AdapterError
     from telic.errors import AdapterParseError as AdapterParseError
+    from telic.errors import AssertionFailed as AssertionFailed
     from telic.errors import BudgetExceeded as BudgetExceeded
     from telic.errors import CacheMissError as CacheMissError
     from telic.errors import CodeExecutionError as CodeExecutionError
@@ -101,6 +104,7 @@ if TYPE_CHECKING:
     from telic.lm import configure_cache as configure_cache
     from telic.modules import KNN as KNN
     from telic.modules import RLM as RLM
+    from telic.modules import Assert as Assert
     from telic.modules import BestOfN as BestOfN
     from telic.modules import ChainOfThought as ChainOfThought
     from telic.modules import CodeAct as CodeAct
@@ -112,6 +116,7 @@ if TYPE_CHECKING:
     from telic.modules import ReAct as ReAct
     from telic.modules import Refine as Refine
     from telic.modules import SelfConsistency as SelfConsistency
+    from telic.modules import Suggest as Suggest
     from telic.modules import asyncify as asyncify
     from telic.modules import load as load
     from telic.modules import majority as majority
@@ -147,6 +152,10 @@ __all__ = [
     "Adapter",
     "AdapterError",
     "AdapterParseError",
+    "Assert",
+    "AssertionCount",
+    "AssertionFailed",
+    "AssertionOutcome",
     "BaseLM",
     "BestOfN",
     "BootstrapFewShot",
@@ -210,6 +219,7 @@ __all__ = [
     "StateNotFoundError",
     "StateVersionError",
     "Step",
+    "Suggest",
     "TelicError",
     "Tool",
     "ToolCall",

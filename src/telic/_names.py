@@ -16,7 +16,7 @@ def _homes(**modules: str) -> dict[str, str]:
 
 HOMES: Final[Mapping[str, str]] = {
     **_homes(
-        data="Completions Example Prediction Score Step Usage",
+        data="AssertionCount AssertionOutcome Completions Example Prediction Score Step Usage",
         types="History Tool ToolCall ToolCalls",
         signatures="FieldInfo InputField OutputField Signature SignatureMeta ensure_signature infer_prefix "
         "make_signature",
@@ -25,12 +25,12 @@ HOMES: Final[Mapping[str, str]] = {
         tracing="inspect_history track_usage",
         adapters="Adapter ChatAdapter JSONAdapter XMLAdapter",
         lm="LM BaseLM configure_cache",
-        modules="BestOfN ChainOfThought CodeAct KNN Module MultiChainComparison Parallel Predict ProgramOfThought RLM "
-        "ReAct Refine SelfConsistency asyncify load majority syncify",
+        modules="Assert BestOfN ChainOfThought CodeAct KNN Module MultiChainComparison Parallel Predict "
+        "ProgramOfThought RLM ReAct Refine SelfConsistency Suggest asyncify load majority syncify",
         evaluate="Evaluate EvaluationResult",
         optimizers="BootstrapFewShot BootstrapFewShotWithRandomSearch LabeledFewShot",
-        errors="AdapterError AdapterParseError BudgetExceeded CacheMissError CodeExecutionError ConfigurationError "
-        "ContentFilterError ContextWindowExceededError DatasetError EvaluationError InputError InterpreterError "
+        errors="AdapterError AdapterParseError AssertionFailed BudgetExceeded CacheMissError CodeExecutionError "
+        "ConfigurationError ContentFilterError ContextWindowExceededError DatasetError EvaluationError InputError InterpreterError JournalError "
         "LMAuthError LMBillingError LMError LMInvalidRequestError "
         "LMRateLimitError LMResponseError LMServerError LMTimeoutError LMTransportError "
         "LMUnsupportedModelError MetricError MissingExtraError NotConfiguredError ProgramError "
@@ -52,10 +52,10 @@ OLD_PACKAGES: Final = ("clients", "dsp", "predict", "primitives", "teleprompt", 
 """The same, of the module paths that `telic.compat` serves."""
 
 PLANNED: Final = frozenset((
-    "Assert", "Audio", "BetterTogether", "BootstrapFewShotWithOptuna", "BootstrapFinetune",
+    "Audio", "BetterTogether", "BootstrapFewShotWithOptuna", "BootstrapFinetune",
     "COPRO", "Code", "ColBERTv2", "Embedder", "Embeddings", "Ensemble", "File", "GEPA", "GRPO",
     "Image", "InferRules", "KNNFewShot", "MIPROv2",
-    "Reasoning", "Retrieve", "SIMBA", "Suggest", "TwoStepAdapter",
+    "Reasoning", "Retrieve", "SIMBA", "TwoStepAdapter",
     "improve", "streamify",
 ))  # fmt: skip
 """Names of the programming model that this version does not have yet: `telic.X` says so."""

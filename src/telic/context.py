@@ -30,7 +30,9 @@ DEFAULTS: Final[Mapping[str, Any]] = {
     "num_threads": 16,  # the limiter of each LM finds what its server takes
     "max_errors": 10,
     "max_retries": 1,  # re-asks of one reply that does not parse
-    "max_backtracks": 2,  # attempts of an assertion
+    "max_backtracks": 2,  # how often an assertion has one call asked again
+    "bypass_assert": False,  # True: an `Assert` that does not hold is only counted
+    "bypass_suggest": False,
     "max_history_size": 1000,  # calls kept for `inspect_history`
     "disable_history": False,
     "track_usage": False,

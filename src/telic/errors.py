@@ -60,8 +60,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from telic.data import AssertionOutcome
-
 
 class TelicError(Exception):
     """The root of the tree: `except TelicError` catches all that telic raises itself."""
@@ -413,7 +411,7 @@ class AssertionFailed(TelicError, AssertionError):
         self.name = name
         self.target = target
         self.attempts = attempts
-        self.outcomes: tuple[AssertionOutcome, ...] = ()
+        self.outcomes: Sequence[Any] = ()
 
 
 class MetricError(TelicError):

@@ -1,5 +1,9 @@
 """What flows through a program: rows, predictions, scores, steps, and the values that go to an LM and come back."""
 
+from telic.data._assertion import AssertionCount as AssertionCount
+from telic.data._assertion import AssertionOutcome as AssertionOutcome
+from telic.data._assertion import Correction as Correction
+from telic.data._assertion import count_assertions as count_assertions
 from telic.data._example import Example as Example
 from telic.data._messages import NO_USAGE as NO_USAGE
 from telic.data._messages import Completion as Completion

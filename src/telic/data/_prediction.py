@@ -7,7 +7,7 @@ its `score` field is the number that `float()`, comparison and arithmetic see, a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from telic._text import did_you_mean
@@ -15,6 +15,7 @@ from telic.data._example import Example
 from telic.errors import DatasetError
 
 if TYPE_CHECKING:
+    from telic.data._assertion import AssertionOutcome, Correction
     from telic.data._messages import Response
 
 
@@ -103,8 +104,9 @@ class Prediction(Example):
         (0.5, 'half right', 1.0, True)
     """
 
-    __slots__ = ("_completions", "_response", "_step", "_usage")
+    __slots__ = ("_assertions", "_completions", "_response", "_step", "_usage")
 
+    _assertions: tuple[tuple[AssertionOutcome, ...], Correction | None]
     _completions: Completions | Sequence[Mapping[str, Any]] | None
     _response: Response | None
     _step: Any
@@ -188,6 +190,28 @@ class Prediction(Example):
         """Note the usage of the call."""
         _set_usage(self, value)
 
+    # Assertions; the slot stays empty in all but the few predictions that were asserted something about
+
+    def get_assertions(self) -> tuple[AssertionOutcome, ...]:
+        """Return what became of the assertions: of a module's prediction, all that its call made, those of inner
+        modules too; of a predictor's in a trace, those that had it asked again or gave it up.
+        """
+        return self._asserted()[0]
+
+    def get_correction(self) -> Correction | None:
+        """Return what an assertion refused before this answer of a predictor was given; None: nothing."""
+        return self._asserted()[1]
+
+    def note_assertions(self, outcomes: Iterable[AssertionOutcome], correction: Correction | None) -> None:
+        """Note what became of assertions, in place of what was noted before."""
+        _set_assertions(self, (tuple(outcomes), correction))
+
+    def _asserted(self) -> tuple[tuple[AssertionOutcome, ...], Correction | None]:
+        try:
+            return _get_assertions(self)
+        except AttributeError:
+            return (), None
+
     # The score as a number
 
     def __float__(self) -> float:
@@ -244,6 +268,7 @@ class Prediction(Example):
         _set_response(made, self._response)
         _set_step(made, self._step)
         _set_usage(made, self._usage)
+        _set_assertions(made, self._asserted())
         super()._copy_extras(made)
 
     def __getstate__(self) -> tuple[dict[str, Any] | None, dict[str, Any]]:
@@ -254,6 +279,7 @@ class Prediction(Example):
             "_input_keys": self._input_keys,
             "_completions": self._completions,
             "_usage": self._usage,
+            "_assertions": self._asserted(),
             "_response": None if response is None else response._replace(raw=None),
             "_step": None,
         }
@@ -265,6 +291,8 @@ _set_completions = Prediction.__dict__["_completions"].__set__
 _set_response = Prediction.__dict__["_response"].__set__
 _set_step = Prediction.__dict__["_step"].__set__
 _set_usage = Prediction.__dict__["_usage"].__set__
+_set_assertions = Prediction.__dict__["_assertions"].__set__
+_get_assertions = Prediction.__dict__["_assertions"].__get__
 
 
 def _is_number(other: Any) -> bool:

@@ -16,6 +16,7 @@ from telic.modules._flow import Gather as Gather
 from telic.modules._flow import UseTool as UseTool
 from telic.modules._flow import adrive as adrive
 from telic.modules._flow import drive as drive
+from telic.modules._frame import watched as watched
 from telic.modules._load import load as load
 from telic.modules._module import FlowModule as FlowModule
 from telic.modules._module import Module as Module
@@ -29,6 +30,8 @@ from telic.modules._wrappers import syncify as syncify
 
 if TYPE_CHECKING:
     from telic.modules._aggregate import majority as majority
+    from telic.modules._assert import Assert as Assert
+    from telic.modules._assert import Suggest as Suggest
     from telic.modules._best_of_n import BestOfN as BestOfN
     from telic.modules._code_act import CodeAct as CodeAct
     from telic.modules._ensemble import Ensemble as Ensemble
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
     from telic.modules._self_consistency import SelfConsistency as SelfConsistency
 
 _LATER = {
+    "Assert": "telic.modules._assert",
     "BestOfN": "telic.modules._best_of_n",
     "CodeAct": "telic.modules._code_act",
     "Ensemble": "telic.modules._ensemble",
@@ -50,6 +54,7 @@ _LATER = {
     "RLM": "telic.modules._rlm",
     "ReAct": "telic.modules._react",
     "Refine": "telic.modules._refine",
+    "Suggest": "telic.modules._assert",
     "SelfConsistency": "telic.modules._self_consistency",
     "majority": "telic.modules._aggregate",
 }

@@ -35,6 +35,7 @@ class ChainOfThought(FlowModule, Generic[S]):
         ['reasoning', 'answer']
     """
 
+    _framed = False
     predict: Predict[Any]
 
     @overload

@@ -21,6 +21,7 @@ from telic.execution import run_coroutine, run_in_thread
 from telic.modules import _state
 from telic.modules._batch import Batch
 from telic.modules._flow import adrive, as_flow, drive
+from telic.modules._frame import arun_framed, run_framed
 from telic.modules._notes import HistoryView, ReportPlace
 from telic.modules._tree import Leaf, Node, find, replace_all, walk
 from telic.tracing import UsageTracker, begin, finish, history, write_entries
@@ -53,6 +54,8 @@ class Module(Node):
     """What the optimizer that made this program found, or None; saved with it. A program may have an attribute of
     that name, which then stands before it."""
     _has_aforward: ClassVar[bool] = False
+    _framed: ClassVar[bool] = True
+    """Whether assertions may be made in it: then a call is recorded, and can run again (`_frame`)."""
 
     def __init__(self, callbacks: Sequence[Any] | None = None) -> None:
         if callbacks:
@@ -61,6 +64,8 @@ class Module(Node):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         own = vars(cls)
+        if "_framed" not in own and not own.keys().isdisjoint(("forward", "aforward", "flow")):
+            cls._framed = True
         if "aforward" in own:
             cls._has_aforward = True
         elif "forward" in own:  # nearer than an inherited `aforward`, which would not do what it says
@@ -75,7 +80,7 @@ class Module(Node):
         if token is None:
             return self._observed_call(args, kwargs)
         try:
-            return self.forward(*args, **kwargs)
+            return run_framed(self, args, kwargs) if self._framed else self.forward(*args, **kwargs)
         finally:
             pop(token)
 
@@ -85,6 +90,8 @@ class Module(Node):
         if token is None:
             return await self._observed_acall(args, kwargs)
         try:
+            if self._framed:
+                return await arun_framed(self, args, kwargs)
             return await self.aforward(*args, **kwargs)
         finally:
             pop(token)
@@ -105,7 +112,7 @@ class Module(Node):
         call = begin("module", self, {"args": args, "kwargs": kwargs})
         tracker, tokens = self._enter()
         try:
-            result = self.forward(*args, **kwargs)
+            result = run_framed(self, args, kwargs) if self._framed else self.forward(*args, **kwargs)
         except BaseException as error:
             finish(call, None, error)
             raise
@@ -117,7 +124,7 @@ class Module(Node):
         call = begin("module", self, {"args": args, "kwargs": kwargs})
         tracker, tokens = self._enter()
         try:
-            result = await self.aforward(*args, **kwargs)
+            result = await (arun_framed if self._framed else _plain)(self, args, kwargs)
         except BaseException as error:
             finish(call, None, error)
             raise

@@ -11,12 +11,14 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
+from telic._replay import ACTIVE
 from telic._seed import derive_seed
 from telic.adapters import ChatAdapter
 from telic.context import get as setting
 from telic.data import Message, Prediction, Request, Step
 from telic.errors import AdapterParseError, NotConfiguredError
 from telic.lm import as_lm
+from telic.modules._assert_retry import retry_fields, retry_sample, retry_signature
 from telic.modules._flow import adrive, drive
 from telic.modules._inputs import positional_error
 from telic.modules._module import Module
@@ -29,6 +31,7 @@ from telic.signatures import ensure_signature
 
 if TYPE_CHECKING:
     from telic.data import Response
+    from telic.modules._frame import Frame, Note
 
 S = TypeVar("S")
 
@@ -40,7 +43,7 @@ _NO_OPTIONS: Mapping[str, Any] = {}
 class OpenCall:
     """One call between its request and its prediction."""
 
-    __slots__ = ("config", "entry", "inputs", "keep", "lm", "request")
+    __slots__ = ("again", "config", "entry", "inputs", "keep", "lm", "note", "request")
 
     def __init__(
         self,
@@ -57,6 +60,10 @@ class OpenCall:
         self.inputs = inputs
         self.config = config
         self.keep = keep
+        self.again: OpenCall | None = None
+        """What is sent in its place, where an assertion has it asked again."""
+        self.note: Note | None = None
+        """What assertions have said about it."""
 
     def read(self, response: Response) -> Prediction | None:
         """Return the prediction of a response with one completion that parses, as nearly all are; else None."""
@@ -107,6 +114,7 @@ class Predict(Module, Leaf, Generic[S]):
     """
 
     is_predictor = True
+    _framed = False
     _plans: tuple[PreparedPlan, ...] = ()
 
     signature: Any
@@ -139,19 +147,37 @@ class Predict(Module, Leaf, Generic[S]):
     def forward(self, *args: Any, **inputs: Any) -> Any:
         """Ask the LM, in this thread."""
         call = self._open(args, inputs)
-        response = call.lm.complete(call.request)
-        prediction = call.read(response)
-        if prediction is None:
-            prediction = drive(call.read_again(response))
+        frame: Frame | None = ACTIVE.get()
+        if frame is not None and (known := self._known(frame, call)) is not None:
+            return self._recorded(call, known)
+        asked = call if call.again is None else call.again
+        try:
+            response = asked.lm.complete(asked.request)
+            prediction = asked.read(response)
+            if prediction is None:
+                prediction = drive(asked.read_again(response))
+        except Exception as error:
+            if frame is not None:
+                frame.failed(self, call, error)
+            raise
         return self._recorded(call, prediction)
 
     async def aforward(self, *args: Any, **inputs: Any) -> Any:
         """Ask the LM, on the running loop."""
         call = self._open(args, inputs)
-        response = await call.lm.acomplete(call.request)
-        prediction = call.read(response)
-        if prediction is None:
-            prediction = await adrive(call.read_again(response))
+        frame: Frame | None = ACTIVE.get()
+        if frame is not None and (known := self._known(frame, call)) is not None:
+            return self._recorded(call, known)
+        asked = call if call.again is None else call.again
+        try:
+            response = await asked.lm.acomplete(asked.request)
+            prediction = asked.read(response)
+            if prediction is None:
+                prediction = await adrive(asked.read_again(response))
+        except Exception as error:
+            if frame is not None:
+                frame.failed(self, call, error)
+            raise
         return self._recorded(call, prediction)
 
     def _open(self, args: tuple[Any, ...], inputs: dict[str, Any]) -> OpenCall:
@@ -177,7 +203,22 @@ class Predict(Module, Leaf, Generic[S]):
             lm = as_lm(lm)
         return OpenCall(entry, lm, _request(entry, inputs, config), inputs, config, keep)
 
+    def _known(self, frame: Frame, call: OpenCall) -> Prediction | None:
+        """Return what a call was answered with before `forward` ran again; None: it is to be made now."""
+        known = frame.recall(self, call)
+        if known is None and (note := call.note) is not None:
+            entry = self._prepared(retry_signature(call.entry.signature), call.entry.demos, call.lm)
+            fields = retry_fields(call.entry.signature, note.past, note.feedback)
+            inputs = {**call.inputs, **fields}
+            request = _request(entry, inputs, call.config)
+            request.sample = retry_sample(request.sample, note.attempts)
+            call.again = OpenCall(entry, call.lm, request, inputs, call.config, call.keep)
+        return known
+
     def _recorded(self, call: OpenCall, prediction: Prediction) -> Prediction:
+        frame: Frame | None = ACTIVE.get()
+        if frame is not None:
+            frame.answered(self, call, prediction)
         trace: list[Step] | None = setting("trace")
         if trace is not None and call.keep:
             trace.append(Step(self, call.inputs, prediction))
