@@ -17,7 +17,8 @@ from telic.context import get as setting
 from telic.data import AssertionOutcome
 from telic.errors import AssertionFailed, ConfigurationError, InputError
 from telic.modules._assert_target import Found, NotFound, check_target, find_target
-from telic.modules._frame import Backtrack, Frame, Note
+from telic.modules._frame import Backtrack, Frame
+from telic.modules._script import Note
 
 _NO_MESSAGE: Final = "It was not accepted."
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from telic._text import did_you_mean, join_names
 from telic.errors import ConfigurationError
-from telic.modules._frame import Asked, Frame
+from telic.modules._frame import Frame
+from telic.modules._script import Asked
 from telic.modules._tree import Leaf, Node, walk
 
 if TYPE_CHECKING:

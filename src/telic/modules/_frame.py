@@ -12,22 +12,20 @@ its records and outcomes to the one around it, whose turn to run again may come 
 
 from __future__ import annotations
 
-import sys
 import threading
-from collections.abc import Awaitable, Callable, Mapping
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, final
 
 from telic._replay import ACTIVE
 from telic.context import get as setting
-from telic.data import AssertionOutcome, Correction, Prediction, Step
+from telic.data import AssertionOutcome, Prediction, Step
 from telic.errors import AssertionFailed
+from telic.modules._script import Asked, Done, Record, Script, forget_ended
 from telic.modules._value_copy import value_copy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Callable, Iterator
 
-    OpenCall = Any  # of `_predict`, which stands above this file
+    from telic.modules._script import OpenCall
 
 
 @final
@@ -37,183 +35,6 @@ class Backtrack(BaseException):
     def __init__(self, frame: Frame) -> None:
         super().__init__("an assertion lets this module's forward run again")
         self.frame = frame
-
-
-@final
-class Note:
-    """What assertions have said about one predictor call, over all runs."""
-
-    __slots__ = ("attempts", "feedback", "past", "pending", "said", "used", "warned")
-
-    def __init__(self) -> None:
-        self.attempts = 0
-        self.feedback: list[str] = []
-        self.past: Mapping[str, Any] = {}
-        self.pending = False  # it is to be asked again when the next run comes to it
-        self.used: dict[str, int] = {}  # by the name of the assertion: how often it had it asked again
-        self.said: dict[str, str] = {}  # by the name of the assertion: its last message
-        self.warned: set[str] = set()
-
-    def refuse(self, past: Mapping[str, Any], message: str, name: str) -> None:
-        """Note that the assertion `name` refused the outputs `past`, and have the call asked again."""
-        self.attempts += 1
-        self.past = past
-        if message not in self.feedback:
-            self.feedback.append(message)
-        self.pending = True
-        self.said[name] = message
-        self.used[name] = self.used.get(name, 0) + 1
-
-    @property
-    def correction(self) -> Correction:
-        """The note as a value."""
-        return Correction(dict(self.past), tuple(self.feedback), self.attempts)
-
-
-class Record:
-    """A step with what came of it."""
-
-    __slots__ = ("error",)
-    error: Exception | None
-
-    def same(self, other: Any) -> bool:
-        """Whether `other` is the same call."""
-        raise NotImplementedError
-
-
-@final
-class Asked(Record):
-    """A predictor call. It is the same as another if both send the same request to the same LM."""
-
-    __slots__ = ("call", "note", "prediction", "predictor", "rows")
-
-    def __init__(self, predictor: Any, call: OpenCall) -> None:
-        self.predictor = predictor
-        self.call = call
-        self.note: Note | None = call.note
-        self.prediction: Any = None
-        self.rows: list[dict[str, Any]] | None = None
-        self.error = None
-
-    def same(self, other: Any) -> bool:
-        """Whether an `OpenCall` is about to send the same."""
-        if type(other) is not type(self.call):
-            return False
-        mine, theirs = self.call.request, other.request
-        return (
-            self.call.lm is other.lm
-            and mine.sample == theirs.sample
-            and _equal(mine.messages, theirs.messages)
-            and _equal(mine.options, theirs.options)
-        )
-
-    def fresh(self) -> Prediction:
-        """Return what was answered, as it was before `forward` could change it."""
-        made = self.prediction
-        if self.rows is not None:
-            rows = value_copy(self.rows)
-            return Prediction.of(rows[0], response=made._response, completions=rows)
-        asked = self.call if self.call.again is None else self.call.again
-        return asked.read(made._response)  # type: ignore[return-value]  # it was read once, and will be
-
-
-@final
-class Done(Record):
-    """A call of anything else: an LM directly, a tool, a retriever."""
-
-    __slots__ = ("callee", "inputs", "result")
-
-    def __init__(self, callee: Any, inputs: Any) -> None:
-        self.callee = callee
-        self.inputs = value_copy(inputs)
-        self.result: Any = None
-        self.error = None
-
-    def same(self, other: Any) -> bool:
-        """Whether another one calls the same with the same."""
-        return (
-            type(other) is Done
-            and (self.callee is other.callee or _equal(self.callee, other.callee))
-            and _equal(self.inputs, other.inputs)
-        )
-
-    def recall(self) -> Any:
-        """Return or raise what came of it."""
-        if self.error is not None:
-            raise self.error
-        return value_copy(self.result)
-
-
-def _equal(one: Any, other: Any) -> bool:
-    try:
-        return bool(one == other)
-    except Exception:  # noqa: BLE001  arrays and other foreign values: not known to be equal
-        return False
-
-
-# A script ends where a step is not in it. Branches that run at the same time (threads, tasks) end it each for itself:
-# the variable goes with the branch's own context. What comes after them sees `missed`, in the thread or task that
-# began the run. So what is called again does not depend on which branch was faster.
-_ENDED: Final[ContextVar[tuple[Script, ...]]] = ContextVar("telic_ended_scripts", default=())
-
-
-@final
-class Script:
-    """The records of a run, to answer the next one from.
-
-    Args:
-        records: In the order in which they were made.
-        base: The script that the frame around is answered from.
-    """
-
-    def __init__(self, records: list[Record], base: Script | None) -> None:
-        self._left = records
-        self._base = base
-        self._missed = False
-        self._lane = _lane()
-        self._lock = threading.Lock()  # two branches must not be given one record
-
-    def find(self, asked: Any) -> Any:
-        """Return the first record of this call that was not returned before; None: there is none, or it has ended."""
-        if self.ended:
-            return None
-        script: Script | None = self
-        while script is not None:
-            if not script.ended and (found := script._take(asked)) is not None:
-                return found
-            script = script._base
-        self._end()
-        return None
-
-    def _take(self, asked: Any) -> Any:
-        with self._lock:
-            for index, record in enumerate(self._left):
-                if record.same(asked):
-                    return self._left.pop(index)
-        return None
-
-    @property
-    def ended(self) -> bool:
-        """Whether calls made here are live."""
-        return self in _ENDED.get() or (self._missed and _lane() == self._lane)
-
-    def _end(self) -> None:
-        script: Script | None = self
-        ended = _ENDED.get()
-        while script is not None:
-            script._missed = True
-            ended = (*ended, script)
-            script = script._base
-        _ENDED.set(ended)
-
-
-def _lane() -> tuple[int, int]:
-    """Return what tells this thread and task from others that run now."""
-    asyncio = sys.modules.get("asyncio")
-    task = None
-    if asyncio is not None and asyncio._get_running_loop() is not None:
-        task = asyncio.current_task()
-    return threading.get_ident(), id(task)
 
 
 _TRACES: Final = threading.Lock()  # two frames may take steps out of one trace
@@ -344,8 +165,8 @@ class Frame:
         if parent is not None:
             parent.records.extend(self.records)
             parent.outcomes.extend(self.outcomes)
-        elif _ENDED.get():
-            _ENDED.set(())
+        else:
+            forget_ended()
 
 
 def _take_out(trace: list[Step], predictions: set[int]) -> None:

@@ -31,7 +31,8 @@ from telic.signatures import ensure_signature
 
 if TYPE_CHECKING:
     from telic.data import Response
-    from telic.modules._frame import Frame, Note
+    from telic.modules._frame import Frame
+    from telic.modules._script import Note
 
 S = TypeVar("S")
 
