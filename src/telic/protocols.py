@@ -21,6 +21,12 @@ class Capabilities(NamedTuple):
     """The server constrains the reply to some JSON object."""
     function_calling: bool = False
     reasoning: bool = False
+    context_tokens: int | None = None
+    """How many tokens prompt and reply may have together; None: not known."""
+    citations: bool = False
+    """The model takes documents as such and cites them beside its text."""
+    reasoning_text: bool = False
+    """As it is configured, the model's reasoning comes with its reply, in a channel of its own."""
 
 
 class Delta(NamedTuple):

@@ -318,19 +318,43 @@ def test_a_prompt_that_never_fits_is_a_clear_error():
     assert seen == [0]
 
 
-def test_at_most_three_steps_are_left_out_for_one_call():
+def test_twice_as_many_steps_are_left_out_each_time_until_none_is_left():
+    seen = []
+
     def reply(request):
-        text = request.messages[-1]["content"]
-        if text.count("observation_") == 5 or "`[[ ## reasoning ## ]]`" in text or lm.full:
-            lm.full = True
+        seen.append(request.messages[-1]["content"].count("observation_"))
+        if len(seen) > 5:
             raise ContextWindowExceededError("too long")
         return step("population", city="Rome")
 
-    lm = FunctionLM(reply)
-    lm.full = False
-
-    with telic.context(lm=lm), pytest.raises(ContextWindowExceededError, match="3 oldest .* 2 kept"):
+    with (
+        telic.context(lm=FunctionLM(reply)),
+        pytest.raises(ContextWindowExceededError, match="5 oldest of its steps left out and 0 kept"),
+    ):
         ReAct("question -> answer", tools=[population])(question="?")
+    assert seen == [0, 1, 2, 3, 4, 5, 4, 2, 0]
+
+
+def test_a_truncation_that_does_not_shorten_ends_in_the_error():
+    class Stubborn(ReAct):
+        def truncate_trajectory(self, trajectory):
+            return trajectory
+
+    lm, seen = too_long(0)
+    with telic.context(lm=lm), pytest.raises(ContextWindowExceededError, match="1 kept"):
+        Stubborn("question -> answer", tools=[population])(question="?")
+    assert seen == [0, 1]
+
+
+def test_an_lm_that_declares_its_context_is_not_asked_what_it_must_refuse():
+    lm = ScriptedLM([step("book")] * 4 + [ANSWER], capabilities=Capabilities(context_tokens=2500))
+    with telic.context(lm=lm):
+        found = ReAct("question -> answer", tools=[Tool(lambda: "x" * 4000, name="book")], max_iters=4)(
+            question="?"
+        )
+
+    assert [last(lm, n).count("observation_") for n in range(5)] == [0, 1, 2, 2, 2]
+    assert len(found.trajectory) == 16
 
 
 def test_truncation_can_be_overridden():

@@ -19,7 +19,7 @@ from telic._text import truncate
 from telic.context import get as setting
 from telic.errors import ConfigurationError, ToolError
 from telic.execution import run_in_thread
-from telic.modules._react import ToolRun
+from telic.modules._react_tools import ToolRun
 from telic.protocols import Execution, Interpreter
 from telic.sandbox import MontyInterpreter
 from telic.types import Tool

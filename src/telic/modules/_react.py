@@ -2,8 +2,9 @@
 
 One predictor (`react`) chooses the next step from the inputs and the trajectory so far, one (`extract`) writes the
 outputs from both at the end. The trajectory travels as text in an input field, so that every LM can be an agent, and
-demos show whole trajectories. What goes wrong in a step (an unknown tool, wrong arguments, a tool that raises) is its
-observation: the LM sees it and may do better.
+demos show whole trajectories; an LM that calls tools natively sees the same steps as messages (`_react_native`). What
+goes wrong in a step (an unknown tool, wrong arguments, a tool that raises or hangs) is its observation: the LM sees it
+and may do better.
 """
 
 from __future__ import annotations
@@ -12,38 +13,26 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, TypeVar, cast, final, overload
 
 from telic._optional import load
-from telic._text import did_you_mean, join_names, truncate
+from telic._text import join_names
 from telic.data import Prediction
-from telic.errors import (
-    AdapterParseError,
-    BudgetExceeded,
-    ConfigurationError,
-    ContextWindowExceededError,
-    InputError,
-    NotConfiguredError,
-    ToolError,
-)
+from telic.errors import AdapterParseError, ConfigurationError, ContextWindowExceededError, InputError
 from telic.modules._chain_of_thought import ChainOfThought
-from telic.modules._flow import Call, Effect, Flow, UseTool
+from telic.modules._flow import Call, Effect, Flow
 from telic.modules._inputs import positional_error
 from telic.modules._module import FlowModule
 from telic.modules._predict import Predict
-from telic.modules._value_text import labelled, value_text
+from telic.modules._react_context import overflows
+from telic.modules._react_native import FINISH, StepPredict, StepWords, native_instructions
+from telic.modules._react_record import Record, count_turns, trajectory_text, without_oldest
+from telic.modules._react_tools import Asked, observe
+from telic.modules._value_text import value_text
 from telic.signatures import InputField, OutputField, ensure_signature, make_signature
-from telic.tracing import begin, finish
-from telic.types import Tool
+from telic.types import Tool, checked_timeout
 
 if TYPE_CHECKING:
     from telic.signatures import FieldInfo
 
 S = TypeVar("S")
-
-FINISH = "finish"
-_FATAL = (BudgetExceeded, NotConfiguredError)
-"""What no further step can mend: it ends the run, also when a tool raises it."""
-_MAX_DROPS = 3
-_KEYS_A_STEP = 4
-_MAX_ERROR_CHARS = 500
 
 
 @final
@@ -72,39 +61,6 @@ def _arguments(value: Any) -> Any:
 _ARGUMENTS: Final = Annotated[dict[str, Any], _LooseArguments()]
 
 
-@final
-class ToolRun:
-    """The effect of calling a tool with arguments that were checked; callbacks are told."""
-
-    __slots__ = ("arguments", "tool")
-
-    def __init__(self, tool: Tool, arguments: Mapping[str, Any]) -> None:
-        self.tool = tool
-        self.arguments = arguments
-
-    def run(self) -> Any:
-        """Call it in this thread; an async one is run to its end."""
-        call = begin("tool", self.tool, dict(self.arguments))
-        try:
-            result = UseTool(self.tool.func, self.arguments).run()
-        except BaseException as error:
-            finish(call, None, error)
-            raise
-        finish(call, result)
-        return result
-
-    async def arun(self) -> Any:
-        """Await it; a plain one runs in a worker thread."""
-        call = begin("tool", self.tool, dict(self.arguments))
-        try:
-            result = await UseTool(self.tool.func, self.arguments).arun()
-        except BaseException as error:
-            finish(call, None, error)
-            raise
-        finish(call, result)
-        return result
-
-
 class ReAct(FlowModule, Generic[S]):
     """Answer with the help of tools, step by step.
 
@@ -112,23 +68,31 @@ class ReAct(FlowModule, Generic[S]):
         signature: As for `Predict`; neither an input nor an output may be called `trajectory`.
         tools: Functions, sync or async, or `Tool`s; none may be called `finish`.
         max_iters: How many steps at most; `program(…, max_iters=…)` changes one call.
+        native: How tools are called. False: as fields of text. True: by the LM's own function calling, whatever it
+            declares. None: natively where the LM declares it, unless the adapter in force was made with
+            `use_native_function_calling=False`.
+        tool_timeout: Seconds that a tool may take which has no `timeout` of its own; None: as long as it takes.
         max_observation_chars: How much of what a tool returns the LM gets to see; the rest is counted, not shown.
         callbacks: Told of this module's calls.
 
     Returns:
         The outputs, `reasoning`, and `trajectory`: a dict with `thought_i`, `tool_name_i`, `tool_args_i` and
         `observation_i` for each step i from 0, the observation as the tool returned it (or the text of what went
-        wrong). All steps stand there, also those that no longer fitted into the prompt.
+        wrong). All steps stand there, also those that no longer fitted into the prompt. Of several calls in one turn,
+        only the first has a `thought_i`.
 
     Raises:
         ContextWindowExceededError: The prompt does not fit, not even without its oldest steps.
         AdapterParseError: The final answer could not be read.
         BudgetExceeded: Also where a tool raises it; so is NotConfiguredError.
 
-    A reply for a step that cannot be read, after the predictor's own re-asks, ends the steps; the answer is then taken
-    from what is known. Where a prompt exceeds the context, the oldest step is left out (override
-    `truncate_trajectory`), at most 3 times for one call. This module speaks to LMs in text alone, for now: the tools of
-    a provider's own function calling are not used, and one step calls one tool.
+    Natively, an LM may call several tools in one turn: they run at once (in threads, or as tasks), and are observed in
+    their order. One predictor serves both ways, so what was learned with one LM holds with another.
+
+    A reply for a step that cannot be read, after the predictor's own re-asks, ends the steps, and so does `max_iters`;
+    the answer is then taken from what is known. Where a prompt exceeds the context, the oldest steps are left out
+    (override `truncate_trajectory`): before the call where the LM declares the size of its context and the prompt is
+    plainly longer, else after a refusal, first one step, then twice as many each time.
 
     Programs may be tools, but what is inside of a tool is no part of this program: to have it learned, saved and given
     LMs with the rest, keep it as an attribute of a module of your own too.
@@ -162,6 +126,8 @@ class ReAct(FlowModule, Generic[S]):
         tools: Sequence[Callable[..., Any]],
         max_iters: int = 20,
         *,
+        native: bool | None = None,
+        tool_timeout: float | None = None,
         max_observation_chars: int = 10_000,
         callbacks: Sequence[Any] | None = None,
     ) -> None: ...
@@ -172,6 +138,8 @@ class ReAct(FlowModule, Generic[S]):
         tools: Sequence[Callable[..., Any]],
         max_iters: int = 20,
         *,
+        native: bool | None = None,
+        tool_timeout: float | None = None,
         max_observation_chars: int = 10_000,
         callbacks: Sequence[Any] | None = None,
     ) -> None: ...
@@ -181,12 +149,17 @@ class ReAct(FlowModule, Generic[S]):
         tools: Sequence[Callable[..., Any]],
         max_iters: int = 20,
         *,
+        native: bool | None = None,
+        tool_timeout: float | None = None,
         max_observation_chars: int = 10_000,
         callbacks: Sequence[Any] | None = None,
     ) -> None:
         self.signature = ensure_signature(signature)
         self.max_iters = _checked_count(max_iters, "max_iters")
         self.max_observation_chars = _checked_count(max_observation_chars, "max_observation_chars")
+        self.tool_timeout = checked_timeout(tool_timeout, "ReAct: tool_timeout")
+        if native is not None and not isinstance(native, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError(f"ReAct: native must be True, False or None, got {native!r}")
         if "trajectory" in self.signature.fields:
             raise ConfigurationError(
                 "ReAct keeps its steps in a field called 'trajectory'; rename that field of the signature"
@@ -198,7 +171,9 @@ class ReAct(FlowModule, Generic[S]):
             name=FINISH,
             desc=f"End the steps: the trajectory holds all that is needed for {outputs}.",
         )
-        self.react = Predict(_step_signature(self.signature, self.tools))
+        step = _step_signature(self.signature, self.tools)
+        words = StepWords(step.instructions, native_instructions(self.signature))
+        self.react = StepPredict(step, list(self.tools.values()), native, words)
         self.extract = ChainOfThought(self.signature.append("trajectory", InputField(), str))
         if callbacks:
             self.callbacks = list(callbacks)
@@ -217,7 +192,7 @@ class ReAct(FlowModule, Generic[S]):
         steps = self.max_iters
         if "max_iters" in inputs and "max_iters" not in self.signature.input_fields:
             steps = _checked_count(inputs.pop("max_iters"), "max_iters")
-        record = _Record(self)
+        record = Record(self)
         for _ in range(steps):
             try:
                 choice = yield from self._ask(self.react, inputs, record)
@@ -226,48 +201,32 @@ class ReAct(FlowModule, Generic[S]):
                     "ReAct ends its steps early: step %d could not be read (%s)", record.count, error
                 )
                 break
-            name = _bare_name(choice.next_tool_name)
-            arguments: dict[str, Any] = choice.next_tool_args
-            observation = yield from self._observe(name, arguments)
-            record.add(choice.next_thought, name, arguments, observation)
-            if name == FINISH:
+            calls = _calls_of(choice)
+            observations = yield from observe(self.tools, calls, self.tool_timeout)
+            for at, (call, observation) in enumerate(zip(calls, observations, strict=True)):
+                record.add(None if at else choice.next_thought, call.name, call.args, observation)
+            if any(call.name == FINISH for call in calls):
                 break
         answer = yield from self._ask(self.extract, inputs, record)
         return Prediction.of({"trajectory": record.trajectory, **dict(answer.items())})
 
-    def _observe(self, name: str, arguments: Mapping[str, Any]) -> Generator[Effect, Any, Any]:
-        """Return what the tool returned, or what went wrong in words for the LM."""
-        tool = self.tools.get(name)
-        if tool is None:
-            shown = truncate(name, 80)
-            near = did_you_mean(shown, self.tools) or "."
-            return f"Error: there is no tool {shown!r}{near} The tools are {join_names(self.tools)}."
-        try:
-            return (yield ToolRun(tool, tool.check(arguments)))
-        except _FATAL:
-            raise
-        except ToolError as error:
-            return f"Error: {error}."
-        except Exception as error:  # noqa: BLE001  the user's code: the LM is told, without traceback
-            said = truncate(str(error), _MAX_ERROR_CHARS)
-            return f"Error: {name} failed with {type(error).__name__}: {said}"
-
-    def _ask(self, predictor: Any, inputs: Mapping[str, Any], record: _Record) -> Generator[Effect, Any, Any]:
+    def _ask(self, predictor: Any, inputs: Mapping[str, Any], record: Record) -> Generator[Effect, Any, Any]:
         """Call a predictor; leave out the oldest steps where the prompt is too long."""
-        dropped = 0
+        step = 1
         while True:
+            told = {**inputs, "trajectory": self.format_trajectory(record.shown)}
+            if overflows(predictor, told) and self._drop(record, 1):
+                continue
             try:
-                return (yield Call(predictor, **inputs, trajectory=self.format_trajectory(record.shown)))
+                return (yield Call(predictor, **told))
             except ContextWindowExceededError as error:
-                left = len(record.shown) // _KEYS_A_STEP
-                if left and dropped < _MAX_DROPS:
-                    record.shown = self.truncate_trajectory(dict(record.shown))
-                    dropped += 1
+                if self._drop(record, step):
+                    step *= 2
                     continue
                 raise ContextWindowExceededError(
                     f"the prompt of ReAct does not fit into the context of {error.model or 'the LM'}, with the "
-                    f"{dropped} oldest of its steps left out and {left} kept; set a lower max_observation_chars "
-                    f"(now {self.max_observation_chars}), or override truncate_trajectory",
+                    f"{record.dropped} oldest of its steps left out and {count_turns(record.shown)} kept; set a lower "
+                    f"max_observation_chars (now {self.max_observation_chars}), or override truncate_trajectory",
                     model=error.model,
                     provider=error.provider,
                     status=error.status,
@@ -275,39 +234,32 @@ class ReAct(FlowModule, Generic[S]):
                     request_id=error.request_id,
                 ) from error
 
+    def _drop(self, record: Record, steps: int) -> bool:
+        """Leave out so many of the oldest steps; return whether the prompt is shorter for it."""
+        before = len(self.format_trajectory(record.shown))
+        for _ in range(steps):
+            if record.shown:
+                record.drop(self.truncate_trajectory(dict(record.shown)))
+        return len(self.format_trajectory(record.shown)) < before
+
     def truncate_trajectory(self, trajectory: dict[str, str]) -> dict[str, str]:
         """Return a trajectory that is shorter in the prompt: without its oldest step. Made to be overridden.
 
         Args:
             trajectory: The texts shown, by key (`thought_0`, `tool_name_0`, `tool_args_0`, `observation_0` …).
         """
-        return dict(list(trajectory.items())[_KEYS_A_STEP:])
+        return without_oldest(trajectory)
 
     def format_trajectory(self, trajectory: Mapping[str, str]) -> str:
         """Return the steps as they stand in the prompt: one line a key, later lines of a text indented."""
-        return "\n".join(labelled(key, text) for key, text in trajectory.items())
+        return trajectory_text(trajectory)
 
 
-@final
-class _Record:
-    """The steps of one call: all of them as values, and as texts those that are shown."""
-
-    __slots__ = ("_limit", "count", "shown", "trajectory")
-
-    def __init__(self, agent: ReAct[Any]) -> None:
-        self._limit = agent.max_observation_chars
-        self.count = 0
-        self.trajectory: dict[str, Any] = {}
-        self.shown: dict[str, str] = {}
-
-    def add(self, thought: str, name: str, arguments: dict[str, Any], observation: Any) -> None:
-        """Note a step."""
-        number = self.count
-        self.count += 1
-        values = {"thought": thought, "tool_name": name, "tool_args": arguments, "observation": observation}
-        for key, value in values.items():
-            self.trajectory[f"{key}_{number}"] = value
-            self.shown[f"{key}_{number}"] = value_text(value, self._limit)
+def _calls_of(choice: Any) -> list[Asked]:
+    """Return the calls of a step: the one that was written, or all that were made natively."""
+    if "tool_calls" not in choice:
+        return [Asked(_bare_name(choice.next_tool_name), choice.next_tool_args)]
+    return [Asked(_bare_name(call.name), call.args) for call in choice.tool_calls]
 
 
 def _finish() -> str:

@@ -12,5 +12,6 @@ from telic.types._history import History as History
 from telic.types._image import Image as Image
 from telic.types._reasoning import Reasoning as Reasoning
 from telic.types._tool import Tool as Tool
+from telic.types._tool import checked_timeout as checked_timeout
 from telic.types._tool_calls import ToolCall as ToolCall
 from telic.types._tool_calls import ToolCalls as ToolCalls

@@ -35,6 +35,7 @@ class Tool:
         args: JSON schemas by argument, instead of those made from the annotations.
         arg_types: Types by argument, instead of the annotations.
         arg_desc: Descriptions by argument, before those of the docstring's Args section.
+        timeout: Seconds that one call may take where an agent makes it; None: as the agent says.
 
     Attributes:
         args: JSON schema by argument, with `description` and `default`.
@@ -67,6 +68,7 @@ class Tool:
         args: Mapping[str, Any] | None = None,
         arg_types: Mapping[str, Any] | None = None,
         arg_desc: Mapping[str, str] | None = None,
+        timeout: float | None = None,
     ) -> None:
         facts: FunctionFacts = _reading().facts_of(func)
         self.func = func
@@ -77,6 +79,7 @@ class Tool:
             )
         self.desc = facts.desc if desc is None else desc
         self.is_async = facts.is_async
+        self.timeout = checked_timeout(timeout, f"the tool {self.name!r}: timeout")
         self._takes_any = facts.takes_any
         self.arg_desc: dict[str, str] = {**facts.arg_desc, **(arg_desc or {})}
         self._parameters = self._with_types(facts, args, arg_types or {})
@@ -286,6 +289,21 @@ class Tool:
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: Any, handler: Any) -> dict[str, Any]:
         return {"type": "object"}
+
+
+def checked_timeout(seconds: Any, what: str) -> float | None:
+    """Return a limit of time.
+
+    Raises:
+        ConfigurationError: It is no number above 0, and not None.
+    """
+    if seconds is None:
+        return None
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds > 0:
+        raise ConfigurationError(
+            f"{what} must be seconds, more than 0, or None for no limit; got {seconds!r}"
+        )
+    return float(seconds)
 
 
 def _from_description(value: Any) -> Any:

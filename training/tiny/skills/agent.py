@@ -20,7 +20,8 @@ from telic.datasets.tiny._classify import held
 from telic.datasets.tiny._qa import FULL, HEADS, RELATIONS, SHORT, chains_of, entity_of
 from telic.datasets.tiny._task import Row, Task, distinct, fields, task_of
 from telic.modules import ReAct
-from telic.modules._react import _Record
+from telic.modules._react_record import Record
+from telic.modules._react_tools import Asked, observe
 from telic.types import Tool
 
 if TYPE_CHECKING:
@@ -239,7 +240,7 @@ def react_extract(rng: Random, held_out: bool, *, style: str | None = None) -> T
 
 def written(agent: Any, steps: Sequence[Step]) -> str:
     """Return the trajectory as the agent's own code writes it."""
-    record = _Record(agent)
+    record = Record(agent)
     for step in steps:
         record.add(step.thought, step.name, step.args, step.observation)
     text: str = agent.format_trajectory(record.shown)
@@ -373,9 +374,9 @@ def _with_failure(rng: Random, tools: Tools, steps: list[Step]) -> list[Step]:
 def observed_error(agent: Any, name: str, args: dict[str, Any]) -> str:
     """Return what the agent observes of a call that it refuses, in its own words."""
     try:
-        next(agent._observe(name, args))
+        next(observe(agent.tools, [Asked(name, args)], None))
     except StopIteration as done:
-        text: str = done.value
+        text: str = done.value[0]
         return text
     raise AssertionError(f"{name}({args}) is a good call")
 
