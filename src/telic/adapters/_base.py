@@ -12,13 +12,15 @@ the compiled path they replace. What is derived from a signature is kept per ada
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from telic.adapters._annotations import split_histories
+from telic.adapters._channels import NATIVE_TYPES, Channels
 from telic.adapters._delta_choice import deltas_of
 from telic.adapters._describe import INCOMPLETE, NOT_SUPPLIED, indent_instructions, list_fields, placeholder
 from telic.adapters._guard import MARKERS
+from telic.adapters._layout import Layout
 from telic.adapters._markers import opening
 from telic.adapters._native import NativePlan, native_plan
 from telic.adapters._parser import ReplyParser
@@ -36,25 +38,11 @@ if TYPE_CHECKING:
 
 _NOTHING_NATIVE = Capabilities()
 _CALLBACKS = "adapters tell callbacks nothing; telic.configure(callbacks=[…]) hears of modules and LMs"
-_NATIVE = "adapters leave native types alone; leave it out: these fields travel as text"
+_NATIVE = "the types that LMs answer with beside their text are Citations and Reasoning; name these, or leave it out"
 _FALLBACK = (
     "a second paid call is never made silently; leave it out: a JSON reply is read as it is, and `max_retries` says "
     "how often to ask again"
 )
-
-
-class Layout(NamedTuple):
-    """What one adapter derives from one signature; holds no reference to the signature itself."""
-
-    guard: Guard
-    inputs: tuple[FieldInfo, ...]
-    """Input fields that stand in the user turn: all but histories."""
-    outputs: tuple[FieldInfo, ...]
-    histories: tuple[str, ...]
-    turn: UserTurn
-    parser: ReplyParser
-    system: str
-    request: str
 
 
 class Adapter:
@@ -64,6 +52,8 @@ class Adapter:
         use_native_function_calling: True: the tools of a signature with an input of `Tool`s and an output of
             `ToolCalls` go into the request of LMs that declare function calling, and calls are read back. False: all
             fields travel as text. None: as the format does it by itself, True for `JSONAdapter` alone.
+        native_response_types: The output types that LMs which declare it may answer with beside their text; None: all
+            that there are, `Citations` and `Reasoning`.
         parallel_tool_calls: Sent with tools where it is not None: whether the LM may call several at once.
 
     The other arguments are those of DSPy's adapters, for programs that pass them. Each asks for something that is done
@@ -76,6 +66,7 @@ class Adapter:
     _layouts: WeakKeyDictionary[Any, Layout] | None = None
     use_native_function_calling: bool | None = None
     parallel_tool_calls: bool | None = None
+    native_response_types: Sequence[type] = NATIVE_TYPES
     _native_by_itself = False
 
     def __init__(
@@ -88,13 +79,15 @@ class Adapter:
     ) -> None:
         for option, given, instead in (
             ("callbacks", callbacks, _CALLBACKS),
-            ("native_response_types", native_response_types, _NATIVE),
+            ("native_response_types", set(native_response_types or ()) - set(NATIVE_TYPES), _NATIVE),
             ("use_json_adapter_fallback", use_json_adapter_fallback, _FALLBACK),
         ):
             if given:
                 raise ConfigurationError(f"{type(self).__name__}({option}={given!r}): {instead}")
         self.use_native_function_calling = use_native_function_calling
         self.parallel_tool_calls = parallel_tool_calls
+        if native_response_types is not None:
+            self.native_response_types = tuple(native_response_types)
 
     # What a format says of itself
 
@@ -266,7 +259,7 @@ class Adapter:
         partial: list[dict[str, Any]] = []
         whole: list[dict[str, Any]] = []
         for demo in demos:
-            given = _given(demo, layout)
+            given = layout.given(demo)
             if any(f.name in given for f in layout.inputs) and any(f.name in given for f in layout.outputs):
                 is_whole = len(given) == len(layout.inputs) + len(layout.outputs)
                 (whole if is_whole else partial).append(given)
@@ -298,19 +291,21 @@ class Adapter:
         return "\n\n".join(("Every message follows this form:", *blocks))
 
     def _plan(self, signature: Any, demos: Sequence[Any], capabilities: Capabilities) -> Plan:
-        layout = self._layout(signature)
+        beside = Channels(signature, capabilities, self.native_response_types, self.name)
+        shown = beside.shown
+        layout = self._layout(shown)
         system: Message = {"role": "system", "content": layout.system}
         return Plan(
-            (system, *self.format_demos(signature, demos)),
-            self.response_options(signature, capabilities),
-            self._turns_function(signature, layout),
-            self._parse_function(signature),
-            self._again(signature),
+            (system, *self.format_demos(shown, demos)),
+            self.response_options(shown, capabilities),
+            self._turns_function(shown, layout, documents=beside.documents),
+            beside.read(self._parse_function(shown), layout.turn),
+            self._again(shown),
         )
 
-    def _turns_function(self, signature: Any, layout: Layout) -> RenderTurns:
+    def _turns_function(self, signature: Any, layout: Layout, *, documents: bool = False) -> RenderTurns:
         ending = f"\n\n{layout.request}"
-        content = layout.turn.content
+        content = (layout.turn.with_documents() if documents else layout.turn).content
         if self._overrides("format_user_message_content"):
 
             def content(inputs: Mapping[str, Any], ending: str = "") -> Content:
@@ -390,14 +385,3 @@ class Adapter:
     def _overrides(self, method: str) -> bool:
         """Return whether a method comes from outside this package."""
         return not getattr(type(self), method).__module__.startswith(f"{__package__}.")
-
-
-def _given(demo: Any, layout: Layout) -> dict[str, Any]:
-    """Return the values of a demo that are there, by name; None is a value only where the field allows it."""
-    given: dict[str, Any] = {}
-    for field in (*layout.inputs, *layout.outputs):
-        if field.name in demo:
-            value = demo[field.name]
-            if value is not None or field.optional:
-                given[field.name] = value
-    return given

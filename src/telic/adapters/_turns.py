@@ -64,6 +64,10 @@ class UserTurn:
         self._constants = tuple(constants)
         self._last = blocks[-1].closing if blocks else ""
 
+    def with_documents(self) -> UserTurn:
+        """Return the turn for an LM that takes documents as they are."""
+        return UserTurn(self._blocks, self._guard, documents=True)
+
     def content(self, inputs: Mapping[str, Any], ending: str = "") -> Content:
         """Return the content of a turn that has all inputs.
 

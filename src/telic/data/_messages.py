@@ -78,6 +78,8 @@ class Completion(NamedTuple):
     tool_calls: tuple[Mapping[str, Any], ...] = ()
     """`{"id": …, "name": …, "arguments": {…}}` each."""
     logprobs: Any = None
+    citations: tuple[Mapping[str, Any], ...] = ()
+    """Of documents, where the provider gives them: `cited_text`, `document_index` … each."""
 
 
 class Response(NamedTuple):

@@ -9,11 +9,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Final, NamedTuple, cast, final
+from typing import Any, ClassVar, Final, NamedTuple, Protocol, cast, final
 
 from telic._text import did_you_mean, truncate
 from telic.types._base import FieldValue
-from telic.types._document import Document
 from telic.types._media import as_mapping, shown
 
 _SAME_LENGTH: Final = str.maketrans("“”„‘’‚«»–—‑\u00a0", '"""\'\'\'""--- ')
@@ -22,6 +21,17 @@ _FIELDS: Final = (
     "type", "cited_text", "document_index", "document_title", "start_char_index", "end_char_index", "supported_text",
     "start_page_number", "end_page_number",
 )  # fmt: skip
+
+
+class Source(Protocol):
+    """What is asked of a document that citations are looked up in."""
+
+    @property
+    def data(self) -> str: ...
+    @property
+    def title(self) -> str | None: ...
+    @property
+    def is_text(self) -> bool: ...
 
 
 class Citation(NamedTuple):
@@ -106,6 +116,7 @@ class Citations(FieldValue):
 
     Example:
         >>> found = Citations([{"document": 1, "cited_text": "the  sky is blue"}])
+        >>> from telic.types import Document
         >>> found.verified([Document("Look: the sky is blue.")])[0].start_char_index
         6
     """
@@ -142,7 +153,7 @@ class Citations(FieldValue):
             "for each passage that the answer rests on"
         )
 
-    def verified(self, documents: Sequence[Document]) -> Citations:
+    def verified(self, documents: Sequence[Source]) -> Citations:
         """Return the citations with the documents' own words, their places and titles.
 
         Case, line breaks and the form of quotation marks and dashes may differ. PDFs cannot be looked into: what is
@@ -197,7 +208,7 @@ class Citations(FieldValue):
         return {"type": "array", "items": {**item, "additionalProperties": False}}
 
 
-def _located(citation: Citation, documents: Sequence[Document]) -> Citation:
+def _located(citation: Citation, documents: Sequence[Source]) -> Citation:
     index = citation.document_index
     if index >= len(documents):
         known = "there are none" if not documents else f"there are {len(documents)}"

@@ -142,7 +142,9 @@ class Cache:
 
     @staticmethod
     def _remember(memory: MemoryTier, key: bytes, value: Any, blob: bytes) -> None:
-        if type(value) is Response and not any(c.tool_calls or c.logprobs for c in value.completions):
+        if type(value) is Response and not any(
+            c.tool_calls or c.logprobs or c.citations for c in value.completions
+        ):
             if not value.cached or value.raw is not None:
                 value = value._replace(cached=True, raw=None)
             size = 500 + sum(

@@ -19,14 +19,39 @@ _SQUEEZE_FROM: Final = 256  # bytes; below, 8 µs a write and 2 µs a read are n
 
 def encode_response(response: Response) -> bytes:
     """Return the bytes of a response, tag first."""
-    return _pack(
-        RESPONSE,
-        [
-            [[c.text, c.finish_reason, c.reasoning, c.tool_calls, c.logprobs] for c in response.completions],
-            list(response.usage),
-            response.model,
-            response.id,
-        ],
+    return _pack(RESPONSE, response_form(response))
+
+
+def response_form(response: Response) -> list[Any]:
+    """Return a response as lists and plain values."""
+    return [
+        [_completion_form(c) for c in response.completions],
+        list(response.usage),
+        response.model,
+        response.id,
+    ]
+
+
+def _completion_form(completion: Completion) -> list[Any]:
+    text, finish, reasoning, calls, logprobs, citations = completion
+    form: list[Any] = [text, finish, reasoning, calls, logprobs]
+    return [*form, citations] if citations else form
+
+
+def response_of(form: list[Any]) -> Response:
+    """Return the response of a form, marked as cached."""
+    completions, usage, model, identifier = form
+    return Response(
+        tuple(
+            [
+                Completion(text, finish, reasoning, tuple(calls), logprobs, *map(tuple, citations))
+                for text, finish, reasoning, calls, logprobs, *citations in completions
+            ]
+        ),
+        Usage(*usage),
+        model,
+        identifier,
+        True,
     )
 
 
@@ -56,19 +81,7 @@ def decode(blob: bytes) -> Any:
     value = load("orjson").loads(body)
     if not tag & RESPONSE:
         return value
-    completions, usage, model, identifier = value
-    return Response(
-        tuple(
-            [
-                Completion(text, finish, reasoning, tuple(calls), logprobs)
-                for text, finish, reasoning, calls, logprobs in completions
-            ]
-        ),
-        Usage(*usage),
-        model,
-        identifier,
-        True,
-    )
+    return response_of(value)
 
 
 def _pack(tag: int, value: Any, squeeze: bool = True) -> bytes:

@@ -101,7 +101,7 @@ class AnthropicDialect:
         self._stream_endpoint = Endpoint(
             self._url, {**headers, "Accept": "text/event-stream"}, compress=False
         )
-        self.capabilities = Capabilities(function_calling=True, reasoning=True)
+        self.capabilities = Capabilities(function_calling=True, reasoning=True, citations=True)
         self.key_hash = hashlib.sha256(key.encode()).hexdigest()[:16]
         secrets = (key, *(() if extra_headers is None else extra_headers.values()))
         self._place = Place(
@@ -175,6 +175,12 @@ class AnthropicDialect:
             ContentFilterError: The model's safeguards ended the answer.
         """
         text = "".join(block["text"] for block in blocks if block.get("type") == "text")
+        citations: tuple[dict[str, Any], ...] = tuple(
+            {**citation, "supported_text": block["text"]}
+            for block in blocks
+            if block.get("type") == "text"
+            for citation in block.get("citations") or ()
+        )
         thinking = "".join(block.get("thinking") or "" for block in blocks if block.get("type") == "thinking")
         calls: tuple[dict[str, Any], ...] = tuple(
             {"id": block.get("id"), "name": block["name"], "arguments": block.get("input") or {}}
@@ -190,7 +196,8 @@ class AnthropicDialect:
                 status=200,
                 code="refusal",
             )
-        return Response((Completion(text, finish, thinking or None, calls),), _usage(usage), self.model, id_)
+        completion = Completion(text, finish, thinking or None, calls, None, citations)
+        return Response((completion,), _usage(usage), self.model, id_)
 
     def stream_failure(self, data: bytes) -> LMError:
         """Return the error that an `error` event stands for."""
@@ -263,6 +270,8 @@ class AnthropicStream:
             return [Delta("", delta["thinking"])]
         if kind == "input_json_delta":
             self._input.setdefault(index, []).append(delta["partial_json"])
+        elif kind == "citations_delta":
+            block["citations"] = [*(block.get("citations") or ()), delta["citation"]]
         return []
 
 
