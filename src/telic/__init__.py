@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from telic import modules as modules
     from telic import optimizers as optimizers
     from telic import protocols as protocols
+    from telic import retrieve as retrieve
     from telic import sandbox as sandbox
     from telic import signatures as signatures
     from telic import testing as testing
@@ -87,12 +88,15 @@ if TYPE_CHECKING:
     from telic.errors import NotConfiguredError as NotConfiguredError
     from telic.errors import ProgramError as ProgramError
     from telic.errors import RequestsForbiddenError as RequestsForbiddenError
+    from telic.errors import RetrievalError as RetrievalError
+    from telic.errors import RetrievalTimeoutError as RetrievalTimeoutError
     from telic.errors import SignatureError as SignatureError
     from telic.errors import SignatureSyntaxError as SignatureSyntaxError
     from telic.errors import StateError as StateError
     from telic.errors import StateMismatchError as StateMismatchError
     from telic.errors import StateNotFoundError as StateNotFoundError
     from telic.errors import StateVersionError as StateVersionError
+    from telic.errors import StoredIndexError as StoredIndexError
     from telic.errors import TelicError as TelicError
     from telic.errors import ToolError as ToolError
     from telic.errors import TruncatedReplyError as TruncatedReplyError
@@ -115,6 +119,7 @@ if TYPE_CHECKING:
     from telic.modules import ProgramOfThought as ProgramOfThought
     from telic.modules import ReAct as ReAct
     from telic.modules import Refine as Refine
+    from telic.modules import Retrieve as Retrieve
     from telic.modules import SelfConsistency as SelfConsistency
     from telic.modules import Suggest as Suggest
     from telic.modules import asyncify as asyncify
@@ -125,6 +130,9 @@ if TYPE_CHECKING:
     from telic.optimizers import BootstrapFewShotWithRandomSearch as BootstrapFewShotWithRandomSearch
     from telic.optimizers import BootstrapFewShotWithRandomSearch as BootstrapRS
     from telic.optimizers import LabeledFewShot as LabeledFewShot
+    from telic.retrieve import ColBERTv2 as ColBERTv2
+    from telic.retrieve import Embedder as Embedder
+    from telic.retrieve import Embeddings as Embeddings
     from telic.signatures import FieldInfo as FieldInfo
     from telic.signatures import InputField as InputField
     from telic.signatures import OutputField as OutputField
@@ -168,11 +176,14 @@ __all__ = [
     "ChatAdapter",
     "CodeAct",
     "CodeExecutionError",
+    "ColBERTv2",
     "Completions",
     "ConfigurationError",
     "ContentFilterError",
     "ContextWindowExceededError",
     "DatasetError",
+    "Embedder",
+    "Embeddings",
     "Evaluate",
     "EvaluationError",
     "EvaluationResult",
@@ -208,6 +219,9 @@ __all__ = [
     "ReAct",
     "Refine",
     "RequestsForbiddenError",
+    "RetrievalError",
+    "RetrievalTimeoutError",
+    "Retrieve",
     "Score",
     "SelfConsistency",
     "Signature",
@@ -219,6 +233,7 @@ __all__ = [
     "StateNotFoundError",
     "StateVersionError",
     "Step",
+    "StoredIndexError",
     "Suggest",
     "TelicError",
     "Tool",

@@ -26,7 +26,8 @@ HOMES: Final[Mapping[str, str]] = {
         adapters="Adapter ChatAdapter JSONAdapter XMLAdapter",
         lm="LM BaseLM configure_cache",
         modules="Assert BestOfN ChainOfThought CodeAct KNN Module MultiChainComparison Parallel Predict "
-        "ProgramOfThought RLM ReAct Refine SelfConsistency Suggest asyncify load majority syncify",
+        "ProgramOfThought RLM ReAct Refine Retrieve SelfConsistency Suggest asyncify load majority syncify",
+        retrieve="ColBERTv2 Embedder Embeddings",
         evaluate="Evaluate EvaluationResult",
         optimizers="BootstrapFewShot BootstrapFewShotWithRandomSearch LabeledFewShot",
         errors="AdapterError AdapterParseError AssertionFailed BudgetExceeded CacheMissError CodeExecutionError "
@@ -34,6 +35,7 @@ HOMES: Final[Mapping[str, str]] = {
         "LMAuthError LMBillingError LMError LMInvalidRequestError "
         "LMRateLimitError LMResponseError LMServerError LMTimeoutError LMTransportError "
         "LMUnsupportedModelError MetricError MissingExtraError NotConfiguredError ProgramError "
+        "RetrievalError RetrievalTimeoutError StoredIndexError "
         "RequestsForbiddenError SignatureError SignatureSyntaxError StateError StateMismatchError "
         "StateNotFoundError StateVersionError TelicError ToolError TruncatedReplyError UnknownProviderError",
     ),
@@ -44,18 +46,18 @@ HOMES: Final[Mapping[str, str]] = {
 
 PACKAGES: Final = (
     "adapters", "budget", "compat", "context", "data", "datasets", "errors", "evaluate", "execution", "lm",
-    "modules", "optimizers", "protocols", "sandbox", "signatures", "testing", "tracing", "types",
+    "modules", "optimizers", "protocols", "retrieve", "sandbox", "signatures", "testing", "tracing", "types",
 )  # fmt: skip
 """Submodules that `telic.<name>` reaches without an import of their own."""
 
-OLD_PACKAGES: Final = ("clients", "dsp", "predict", "primitives", "teleprompt", "utils")
+OLD_PACKAGES: Final = ("clients", "dsp", "predict", "primitives", "retrievers", "teleprompt", "utils")
 """The same, of the module paths that `telic.compat` serves."""
 
 PLANNED: Final = frozenset((
     "Audio", "BetterTogether", "BootstrapFewShotWithOptuna", "BootstrapFinetune",
-    "COPRO", "Code", "ColBERTv2", "Embedder", "Embeddings", "Ensemble", "File", "GEPA", "GRPO",
+    "COPRO", "Code", "Ensemble", "File", "GEPA", "GRPO",
     "Image", "InferRules", "KNNFewShot", "MIPROv2",
-    "Reasoning", "Retrieve", "SIMBA", "TwoStepAdapter",
+    "Reasoning", "SIMBA", "TwoStepAdapter",
     "improve", "streamify",
 ))  # fmt: skip
 """Names of the programming model that this version does not have yet: `telic.X` says so."""

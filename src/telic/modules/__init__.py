@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from telic.modules._program_of_thought import ProgramOfThought as ProgramOfThought
     from telic.modules._react import ReAct as ReAct
     from telic.modules._refine import Refine as Refine
+    from telic.modules._rerank import Rerank as Rerank
+    from telic.modules._retrieve import Retrieve as Retrieve
     from telic.modules._rlm import RLM as RLM
     from telic.modules._self_consistency import SelfConsistency as SelfConsistency
 
@@ -54,6 +56,8 @@ _LATER = {
     "RLM": "telic.modules._rlm",
     "ReAct": "telic.modules._react",
     "Refine": "telic.modules._refine",
+    "Rerank": "telic.modules._rerank",
+    "Retrieve": "telic.modules._retrieve",
     "Suggest": "telic.modules._assert",
     "SelfConsistency": "telic.modules._self_consistency",
     "majority": "telic.modules._aggregate",

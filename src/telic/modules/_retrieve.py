@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast, final
 
+from telic._replay import astep, step
 from telic.context import get as setting
 from telic.data import Prediction
 from telic.errors import InputError, NotConfiguredError, StateError
@@ -41,11 +42,17 @@ class Search:
 
     def run(self) -> Any:
         """Ask in this thread; a coroutine is run to its end."""
-        found = self.rm(self.query, **self.options)
-        return run_coroutine(_awaited(found)) if hasattr(found, "__await__") else found
+        return step(self.rm, [self.query, dict(self.options)], self._run)
 
     async def arun(self) -> Any:
         """Await its `acall` or itself; a plain function runs in a worker thread."""
+        return await astep(self.rm, [self.query, dict(self.options)], self._arun)
+
+    def _run(self) -> Any:
+        found = self.rm(self.query, **self.options)
+        return run_coroutine(_awaited(found)) if hasattr(found, "__await__") else found
+
+    async def _arun(self) -> Any:
         acall = getattr(self.rm, "acall", None)
         if acall is not None:
             return await acall(self.query, **self.options)

@@ -69,7 +69,7 @@ class MemoryCorpus(Corpus):
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return [self[place] for place in range(*index.indices(len(self)))]
-        place: int = range(len(self._items))[index]
+        place = range(len(self._items))[cast("int", index)]
         text = self._items[place]
         return Passage(text, **{**facts_of(text), "pid": place})
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Self
 
+from telic._replay import astep, step
 from telic.errors import ConfigurationError, InputError
 from telic.execution import run_in_thread
 from telic.retrieve._passage import Passage
@@ -47,11 +48,13 @@ class Searcher:
             InputError: The query is no text.
             ConfigurationError: `k` is no whole number of at least 1.
         """
-        return self._answer(self.search([self._query(query)], self._k(k))[0])
+        text, number = self._query(query), self._k(k)
+        return self._answer(step(self, (text, number), lambda: self.search([text], number)[0]))
 
     async def acall(self, query: str, k: int | None = None) -> Any:
         """Same as calling it, for tasks."""
-        return self._answer((await self.asearch([self._query(query)], self._k(k)))[0])
+        text, number = self._query(query), self._k(k)
+        return self._answer((await astep(self, (text, number), lambda: self.asearch([text], number)))[0])
 
     def _answer(self, passages: list[Passage]) -> Any:
         return passages
