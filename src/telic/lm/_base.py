@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from time import perf_counter
 from typing import Any, Self, cast
 
+from telic._replay import astep, step
 from telic.context import get as setting
 from telic.data import Message, Request, Response
 from telic.errors import ConfigurationError, InputError
@@ -172,13 +173,19 @@ class BaseLM:
         Raises:
             InputError: Not exactly one of `prompt` and `messages` is given, or it is of a wrong type.
         """
-        return outputs_of(self.complete(_request(prompt, messages, options)))
+        request = _request(prompt, messages, options)
+        return step(self, [prompt, messages, options], lambda: outputs_of(self.complete(request)))
 
     async def acall(
         self, prompt: str | None = None, messages: Sequence[Message] | None = None, **options: Any
     ) -> list[str | dict[str, Any]]:
         """Same as a call, for tasks."""
-        return outputs_of(await self.acomplete(_request(prompt, messages, options)))
+        request = _request(prompt, messages, options)
+
+        async def asked() -> list[str | dict[str, Any]]:
+            return outputs_of(await self.acomplete(request))
+
+        return await astep(self, [prompt, messages, options], asked)
 
     # one call's parts
 

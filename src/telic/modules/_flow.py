@@ -19,9 +19,12 @@ from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, S
 from typing import Any, Protocol, TypeVar, cast
 
 from telic._optional import load
+from telic._replay import astep
+from telic._replay import step as replayed_step
 from telic.context import get as setting
 from telic.errors import BudgetExceeded, TelicError
 from telic.execution import RunStopped, is_async, run_all, run_coroutine, run_in_thread
+from telic.modules._frame import Backtrack
 
 R = TypeVar("R")
 
@@ -59,7 +62,7 @@ class Call:
         acall: Callable[..., Awaitable[Any]] | None = getattr(self.module, "acall", None)
         if acall is not None:
             return await acall(**self.inputs)
-        return await UseTool(self.module, self.inputs).arun()
+        return await UseTool(self.module, self.inputs, replayed=False).arun()
 
 
 class UseTool:
@@ -68,21 +71,33 @@ class UseTool:
     Args:
         tool: The function.
         arguments: Its arguments by name.
+        replayed: False: where an assertion lets the caller run again, it is called again; True: it is not.
     """
 
-    __slots__ = ("arguments", "tool")
+    __slots__ = ("arguments", "replayed", "tool")
 
-    def __init__(self, tool: Callable[..., Any], arguments: Mapping[str, Any]) -> None:
+    def __init__(
+        self, tool: Callable[..., Any], arguments: Mapping[str, Any], *, replayed: bool = True
+    ) -> None:
         self.tool = tool
         self.arguments = arguments
+        self.replayed = replayed and not hasattr(tool, "acall")  # a program's own steps are
 
     def run(self) -> Any:
         """Call it in this thread; a coroutine is run to its end."""
+        return replayed_step(self.tool, dict(self.arguments), self._run) if self.replayed else self._run()
+
+    def _run(self) -> Any:
         result = self.tool(**self.arguments)
         return run_coroutine(_awaited(result)) if hasattr(result, "__await__") else result
 
     async def arun(self) -> Any:
         """Await it, in a worker thread if it is a plain function."""
+        if self.replayed:
+            return await astep(self.tool, dict(self.arguments), self._arun)
+        return await self._arun()
+
+    async def _arun(self) -> Any:
         acall: Callable[..., Awaitable[Any]] | None = getattr(self.tool, "acall", None)
         if acall is not None:
             return await acall(**self.arguments)
@@ -126,7 +141,7 @@ class Gather:
         return self._results(results)
 
     def _results(self, results: Sequence[Any]) -> list[Any]:
-        kinds = BudgetExceeded if self.keep_errors else BaseException
+        kinds = (BudgetExceeded, Backtrack) if self.keep_errors else BaseException
         for result in results:
             if isinstance(result, kinds):
                 raise result

@@ -115,12 +115,13 @@ class Frame:
         record = Done(callee, inputs)
         if (found := self._found(record)) is not None:
             return found.recall()
+        before = len(self.records)
         try:
             result = work()
         except Exception as error:
-            self._keep(record, None, error)
+            self._keep(record, before, None, error)
             raise
-        self._keep(record, result, None)
+        self._keep(record, before, result, None)
         return result
 
     async def astep(self, callee: Any, inputs: Any, work: Callable[[], Awaitable[Any]]) -> Any:
@@ -128,12 +129,13 @@ class Frame:
         record = Done(callee, inputs)
         if (found := self._found(record)) is not None:
             return found.recall()
+        before = len(self.records)
         try:
             result = await work()
         except Exception as error:
-            self._keep(record, None, error)
+            self._keep(record, before, None, error)
             raise
-        self._keep(record, result, None)
+        self._keep(record, before, result, None)
         return result
 
     def _found(self, record: Done) -> Done | None:
@@ -142,7 +144,8 @@ class Frame:
             self.records.append(found)
         return found
 
-    def _keep(self, record: Done, result: Any, error: Exception | None) -> None:
+    def _keep(self, record: Done, before: int, result: Any, error: Exception | None) -> None:
+        record.inner = self.records[before:]
         record.result = value_copy(result)
         record.error = error
         self.records.append(record)
@@ -155,7 +158,10 @@ class Frame:
         if trace is not None:
             _take_out(trace, {id(r.prediction) for r in self.records if type(r) is Asked})
         base = None if self.parent is None else self.parent.script
-        self.script = Script(self.records, None if base is None or base.ended else base)
+        again = [r for r in self.records if type(r) is Asked and r.note is not None and r.note.pending]
+        # A tool inside of which a predictor is to be asked again must run again.
+        kept = [r for r in self.records if type(r) is not Done or not any(one in r.inner for one in again)]
+        self.script = Script(kept, None if base is None or base.ended else base)
         self.records = []
         self.outcomes = []
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, final
 
 from telic._optional import load
+from telic._replay import astep, step
 from telic._text import did_you_mean, join_names, truncate
 from telic._unset import UNSET
 from telic.errors import BudgetExceeded, NotConfiguredError, ToolError
@@ -57,7 +58,7 @@ class ToolRun:
         """Call it in this thread, or, with a limit of time, in another one; an async one is run to its end."""
         call = begin("tool", self.tool, dict(self.arguments))
         try:
-            result = self._run()
+            result = self._run() if self._is_program else step(self.tool, dict(self.arguments), self._run)
         except BaseException as error:
             finish(call, None, error)
             raise
@@ -68,15 +69,22 @@ class ToolRun:
         """Await it; a plain one runs in a worker thread, or, with a limit of time, in one of its own."""
         call = begin("tool", self.tool, dict(self.arguments))
         try:
-            result = await self._arun()
+            result = await (
+                self._arun() if self._is_program else astep(self.tool, dict(self.arguments), self._arun)
+            )
         except BaseException as error:
             finish(call, None, error)
             raise
         finish(call, result)
         return result
 
+    @property
+    def _is_program(self) -> bool:
+        """Whether an assertion that lets the caller run again finds steps of the tool's own to replay."""
+        return hasattr(self.tool.func, "acall")
+
     def _run(self) -> Any:
-        effect = UseTool(self.tool.func, self.arguments)
+        effect = UseTool(self.tool.func, self.arguments, replayed=False)
         if self.timeout_s is None:
             return effect.run()
         if self.tool.is_async:
@@ -89,7 +97,7 @@ class ToolRun:
 
     async def _arun(self) -> Any:
         if self.timeout_s is None:
-            return await UseTool(self.tool.func, self.arguments).arun()
+            return await UseTool(self.tool.func, self.arguments, replayed=False).arun()
         if self.tool.is_async:
             return await self._awaited(self.timeout_s)
         asyncio = load("asyncio")

@@ -17,7 +17,7 @@ from telic.data import Correction, Prediction
 from telic.modules._value_copy import value_copy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     OpenCall = Any  # of `_predict`, which stands above this file
 
@@ -104,12 +104,14 @@ class Asked(Record):
 class Done(Record):
     """A call of anything else: an LM directly, a tool, a retriever."""
 
-    __slots__ = ("callee", "inputs", "result")
+    __slots__ = ("callee", "inner", "inputs", "result")
 
     def __init__(self, callee: Any, inputs: Any) -> None:
         self.callee = callee
         self.inputs = value_copy(inputs)
         self.result: Any = None
+        self.inner: Sequence[Record] = ()
+        """What was recorded while it ran: a tool may ask predictors of its own."""
         self.error = None
 
     def same(self, other: Any) -> bool:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, cast, final
 
 from telic._optional import load
+from telic._replay import astep, step
 from telic._text import did_you_mean, truncate
 from telic._unset import UNSET
 from telic.errors import ConfigurationError, ToolError
@@ -159,7 +160,10 @@ class Tool:
         Raises:
             ToolError: The arguments do not fit; the function was not called.
         """
-        return self.func(**self.check(arguments))
+        checked = self.check(arguments)
+        if hasattr(self.func, "acall"):  # a program: its own steps are replayed
+            return self.func(**checked)
+        return (astep if self.is_async else step)(self, checked, lambda: self.func(**checked))
 
     async def acall(self, **arguments: Any) -> Any:
         """Check the arguments and await the function; a plain one runs in a worker thread.
@@ -171,6 +175,9 @@ class Tool:
         acall: Callable[..., Any] | None = getattr(self.func, "acall", None)
         if acall is not None:  # a program
             return await acall(**checked)
+        return await astep(self, checked, lambda: self._awaited(checked))
+
+    async def _awaited(self, checked: dict[str, Any]) -> Any:
         if self.is_async:
             return await self.func(**checked)
         result = await load("asyncio").to_thread(self.func, **checked)
