@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast, final
 from telic._text import truncate
 from telic.adapters._annotations import holds, mentions
 from telic.errors import AdapterParseError
+from telic.signatures import default_instructions
 from telic.types import Citations, Document, FieldType, Reasoning
 
 if TYPE_CHECKING:
@@ -74,6 +75,8 @@ class Channels:
         self.shown = signature
         for field in beside:
             self.shown = self.shown.delete(field)
+        if beside and signature.instructions == _default(signature):
+            self.shown = self.shown.with_instructions(_default(self.shown))
 
     def read(self, parse: Parse, turn: UserTurn) -> Parse:
         """Return what reads a reply of the signature, given what reads one of `shown`.
@@ -123,6 +126,10 @@ class Channels:
                 field=name,
                 problems=(f"field `{name}`: {error}",),
             ) from error
+
+
+def _default(signature: Any) -> str:
+    return default_instructions(signature.input_fields, signature.output_fields)
 
 
 def sources(turn: UserTurn, inputs: Mapping[str, Any]) -> list[Source]:

@@ -14,7 +14,6 @@ from telic.adapters._annotations import (
     bare_annotation,
     enum_choices,
     is_field_type,
-    is_text,
     literal_choices,
 )
 from telic.signatures import json_schema, type_name
@@ -110,7 +109,8 @@ def name_outputs(signature: Any, mark: str) -> str:
 
 def _asked_type(field: FieldInfo) -> str:
     """Return " (must be formatted as a valid Python …)", or "" for plain text."""
-    if is_text(bare_annotation(field.annotation)):
+    annotation = bare_annotation(field.annotation)
+    if annotation is str or (is_field_type(annotation) and annotation.output_note() is not None):
         return ""
     return f" (must be formatted as a valid Python {prompt_name(field.annotation)})"
 

@@ -88,16 +88,21 @@ def as_piece(pieces: Iterable[Piece]) -> Piece:
 def as_text(pieces: Iterable[Piece], guard: Guard) -> Iterator[Piece]:
     """Yield pieces with every `document` part as text under a number that counts up; a PDF becomes a file."""
     number = 0
+    follows = False
     for piece in pieces:
         if isinstance(piece, str):
             yield piece
+            follows = follows and not piece
             continue
         for part in piece:
-            if part.get("type") != "document":
+            if part.get("type") == "document":
+                number += 1
+                yield "\n" if follows else ""
+                yield from _document(part, number, guard)
+                follows = True
+            else:
                 yield [part]
-                continue
-            number += 1
-            yield from _document(part, number, guard)
+                follows = False
 
 
 def _document(part: Part, number: int, guard: Guard) -> Iterator[Piece]:
@@ -142,14 +147,14 @@ def _is_text(part: Part) -> bool:
 
 
 def _numbered(values: Sequence[Any], guard: Guard) -> Iterator[Piece]:
-    """Yield `[1] `, the first value, a line break, and so on; documents have numbers of their own."""
+    """Yield `[1] `, the first value, a line break, and so on; documents have numbers and ends of their own."""
     for number, value in enumerate(values, 1):
         piece = parts_piece(value, guard)
         if piece is None:
             piece = guard.hide(value_text(value, as_str=False)[0])
         is_document = not isinstance(piece, str) and any(part.get("type") == "document" for part in piece)
-        yield "\n" if number > 1 else ""
-        yield "" if is_document else f"[{number}] "
+        if not is_document:
+            yield f"\n[{number}] " if number > 1 else f"[{number}] "
         yield block(piece) if isinstance(piece, str) else piece
 
 

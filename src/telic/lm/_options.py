@@ -41,6 +41,23 @@ _OF_THE_LM: Final = (
 _checked: set[str] = set()  # names that were looked at and are no slips
 
 
+def shows_reasoning(model: str, options: Mapping[str, Any]) -> bool:
+    """Return whether a reasoning model, with these options, tells its reasoning beside its reply.
+
+    OpenAI's own do not; Anthropic's do where they are told to think; DeepSeek's always do.
+
+    Example:
+        >>> shows_reasoning("anthropic/claude-x", {"reasoning_effort": "low"}), shows_reasoning("openai/o3", {})
+        (True, False)
+    """
+    if not model.startswith("anthropic/"):
+        return "deepseek-reasoner" in model or "deepseek-r1" in model.lower()
+    thinking: Any = options.get("thinking")
+    if isinstance(thinking, dict):
+        return thinking.get("type") in ("enabled", "adaptive")  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    return options.get("reasoning_effort") not in (None, "none")
+
+
 def check_options(options: Mapping[str, Any], place: str) -> None:
     """Refuse options that cannot work.
 

@@ -11,3 +11,4 @@ from telic.signatures._signature import Signature as Signature
 from telic.signatures._signature import SignatureMeta as SignatureMeta
 from telic.signatures._signature import ensure_signature as ensure_signature
 from telic.signatures._signature import make_signature as make_signature
+from telic.signatures._state import default_instructions as default_instructions

@@ -27,6 +27,7 @@ from telic.signatures._field import FieldInfo, Kind, check_constraints
 from telic.signatures._names import MISSING, find_type, known_names
 from telic.signatures._options import field_changes
 from telic.signatures._tokens import CONSTANTS, Tokens
+from telic.types import Code
 
 _ARITY: Final[Mapping[Any, tuple[int, str]]] = {
     list: (1, "one type: list[str]"),
@@ -219,6 +220,8 @@ class _Parser(Tokens):
             else:
                 self.expect("]", "or ','")
             return self.made(base, tuple(args), start)
+        if base is Code:
+            return self.made(base, self.until_bracket(self.language), start)
         args = self.until_bracket(self.argument)
         arity, wanted = _ARITY.get(typing.get_origin(base) or base, (0, ""))
         if arity and len(args) != arity:
@@ -244,6 +247,11 @@ class _Parser(Tokens):
         if self.accept("["):  # Callable[[int], str]
             return [] if self.accept("]") else list(self.until_bracket(self.type))
         return self.type()
+
+    def language(self) -> str:
+        if self.words[self.at][:1] not in ("'", '"'):
+            self.fail('Code takes the name of a language in quotes: Code["java"]')
+        return self.string()
 
     def literal(self) -> Any:
         start, word = self.at, self.words[self.at]

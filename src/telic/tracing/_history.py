@@ -178,6 +178,14 @@ def _as_text(entry: HistoryEntry) -> str:
     return "\n".join([*lines, "", ""])
 
 
+def _described(part: dict[str, Any]) -> str:
+    """Return a part that is no text in a line: its type, and its address where it has one."""
+    kind = str(part.get("type", "part"))
+    inner = part.get(kind)
+    url = cast("dict[str, Any]", inner).get("url") if isinstance(inner, dict) else None
+    return f"<{kind} {url}>" if isinstance(url, str) and not url.startswith("data:") else f"<{kind}>"
+
+
 def _content(content: object) -> str:
     if isinstance(content, str):
         return content
@@ -186,5 +194,5 @@ def _content(content: object) -> str:
     parts: list[str] = []
     for part in cast("list[dict[str, Any]]", content):
         text = part.get("text")
-        parts.append(text if isinstance(text, str) else f"<{part.get('type', 'part')}>")
+        parts.append(text if isinstance(text, str) else _described(part))
     return "\n".join(parts)

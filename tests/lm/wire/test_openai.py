@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from telic._http import HttpResponse
-from telic.data import Request
+from telic.data import Completion, Request
 from telic.errors import (
     ConfigurationError,
     ContentFilterError,
@@ -87,9 +87,9 @@ def test_plain_completions_join_the_messages():
     text = dialect(model_type="text")
     assert sent(text, max_tokens=3) == {"model": "m", "prompt": "hi", "max_tokens": 3}
     assert text.endpoint.target == "/v1/completions"
-    assert text.decode(answer(choices=[{"text": "there", "finish_reason": "length"}])).completions[0] == (
-        "there", "length", None, (), None,
-    )  # fmt: skip
+    assert text.decode(answer(choices=[{"text": "there", "finish_reason": "length"}])).completions[0] == Completion(
+        "there", "length"
+    )
 
 
 @pytest.mark.parametrize("model", ["o1", "o3-mini", "o4-mini-2025-04-16", "gpt-5", "gpt-5-mini", "gpt-5.1"])

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from telic._optional import load
-from telic.errors import ConfigurationError
+from telic.errors import ConfigurationError, LMInvalidRequestError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -125,8 +125,8 @@ def _blocks(message: Message) -> list[dict[str, Any]]:
         return [{"type": "tool_result", "tool_use_id": message.get("tool_call_id"), "content": inner}]
     if isinstance(content, str):
         blocks = [{"type": "text", "text": content}] if content else []
-    else:
-        blocks = [_part(part) for part in content or ()]
+    else:  # blank text between two pictures is refused by the API
+        blocks = [_part(part) for part in content or () if part.get("type") != "text" or part["text"].strip()]
     for call in message.get("tool_calls") or ():
         blocks.append(_tool_use(call))
     return blocks
@@ -141,12 +141,54 @@ def _tool_use(call: dict[str, Any]) -> dict[str, Any]:
 
 
 def _part(part: dict[str, Any]) -> dict[str, Any]:
-    if part.get("type") == "image_url":
+    kind = part.get("type")
+    if kind == "image_url":
         image = part["image_url"]
         return {"type": "image", "source": _source(image if isinstance(image, str) else image["url"])}
-    if part.get("type") == "file":
-        return {"type": "document", "source": _source(part["file"]["file_data"])}
+    if kind == "file":
+        return _document(part["file"])
+    if kind == "input_audio":
+        raise LMInvalidRequestError(
+            "Anthropic's models take no audio, and the message has a part of type 'input_audio'; use another LM for "
+            "it, or give its transcript",
+            provider="anthropic",
+        )
     return part
+
+
+def _document(file: dict[str, Any]) -> dict[str, Any]:
+    """Return a file as a document: by its id, its address, its bytes (a PDF), or its text.
+
+    Raises:
+        LMInvalidRequestError: It is of a media type that the API does not read, or has a name alone.
+    """
+    name = file.get("filename")
+    titled = {} if name is None else {"title": name}
+    if file.get("file_id") is not None:
+        return {"type": "document", "source": {"type": "file", "file_id": file["file_id"]}, **titled}
+    if file.get("file_data") is None:
+        raise LMInvalidRequestError(
+            f"the file {name!r} has neither data nor an id, which Anthropic's models need",
+            provider="anthropic",
+        )
+    source = _source(file["file_data"])
+    mime: str = source.get("media_type", "")
+    if source["type"] == "base64" and mime.startswith("image/"):
+        return {"type": "image", "source": source}
+    if source["type"] == "base64" and mime != "application/pdf":
+        source = {"type": "text", "media_type": "text/plain", "data": _text_of(source["data"], mime, name)}
+    return {"type": "document", "source": source, **titled}
+
+
+def _text_of(data: str, mime: str, name: Any) -> str:
+    try:
+        return load("base64").b64decode(data).decode("utf-8")
+    except ValueError as error:
+        raise LMInvalidRequestError(
+            f"the file {name!r} is {mime}, and Anthropic's models read PDF, pictures and text in UTF-8; convert it "
+            f"first ({error})",
+            provider="anthropic",
+        ) from error
 
 
 def _source(url: str) -> dict[str, Any]:

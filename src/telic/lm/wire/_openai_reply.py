@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from telic._optional import load
 from telic.data import Completion, Message, Usage
-from telic.errors import ConfigurationError, ContentFilterError, LMError
+from telic.errors import ConfigurationError, ContentFilterError, LMError, LMInvalidRequestError
 from telic.lm.wire._dialect import Place, failure
 
 if TYPE_CHECKING:
@@ -112,7 +112,17 @@ def schema_format(model: type) -> dict[str, Any]:
 
 
 def as_prompt(messages: Sequence[Message]) -> str:
-    return "\n\n".join(join_parts(message["content"]) for message in messages)
+    return "\n\n".join(_only_text(message["content"]) for message in messages)
+
+
+def _only_text(content: Any) -> str:
+    for part in content if isinstance(content, list) else ():  # pyright: ignore[reportUnknownVariableType]
+        if part.get("type") != "text":  # pyright: ignore[reportUnknownMemberType]
+            raise LMInvalidRequestError(
+                f"plain completions take text only, and the message has a part of type {part.get('type')!r}; use "  # pyright: ignore[reportUnknownMemberType]
+                "model_type='chat', or another LM for it"
+            )
+    return join_parts(content)
 
 
 def inner_failure(place: Place, body: Mapping[str, Any], headers: Mapping[str, str]) -> LMError:
