@@ -2,18 +2,21 @@
 
     python training/tiny/evaluate.py [--weights FILE] [--tasks 15] [--queries 8] [--known] [--adapter chat|json|xml]
     python training/tiny/evaluate.py --samples 8 --only silent --demos 0
+    python training/tiny/evaluate.py --words questions.jsonl --only echo,facts
 
 The vocabulary is the `vocab.json` beside the weights. Prints the table of the model card (Markdown): the share of
 right answers by number of demos, with half the width of the 95 % interval (tasks, not single answers, are the unit),
 and the share of replies that keep the format. `--known`: names, labels and phrasings of training, freshly combined.
 `--samples n`: n answers at temperature 1 for each question; the share of questions that one answer gets right, and
-the share that at least one of the n gets right ("pass@1 / pass@n").
+the share that at least one of the n gets right ("pass@1 / pass@n"). `--words FILE`: copying and any facts with the
+English words of that file.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import re
 import statistics
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -22,6 +25,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from cells import CELLS, Cell
+from skills import echo
 
 from telic import LM
 from telic.adapters import ChatAdapter, JSONAdapter, XMLAdapter
@@ -43,6 +47,7 @@ class Job(NamedTuple):
     queries: int
     weights: Path
     samples: int
+    words: Path | None
 
 
 class Found(NamedTuple):
@@ -69,8 +74,16 @@ def client_of(weights: Path) -> TinyClient:
     return _CLIENTS[weights]
 
 
+def use_words(path: Path) -> None:
+    """Let the tasks of copying draw from the words of a text."""
+    found = tuple(sorted({w.lower() for w in re.findall(r"\b[A-Za-z]{3,12}\b", path.read_text())}))
+    echo.english = lambda: {False: found, True: found}
+
+
 def measure(job: Job) -> Found:
     """Return what one cell comes to with so many demos."""
+    if job.words is not None:
+        use_words(job.words)
     cell = all_cells()[job.name]
     client = client_of(job.weights)
     by_task: list[float] = []
@@ -156,6 +169,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="cells whose name contains one of these, comma-separated")
     parser.add_argument("--demos", type=int, nargs="*", default=None)
     parser.add_argument("--samples", type=int, default=0, help="answers at temperature 1 for each question")
+    parser.add_argument("--words", type=Path, default=None, help="a text whose words are copied")
     parser.add_argument("--processes", type=int, default=2)
     args = parser.parse_args()
     wanted = args.only.split(",")
@@ -167,7 +181,17 @@ def main() -> None:
         jobs = {
             (name, k): pool.submit(
                 measure,
-                Job(name, k, args.known, args.adapter, args.tasks, args.queries, args.weights, args.samples),
+                Job(
+                    name,
+                    k,
+                    args.known,
+                    args.adapter,
+                    args.tasks,
+                    args.queries,
+                    args.weights,
+                    args.samples,
+                    args.words,
+                ),
             )
             for name, cell in cells.items()
             for k in columns
