@@ -117,7 +117,7 @@ EDITS = (
 def editing(rng: Random, held_out: bool, *, edit: str | None = None) -> Task:
     """Return a task of copying or editing; in three of four the instructions tell it, else the demos do."""
     chosen = (
-        rng.choice((*EDITS, *EDITS[:1] * 3)) if edit is None else next(e for e in EDITS if e.name == edit)
+        rng.choice((*EDITS, *EDITS[:1] * 6)) if edit is None else next(e for e in EDITS if e.name == edit)
     )
     told = rng.random() < 0.75 or edit is not None
     text = rng.choice(words.TEXT_FIELDS)
