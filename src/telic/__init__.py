@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from telic import errors as errors
     from telic import evaluate as evaluate
     from telic import execution as execution
+    from telic import journal as journal
     from telic import lm as lm
     from telic import modules as modules
     from telic import optimizers as optimizers
@@ -73,10 +74,12 @@ if TYPE_CHECKING:
     from telic.errors import EvaluationError as EvaluationError
     from telic.errors import InputError as InputError
     from telic.errors import InterpreterError as InterpreterError
+    from telic.errors import JournalError as JournalError
     from telic.errors import LMAuthError as LMAuthError
     from telic.errors import LMBillingError as LMBillingError
     from telic.errors import LMError as LMError
     from telic.errors import LMInvalidRequestError as LMInvalidRequestError
+    from telic.errors import LMOutageError as LMOutageError
     from telic.errors import LMRateLimitError as LMRateLimitError
     from telic.errors import LMResponseError as LMResponseError
     from telic.errors import LMServerError as LMServerError
@@ -90,6 +93,9 @@ if TYPE_CHECKING:
     from telic.errors import RequestsForbiddenError as RequestsForbiddenError
     from telic.errors import RetrievalError as RetrievalError
     from telic.errors import RetrievalTimeoutError as RetrievalTimeoutError
+    from telic.errors import RunDivergedError as RunDivergedError
+    from telic.errors import RunLockedError as RunLockedError
+    from telic.errors import RunMismatchError as RunMismatchError
     from telic.errors import SignatureError as SignatureError
     from telic.errors import SignatureSyntaxError as SignatureSyntaxError
     from telic.errors import StateError as StateError
@@ -103,6 +109,7 @@ if TYPE_CHECKING:
     from telic.errors import UnknownProviderError as UnknownProviderError
     from telic.evaluate import Evaluate as Evaluate
     from telic.evaluate import EvaluationResult as EvaluationResult
+    from telic.journal import Run as Run
     from telic.lm import LM as LM
     from telic.lm import BaseLM as BaseLM
     from telic.lm import configure_cache as configure_cache
@@ -194,10 +201,12 @@ __all__ = [
     "InputField",
     "InterpreterError",
     "JSONAdapter",
+    "JournalError",
     "LMAuthError",
     "LMBillingError",
     "LMError",
     "LMInvalidRequestError",
+    "LMOutageError",
     "LMRateLimitError",
     "LMResponseError",
     "LMServerError",
@@ -222,6 +231,10 @@ __all__ = [
     "RetrievalError",
     "RetrievalTimeoutError",
     "Retrieve",
+    "Run",
+    "RunDivergedError",
+    "RunLockedError",
+    "RunMismatchError",
     "Score",
     "SelfConsistency",
     "Signature",

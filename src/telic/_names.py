@@ -22,6 +22,7 @@ HOMES: Final[Mapping[str, str]] = {
         "make_signature",
         context="configure copy_context settings",
         budget="Budget",
+        journal="Run",
         tracing="inspect_history track_usage",
         adapters="Adapter ChatAdapter JSONAdapter XMLAdapter",
         lm="LM BaseLM configure_cache",
@@ -31,7 +32,8 @@ HOMES: Final[Mapping[str, str]] = {
         evaluate="Evaluate EvaluationResult",
         optimizers="BootstrapFewShot BootstrapFewShotWithRandomSearch LabeledFewShot",
         errors="AdapterError AdapterParseError AssertionFailed BudgetExceeded CacheMissError CodeExecutionError "
-        "ConfigurationError ContentFilterError ContextWindowExceededError DatasetError EvaluationError InputError InterpreterError JournalError "
+        "ConfigurationError ContentFilterError ContextWindowExceededError DatasetError EvaluationError InputError InterpreterError "
+        "JournalError LMOutageError RunDivergedError RunLockedError RunMismatchError "
         "LMAuthError LMBillingError LMError LMInvalidRequestError "
         "LMRateLimitError LMResponseError LMServerError LMTimeoutError LMTransportError "
         "LMUnsupportedModelError MetricError MissingExtraError NotConfiguredError ProgramError "
@@ -45,7 +47,7 @@ HOMES: Final[Mapping[str, str]] = {
 """Name -> module, or "module:name" where it is called otherwise there."""
 
 PACKAGES: Final = (
-    "adapters", "budget", "compat", "context", "data", "datasets", "errors", "evaluate", "execution", "lm",
+    "adapters", "budget", "compat", "context", "data", "datasets", "errors", "evaluate", "execution", "journal", "lm",
     "modules", "optimizers", "protocols", "retrieve", "sandbox", "signatures", "testing", "tracing", "types",
 )  # fmt: skip
 """Submodules that `telic.<name>` reaches without an import of their own."""

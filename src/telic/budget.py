@@ -51,7 +51,7 @@ class Budget:
     """
 
     __slots__ = (
-        "_clock", "_in_flight", "_lock", "_settled", "_started", "_usd", "_used", "calls", "parent", "seconds",
+        "_above", "_clock", "_in_flight", "_lock", "_settled", "_started", "_usd", "_used", "calls", "seconds",
         "tokens", "usd",
     )  # fmt: skip
 
@@ -76,7 +76,7 @@ class Budget:
         self.calls = calls
         self.tokens = tokens
         self.seconds = seconds
-        self.parent = parent
+        self._above: tuple[Budget, ...] = () if parent is None else (parent,)
         self._clock = clock
         self._lock = threading.Lock()  # protects the five below
         self._started: float | None = None
@@ -97,6 +97,20 @@ class Budget:
         return Budget(usd=usd, calls=calls, tokens=tokens, seconds=seconds, parent=self, clock=self._clock)
 
     @property
+    def parent(self) -> Budget | None:
+        """The budget that this one draws on as well."""
+        return self._above[0] if self._above else None
+
+    @property
+    def line(self) -> list[Budget]:
+        """This budget and all that it draws on."""
+        return [self, *(budget for above in self._above for budget in above.line)]
+
+    def draw_on(self, other: Budget) -> None:
+        """Charge another budget as well, and keep within it; before the first call."""
+        self._above = (*self._above, other)
+
+    @property
     def used(self) -> Usage:
         """What was used so far; `cost_usd` is None where a price was unknown."""
         return self._used
@@ -114,7 +128,7 @@ class Budget:
     @property
     def needs_prices(self) -> bool:
         """Whether this budget, or one above it, limits dollars."""
-        return self.usd is not None or (self.parent is not None and self.parent.needs_prices)
+        return self.usd is not None or any(above.needs_prices for above in self._above)
 
     def remaining(self) -> dict[str, float | None]:
         """Return what is left of each limit, here and above; None: no limit. Calls in flight are not counted."""
@@ -124,8 +138,8 @@ class Budget:
         for name in _NAMES:
             limit: float | None = getattr(self, name)
             mine[name] = None if limit is None else max(0.0, limit - used[name])
-        if self.parent is not None:
-            for name, left in self.parent.remaining().items():
+        for above in self._above:
+            for name, left in above.remaining().items():
                 own = mine[name]
                 mine[name] = left if own is None else own if left is None else min(own, left)
         return mine
@@ -140,13 +154,15 @@ class Budget:
         Raises:
             BudgetExceeded: A limit is reached, here or above.
         """
-        if self.parent is not None:
-            self.parent.reserve()
+        let: list[Budget] = []
         try:
+            for above in self._above:
+                above.reserve()
+                let.append(above)
             self._reserve()
         except BudgetExceeded:
-            if self.parent is not None:
-                self.parent.release()
+            for above in let:
+                above.release()
             raise
 
     def _reserve(self) -> None:
@@ -171,6 +187,19 @@ class Budget:
             "seconds": 0.0 if self._started is None else self._clock() - self._started,
         }
 
+    def carry(self, usage: Usage, seconds: float) -> None:
+        """Charge what earlier parts of the same run used, here alone: above, it was charged then.
+
+        Args:
+            usage: Of all its calls.
+            seconds: How long it has worked; its clock goes on from there.
+        """
+        with self._lock:
+            self._usd += 0.0 if usage.cost_usd is None else usage.cost_usd
+            self._used = self._used.plus(usage)
+            self._settled += usage.calls
+            self._started = self._clock() - seconds
+
     def settle(self, usage: Usage) -> None:
         """Charge what a call that was let through has used; this never raises."""
         with self._lock:
@@ -178,15 +207,15 @@ class Budget:
             self._settled += 1
             self._usd += 0.0 if usage.cost_usd is None else usage.cost_usd
             self._used = self._used.plus(usage if usage.calls else usage._replace(calls=1))
-        if self.parent is not None:
-            self.parent.settle(usage)
+        for above in self._above:
+            above.settle(usage)
 
     def release(self) -> None:
         """Take back a reservation: the call was not sent."""
         with self._lock:
             self._in_flight -= 1
-        if self.parent is not None:
-            self.parent.release()
+        for above in self._above:
+            above.release()
 
     def to_dict(self) -> dict[str, Any]:
         """Return limits and use, for reports."""
@@ -201,6 +230,24 @@ class Budget:
             f"{name}={getattr(self, name)!r}" for name in _NAMES if getattr(self, name) is not None
         )
         return f"Budget({limits})"
+
+
+def for_run(given: Budget | None, ambient: Budget | None) -> Budget | None:
+    """Return the budget of a run: its limits are those of `given`, and it draws on `given` and on `ambient`.
+
+    A budget of its own, because a run that is resumed is charged with what it had used before, and the caller's
+    budget was charged with that already, or belongs to another process.
+
+    Args:
+        given: The budget that was passed for the run, or None: there is none but the ambient one.
+        ambient: The budget in force where the run begins, or None.
+    """
+    if given is None:
+        return ambient
+    own = given.child(usd=given.usd, calls=given.calls, tokens=given.tokens, seconds=given.seconds)
+    if ambient is not None and ambient not in given.line:
+        own.draw_on(ambient)
+    return own
 
 
 def _exceeded(name: str, limit: float, used: float) -> BudgetExceeded:

@@ -38,6 +38,10 @@ DEFAULTS: Final[Mapping[str, Any]] = {
     "track_usage": False,
     "usage_tracker": None,
     "budget": None,  # a `Budget` that every paid call is charged to
+    "run": None,  # the open run whose journal keeps what is paid for (`telic.journal`)
+    "run_step": "",  # the step of the run that is being worked on
+    "journal_tap": None,  # told of each event before a journal writes it; for tests of crashes
+    "outage_patience": 300.0,  # seconds that a run waits for an LM that is away
     "role": "task",  # whose calls these are in a report: task, teacher, proposer, judge …
     "sample": 0,  # sample index of calls that do not set one: fresh draws of equal requests
     "lm_options": None,  # generation options laid over every call of the block (a teacher's temperature)
@@ -47,7 +51,8 @@ DEFAULTS: Final[Mapping[str, Any]] = {
     "forbid_requests": False,  # True: no client may open a socket
     "provide_traceback": False,
     "allow_tool_async_sync_conversion": False,
-    "send_stream": None,
+    "send_stream": None,  # takes the events of a program that is streamed (`telic.streaming`)
+    "cancel_scope": None,  # calls off what is done in it (`telic._cancel`)
     "stream_listeners": (),
     "async_max_workers": 8,
     "warn_on_type_mismatch": True,

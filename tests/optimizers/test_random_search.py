@@ -170,7 +170,7 @@ def test_without_a_valset_a_small_trainset_is_shared_and_that_is_said(caplog):
 
 
 def test_the_report_warns_that_the_winner_was_chosen_on_these_rows():
-    assert any("too favourable" in note for note in compiled().report.notes)
+    assert any("points too high" in note for note in compiled().report.notes)
 
 
 def test_spend_is_told_by_role():

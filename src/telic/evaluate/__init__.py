@@ -5,6 +5,12 @@ from telic.evaluate._auto_evaluation import SemanticF1 as SemanticF1
 from telic.evaluate._checks import check_count as check_count
 from telic.evaluate._checks import checked_examples as checked_examples
 from telic.evaluate._evaluate import Evaluate as Evaluate
+from telic.evaluate._keys import callable_key as callable_key
+from telic.evaluate._keys import example_key as example_key
+from telic.evaluate._keys import lm_identity as lm_identity
+from telic.evaluate._keys import program_key as program_key
+from telic.evaluate._keys import settings_key as settings_key
+from telic.evaluate._keys import stable as stable
 from telic.evaluate._metrics import EM as EM
 from telic.evaluate._metrics import F1 as F1
 from telic.evaluate._metrics import HotPotF1 as HotPotF1

@@ -19,18 +19,21 @@ from telic.data import Example, Prediction
 from telic.errors import (
     AdapterParseError,
     BudgetExceeded,
+    JournalError,
     LMAuthError,
     LMBillingError,
+    LMOutageError,
     NotConfiguredError,
     ProgramError,
     TelicError,
 )
+from telic.evaluate._row_step import not_kept, packed_row, row_key, row_reader
 from telic.evaluate._score import MetricCall, callable_name
 from telic.execution import is_async, run_coroutine, run_in_thread, stray_cancellations
 from telic.modules import Flow, adrive, drive
 from telic.tracing import UsageTracker
 
-FATAL = (BudgetExceeded, NotConfiguredError, LMAuthError, LMBillingError)
+FATAL = (BudgetExceeded, NotConfiguredError, LMAuthError, LMBillingError, LMOutageError, JournalError)
 """What stops a loop over rows at once: no other row would fare better."""
 
 
@@ -66,12 +69,24 @@ class RowFailed(Exception):
         return RowFailed, (self.row,)
 
 
-class RowJob(NamedTuple):
-    """What all rows of one evaluation have in common."""
+@final
+class RowJob:
+    """What all rows of one evaluation have in common.
 
-    program: Any
-    metric: MetricCall
-    failure_score: float = 0.0
+    Args:
+        program: What is scored; not changed while the job lasts.
+        metric: Scores it.
+        failure_score: What a failed row scores.
+    """
+
+    __slots__ = ("failure_score", "key", "metric", "program")
+
+    def __init__(self, program: Any, metric: MetricCall, failure_score: float = 0.0) -> None:
+        self.program = program
+        self.metric = metric
+        self.failure_score = failure_score
+        self.key: Any = None
+        """Its part of the keys of rows, made at the first one that is a step of a run."""
 
 
 class _RunProgram(NamedTuple):
@@ -201,6 +216,18 @@ def score_row(job: RowJob, index: int, example: Example) -> Row:
         BudgetExceeded: The budget is used up.
         NotConfiguredError: There is no LM.
     """
+    run = get_setting("run")
+    if run is None:
+        return _score_row(job, index, example)
+    return run.step(
+        row_key(job, index, example),
+        lambda: _score_row(job, index, example),
+        packed=packed_row if get_setting("trace") is None else not_kept,
+        unpacked=row_reader(Row, index, example),
+    )
+
+
+def _score_row(job: RowJob, index: int, example: Example) -> Row:
     flow = _flow(job, index, example)
     try:
         return drive(flow)
@@ -214,4 +241,12 @@ async def ascore_row(job: RowJob, index: int, example: Example) -> Row:
     A `Module` is called by `acall`, a coroutine function awaited, any other program runs in a worker thread; a metric
     that is no coroutine function runs on the loop: write one that waits for something as `async def`.
     """
-    return await adrive(_flow(job, index, example))
+    run = get_setting("run")
+    if run is None:
+        return await adrive(_flow(job, index, example))
+    return await run.astep(
+        row_key(job, index, example),
+        lambda: adrive(_flow(job, index, example)),
+        packed=packed_row if get_setting("trace") is None else not_kept,
+        unpacked=row_reader(Row, index, example),
+    )

@@ -22,6 +22,7 @@ from telic.lm._chokepoint import Cached, Completes, Paid
 from telic.lm._forward import outputs_of, response_from
 from telic.lm._history import History
 from telic.lm._options import check_options
+from telic.lm._run import akept_or_asked, kept_or_asked
 from telic.lm.caching._cache import current_cache
 from telic.lm.caching._key import identity
 from telic.protocols import Capabilities, Delta
@@ -112,11 +113,8 @@ class BaseLM:
         observed = self._begin(request) if self.callbacks or setting("callbacks") else None
         started = perf_counter()
         try:
-            cached = self.cache if request.cache is None else request.cache
-            if cached and (store := current_cache()).mode != "off":
-                response = (self._cached or self._stack()[1]).complete(request, store)
-            else:
-                response = (self._paid or self._stack()[0]).complete(request)
+            run = setting("run")
+            response = self._answer(request) if run is None else kept_or_asked(run, self, request)
         except BaseException as error:
             self._record(request, None, error, perf_counter() - started)
             finish(observed, None, error)
@@ -132,11 +130,10 @@ class BaseLM:
         observed = self._begin(request) if self.callbacks or setting("callbacks") else None
         started = perf_counter()
         try:
-            cached = self.cache if request.cache is None else request.cache
-            if cached and (store := current_cache()).mode != "off":
-                response = await (self._cached or self._stack()[1]).acomplete(request, store)
-            else:
-                response = await (self._paid or self._stack()[0]).acomplete(request)
+            run = setting("run")
+            response = await (
+                self._aanswer(request) if run is None else akept_or_asked(run, self, request)
+            )
         except BaseException as error:
             self._record(request, None, error, perf_counter() - started)
             finish(observed, None, error)
@@ -188,6 +185,20 @@ class BaseLM:
         return await astep(self, [prompt, messages, options], asked)
 
     # one call's parts
+
+    def _answer(self, request: Request) -> Response:
+        """Return the answer of the cache, or of the client."""
+        cached = self.cache if request.cache is None else request.cache
+        if cached and (store := current_cache()).mode != "off":
+            return (self._cached or self._stack()[1]).complete(request, store)
+        return (self._paid or self._stack()[0]).complete(request)
+
+    async def _aanswer(self, request: Request) -> Response:
+        """Same as `_answer`, for tasks."""
+        cached = self.cache if request.cache is None else request.cache
+        if cached and (store := current_cache()).mode != "off":
+            return await (self._cached or self._stack()[1]).acomplete(request, store)
+        return await (self._paid or self._stack()[0]).acomplete(request)
 
     def _defaults(self) -> Mapping[str, Any] | None:
         """Return options that stand behind those of a call; None: `forward` looks at `kwargs` itself."""

@@ -13,11 +13,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from telic._text import did_you_mean
+from telic.context import get as get_setting
 from telic.data import Request
 from telic.errors import ConfigurationError
 from telic.execution import run_coroutine, run_in_thread
 from telic.lm._base import SECRETS, BaseLM, ForwardClient
-from telic.lm._options import check_options
+from telic.lm._options import check_options, shows_reasoning
 from telic.lm._registry import ClientSpec, client_for, endpoint_of, split_model
 from telic.lm._stream import astream_through, stream_through
 from telic.lm._tape import Taped
@@ -120,8 +121,11 @@ class LM(BaseLM):
 
     @property
     def capabilities(self) -> Capabilities:
-        """What the model can do natively, as its client knows it."""
-        return self._client().capabilities
+        """What the model can do natively, as its client knows it, with the options of this LM."""
+        known = self._client().capabilities
+        if known.reasoning and not known.reasoning_text and shows_reasoning(self.model, self.kwargs):
+            return known._replace(reasoning_text=True)
+        return known
 
     def forward(self, prompt: str | None = None, messages: list[Any] | None = None, **options: Any) -> Any:
         """Return the whole `Response` to a prompt or messages, through cache, budget and history.
@@ -154,15 +158,22 @@ class LM(BaseLM):
 
     def stream(self, request: Request) -> Iterator[Delta]:
         """Yield the answer in pieces as they come, the last one with the whole response; kept answers in one piece."""
+        # What a run keeps is whole answers, and a subclass may answer itself.
+        if get_setting("run") is not None or self._is_overridden():
+            return super().stream(request)
         final = self._final(request)
         paid, cached = self._stack()
-        return stream_through(self._client(), paid, cached, final, self._uses_cache(final), self._record)
+        use_cache = self._uses_cache(final)
+        return stream_through(self._client(), paid, cached, final, use_cache, self._record, self._begin)
 
     def astream(self, request: Request) -> AsyncIterator[Delta]:
         """Same as `stream`, for tasks."""
+        if get_setting("run") is not None or self._is_overridden():
+            return super().astream(request)
         final = self._final(request)
         paid, cached = self._stack()
-        return astream_through(self._client(), paid, cached, final, self._uses_cache(final), self._record)
+        use_cache = self._uses_cache(final)
+        return astream_through(self._client(), paid, cached, final, use_cache, self._record, self._begin)
 
     def _uses_cache(self, request: Request) -> bool:
         return self.cache if request.cache is None else request.cache

@@ -1,10 +1,11 @@
 """Better programs from data: each optimizer takes a program, a metric and examples, and returns a new program."""
 
-from telic.optimizers._base import CompileInterrupted as CompileInterrupted
-from telic.optimizers._base import CompileStopped as CompileStopped
 from telic.optimizers._base import Optimizer as Optimizer
 from telic.optimizers._bootstrap import BootstrapFewShot as BootstrapFewShot
+from telic.optimizers._compile import Compile as Compile
 from telic.optimizers._labeled import LabeledFewShot as LabeledFewShot
+from telic.optimizers._plan import CostPlan as CostPlan
+from telic.optimizers._plan import Work as Work
 from telic.optimizers._random_search import (
     BootstrapFewShotWithRandomSearch as BootstrapFewShotWithRandomSearch,
 )
@@ -12,6 +13,8 @@ from telic.optimizers._random_search import BootstrapRS as BootstrapRS
 from telic.optimizers._report import Candidate as Candidate
 from telic.optimizers._report import CandidatePrograms as CandidatePrograms
 from telic.optimizers._report import Report as Report
+from telic.optimizers._stops import CompileInterrupted as CompileInterrupted
+from telic.optimizers._stops import CompileStopped as CompileStopped
 
 Teleprompter = Optimizer
 """The old name of `Optimizer`."""

@@ -1,29 +1,43 @@
 """`Optimizer`: makes a better program out of a program, a metric and examples.
 
-The contract, which one suite checks for every optimizer: `compile` returns a new program that carries a `report`;
-student, teacher, examples and the optimizer itself are as they were, so that one optimizer may serve twice and from two
-threads; what cannot work is refused before anything is paid for; the same inputs give the same program whatever the
-number of threads.
+The contract, which one suite (`telic.testing.OptimizerConformance`) checks for every optimizer: `compile` returns a new
+program that carries a `report`; student, teacher, examples and the optimizer itself are as they were, so that one
+optimizer may serve twice and from two threads; what cannot work is refused before anything is paid for; the same inputs
+give the same program whatever the number of threads; killed at any moment and run again with the same `run_dir`
+it comes to the same result, and no reply of an LM is paid for twice.
+
+What an author does for that (`_labeled.py` is the shortest example, `_random_search.py` a whole one):
+
+1. Settings in `__init__` under their own names, checked there; data in `compile(student, *, trainset, teacher=None,
+   valset=None, run_dir=None, budget=None)`, checked by `check_student`, `checked_examples` ….
+2. `with Compile(self, student, trainset=rows, …, run_dir=run_dir, budget=budget) as run:` around all work. It opens the
+   run, and refuses a folder or a budget that cannot work.
+3. Costly work is in steps: `run.evaluate(program, rows)` and `score_row` make a step of each row, `Teacher` of each
+   attempt; anything else that calls an LM goes through `run.step(key, work)`, where `key` is all that the result
+   depends on. Many pieces at once: a `Source` for `run.pool(source, "searching")`. There is no code for resuming.
+4. Chance comes from `derive(self.seed, "what for", …)`, decisions from indices of work: never from the order in which
+   threads finish, never from a clock. `run.decide(label, value)` writes a decision down and checks it on resume.
+5. `run.candidate(program, result, label)` for each program that was scored; it can be loaded at once.
+6. `return run.guarded(search, best)`: `search()` does the work, `best(stopped)` makes the program of what was found,
+   with `run.report(…)`; the budget's end, an LM that stays away, Ctrl-C and too many failures all end there.
+7. `_work` tells `plan` how many runs of which program there will be.
 """
 
 from __future__ import annotations
 
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, final
+from typing import TYPE_CHECKING, Any
 
-from telic._optional import load
-from telic._text import join_names, plural
-from telic.context import context
-from telic.context import get as get_setting
-from telic.errors import ConfigurationError, EvaluationError
-from telic.modules import Module
-from telic.optimizers._report import Report
-from telic.tracing import UsageTracker, begin, finish
+from telic.errors import ConfigurationError
+from telic.evaluate import checked_examples
+from telic.optimizers._checks import check_student
+from telic.optimizers._plan import CostPlan, Work, plan_of
 
 if TYPE_CHECKING:
+    import os
+
+    from telic.budget import Budget
     from telic.data import Example
 
 
@@ -38,8 +52,42 @@ class Optimizer(ABC):
         trainset: Sequence[Example],
         teacher: Any = None,
         valset: Sequence[Example] | None = None,
+        run_dir: str | os.PathLike[str] | None = None,
+        budget: Budget | None = None,
     ) -> Any:
         """Return a new program that is better than `student` by the optimizer's metric, with `.report`."""
+
+    def plan(
+        self,
+        program: Any,
+        *,
+        trainset: Sequence[Example],
+        valset: Sequence[Example] | None = None,
+        calls_per_run: int | tuple[int, int] | None = None,
+    ) -> CostPlan:
+        """Return what a compile of `program` will cost, as ranges, without a call of an LM.
+
+        Args:
+            program: What would be compiled.
+            trainset: As for `compile`.
+            valset: As for `compile`.
+            calls_per_run: How many calls of an LM one run of the program makes, or the least and the most; None:
+                counted from its modules, each predictor called once. Loops of your own need it.
+
+        Raises:
+            ConfigurationError: The program has no predictors, or this optimizer cannot tell.
+            DatasetError: A list is empty or its rows do not declare their inputs.
+        """
+        check_student(program, "program")
+        rows = checked_examples("trainset", trainset)
+        held_out = None if valset is None else checked_examples("valset", valset)
+        return plan_of(program, self._work(program, rows, held_out), rows, calls_per_run)
+
+    def _work(
+        self, program: Any, trainset: Sequence[Example], valset: Sequence[Example] | None
+    ) -> Sequence[Work]:
+        """Return the work of a compile; for `plan`."""
+        raise ConfigurationError(f"{type(self).__name__} does not say what it will do: it has no plan")
 
     def get_params(self) -> dict[str, Any]:
         """Return the settings of the constructor by name."""
@@ -47,134 +95,3 @@ class Optimizer(ABC):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.get_params().items())})"
-
-
-class CompileStopped(EvaluationError):
-    """A compile that ended at `max_errors`.
-
-    Attributes:
-        results: What had been found: demonstrations, or rows of the candidate that failed.
-        program: The best program that could be made of what was finished, with its report; None: there was none.
-    """
-
-    def __init__(self, message: str, *, results: Sequence[Any] = (), program: Any = None) -> None:
-        super().__init__(message, results=results)
-        self.program = program
-
-
-class CompileInterrupted(KeyboardInterrupt):
-    """Ctrl-C during a compile.
-
-    Attributes:
-        program: The best program that could be made of what was finished, with its report; None: there was none.
-    """
-
-    def __init__(self, message: str, *, program: Any = None) -> None:
-        super().__init__(message)
-        self.program = program
-
-
-@final
-class Compile:
-    """One compile under way: its clock, its spend, and the callbacks that watch it. A context manager."""
-
-    def __init__(self, optimizer: Optimizer, student: Any, **data: Any) -> None:
-        self.optimizer = optimizer
-        self.tracker = UsageTracker(get_setting("usage_tracker"))
-        self.notes: list[str] = []
-        self._inputs = {"student": student, **data}
-        self._started = time.perf_counter()
-        self._context: Any = None
-        self._call: Any = None
-
-    def note(self, text: str, *, warn: bool = False) -> None:
-        """Put a line into the report and the log, there as a warning or for information."""
-        self.notes.append(text)
-        logger = load("logging").getLogger("telic.optimizers")
-        (logger.warning if warn else logger.info)("%s: %s", type(self.optimizer).__name__, text)
-
-    def report(self, **found: Any) -> Report:
-        """Return the report with what this compile knows itself filled in."""
-        return Report(
-            optimizer=type(self.optimizer).__name__,
-            spend=self.tracker.by_role(),
-            seconds=time.perf_counter() - self._started,
-            notes=tuple(self.notes),
-            **found,
-        )
-
-    def __enter__(self) -> Self:
-        self._call = begin("compile", self.optimizer, self._inputs)
-        self._context = context(usage_tracker=self.tracker)
-        self._context.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._context.__exit__(None, None, None)
-        finish(self._call, None, error)
-
-
-def check_student(student: Any, name: str = "student") -> None:
-    """Refuse what is no program with predictors.
-
-    Raises:
-        ConfigurationError: It is not.
-    """
-    if not isinstance(student, Module):
-        raise ConfigurationError(
-            f"{name} must be a Module with predictors, got {student!r}; wrap a function in a Module's forward"
-        )
-    if not student.predictors():
-        raise ConfigurationError(
-            f"{name} {type(student).__name__} has no predictor to compile: none is among its attributes "
-            "(also not in lists or dicts), or all are in parts that were compiled before (`_compiled`)"
-        )
-
-
-def check_teacher(teacher: Any, student: Module) -> None:
-    """Refuse a teacher whose predictors are not the student's.
-
-    Raises:
-        ConfigurationError: It is no module, or names or fields of its predictors differ.
-    """
-    check_student(teacher, "teacher")
-    mine, theirs = dict(student.named_predictors()), dict(teacher.named_predictors())
-    if set(mine) != set(theirs):
-        raise ConfigurationError(
-            f"the teacher must have the student's predictors {join_names(mine)}, and has {join_names(theirs)}: "
-            "demonstrations are handed over by name"
-        )
-    for path, predictor in mine.items():
-        fields, others = _fields(predictor), _fields(theirs[path])
-        if fields != others:
-            raise ConfigurationError(
-                f"predictor {path!r} has the fields {fields} in the student and {others} in the teacher; "
-                "their instructions may differ, their fields may not"
-            )
-
-
-def _fields(predictor: Any) -> tuple[list[str], list[str]]:
-    signature = predictor.signature
-    return list(signature.input_fields), list(signature.output_fields)
-
-
-def check_settings(name: str, values: Any) -> None:
-    """Refuse settings (`teacher_settings`) that are no mapping, or of unknown names.
-
-    Raises:
-        ConfigurationError: They are.
-    """
-    if values is None:
-        return
-    if not isinstance(values, dict):
-        raise ConfigurationError(f"{name} must be a dict of settings such as {{'lm': LM(…)}}, got {values!r}")
-    with context(**values):
-        pass
-
-
-def told_failures(failures: Sequence[tuple[int, Exception]], limit: int) -> str:
-    """Return a sentence on the failures that ended a search."""
-    index, first = failures[0]
-    return f"{plural(len(failures), 'failure')} (max_errors={limit}); the first, on example {index}: {first}"

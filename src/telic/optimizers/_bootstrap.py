@@ -12,27 +12,24 @@ from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 from telic._text import plural
 from telic.context import get as get_setting
-from telic.errors import BudgetExceeded, EvaluationError
+from telic.errors import BudgetExceeded, EvaluationError, LMOutageError
 from telic.evaluate import MetricCall, check_count, checked_examples
-from telic.optimizers._base import (
-    Compile,
-    CompileInterrupted,
-    CompileStopped,
-    Optimizer,
-    check_settings,
-    check_student,
-    check_teacher,
-    told_failures,
-)
+from telic.optimizers._base import Optimizer
+from telic.optimizers._checks import check_settings, check_student, check_teacher, told_failures
+from telic.optimizers._compile import Compile, stop_words
 from telic.optimizers._demos import labelled_demos
 from telic.optimizers._harvest import Harvest, Try
 from telic.optimizers._labeled import put_labelled
 from telic.optimizers._measure import measured
-from telic.optimizers._pool import Source, Standing, Task, run_pool
-from telic.optimizers._progress import check_display, shown_progress
+from telic.optimizers._plan import Work
+from telic.optimizers._pool import Source, Standing, Task
+from telic.optimizers._progress import check_display
 from telic.optimizers._teacher import Teacher
 
 if TYPE_CHECKING:
+    import os
+
+    from telic.budget import Budget
     from telic.data import Example
 
 
@@ -90,8 +87,8 @@ class Bootstrap(Source):
         return Task(lambda: attempt(index, example), self._done)
 
     def _done(self, found: Try | None, error: Exception | None) -> None:
-        if isinstance(error, BudgetExceeded):
-            self.stopped = f"budget: {error}"
+        if isinstance(error, (BudgetExceeded, LMOutageError)):
+            self.stopped = stop_words(error)
             self.harvest.stop()
         elif error is not None:
             raise error
@@ -229,6 +226,8 @@ class BootstrapFewShot(Optimizer):
         teacher: Any = None,
         trainset: Sequence[Example],
         valset: Sequence[Example] | None = None,
+        run_dir: str | os.PathLike[str] | None = None,
+        budget: Budget | None = None,
     ) -> Any:
         """Return a copy of `student` with bootstrapped and labelled demos.
 
@@ -237,8 +236,12 @@ class BootstrapFewShot(Optimizer):
             teacher: A program with the same predictors that makes the demonstrations; None: the student itself.
             trainset: Examples with declared inputs; labels only as far as the metric needs them.
             valset: Rows to score the given and the compiled program on, for the report; None: nothing is scored.
+            run_dir: The folder of the run: given again, it goes on where it ended; None: one under the user's data
+                directory.
+            budget: Limits of this compile; at a limit the demonstrations made so far are used.
 
         Raises:
+            JournalError: The folder cannot be used, or holds another run.
             ConfigurationError: Something cannot work; nothing was paid for.
             DatasetError: A list is empty or its rows do not declare their inputs.
             CompileStopped: `max_errors` failures; `.program` has the demonstrations made so far.
@@ -252,27 +255,45 @@ class BootstrapFewShot(Optimizer):
             check_teacher(teacher, student)
         rows = checked_examples("trainset", trainset)
         held_out = None if valset is None else checked_examples("valset", valset)
-        threads: int = get_setting("num_threads") if self.num_threads is None else self.num_threads
-        with Compile(self, student, trainset=rows, teacher=teacher, valset=valset) as run:
+        data: dict[str, Any] = {"trainset": rows, "teacher": teacher, "valset": held_out}
+        with Compile(self, student, run_dir=run_dir, budget=budget, **data) as run:
             search = Bootstrap(student, teacher, rows, metric, self._options())
-            try:
-                with shown_progress("bootstrapping", self.display_progress) as watch:
-                    run_pool(search, threads, watch)
-            except KeyboardInterrupt as interrupt:
-                raise CompileInterrupted(
-                    f"interrupted with {len(search.harvest.accepted)} demonstrations made; a program with them is in "
-                    "`.program`",
-                    program=self._finished(run, search, stopped="interrupted"),
-                ) from interrupt
-            except EvaluationError as error:
-                made = self._finished(run, search, stopped=str(error))
-                raise CompileStopped(str(error), results=error.results, program=made) from error.__cause__
-            compiled = self._finished(run, search, stopped=search.stopped)
-            if held_out is not None and search.stopped is None:
-                compiled.report = measured(
-                    run, student, compiled, held_out, metric=self.metric, num_threads=threads
-                )
-            return compiled
+
+            def bootstrap() -> str | None:
+                run.pool(search, "bootstrapping")
+                return search.stopped
+
+            def best(stopped: str | None) -> Any:
+                compiled = self._finished(run, search, stopped=stopped)
+                if stopped is not None:
+                    return compiled
+                if held_out is None:
+                    run.candidate(compiled, None, "compiled")
+                else:
+                    compiled.report = measured(run, student, compiled, held_out, metric=self.metric)
+                return compiled
+
+            return run.guarded(bootstrap, best)
+
+    def _work(
+        self, program: Any, trainset: Sequence[Example], valset: Sequence[Example] | None
+    ) -> list[Work]:
+        work = [self._bootstrap_work(len(trainset))]
+        if valset is not None:
+            shown = max(self.max_labeled_demos, self.max_bootstrapped_demos)
+            work += [
+                Work("the program as given", (len(valset), len(valset))),
+                Work("the compiled program", (len(valset), len(valset)), demos=shown),
+            ]
+        return work
+
+    def _bootstrap_work(self, rows: int) -> Work:
+        least = min(rows, self.max_bootstrapped_demos)
+        lm = None if self.teacher_settings is None else self.teacher_settings.get("lm")
+        most = rows * self.max_rounds if self.max_bootstrapped_demos else 0
+        return Work(
+            "bootstrapping", (least, most), "teacher", demos=self.max_labeled_demos, first=True, lm=lm
+        )
 
     def _finished(self, run: Compile, search: Bootstrap, *, stopped: str | None) -> Any:
         compiled = search.program()

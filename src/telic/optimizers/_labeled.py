@@ -7,10 +7,16 @@ from typing import TYPE_CHECKING, Any, final
 
 from telic.errors import ConfigurationError
 from telic.evaluate import check_count, checked_examples
-from telic.optimizers._base import Compile, Optimizer, check_student
+from telic.optimizers._base import Optimizer
+from telic.optimizers._checks import check_student
+from telic.optimizers._compile import Compile
 from telic.optimizers._demos import labelled_demos
+from telic.optimizers._plan import Work
 
 if TYPE_CHECKING:
+    import os
+
+    from telic.budget import Budget
     from telic.data import Example
 
 
@@ -41,6 +47,8 @@ class LabeledFewShot(Optimizer):
         teacher: Any = None,
         valset: Sequence[Example] | None = None,
         sample: bool = True,
+        run_dir: str | os.PathLike[str] | None = None,
+        budget: Budget | None = None,
     ) -> Any:
         """Return a copy of `student` with labelled demos.
 
@@ -50,6 +58,8 @@ class LabeledFewShot(Optimizer):
             teacher: Refused: there is none.
             valset: Refused: nothing is evaluated.
             sample: False: the first `k` rows instead of a draw.
+            run_dir: The folder of the run; None: one under the user's data directory.
+            budget: Taken, and never needed.
 
         Raises:
             ConfigurationError: The student has no predictors, or something was given that is not used.
@@ -61,12 +71,23 @@ class LabeledFewShot(Optimizer):
             raise ConfigurationError(
                 "LabeledFewShot takes labelled rows as they are: it has no use for teacher= or valset="
             )
-        with Compile(self, student, trainset=rows) as run:
-            compiled = student.reset_copy()
-            put_labelled(compiled, rows, self.k, sample=sample, seed=self.seed)
-            compiled._compiled = True
-            compiled.report = run.report()
-        return compiled
+        options = {"sample": sample}
+        with Compile(self, student, run_dir=run_dir, budget=budget, options=options, trainset=rows) as run:
+
+            def best(stopped: str | None) -> Any:
+                compiled = student.reset_copy()
+                put_labelled(compiled, rows, self.k, sample=sample, seed=self.seed)
+                compiled._compiled = True
+                compiled.report = run.report(stopped=stopped)
+                run.candidate(compiled, None, "labelled demos")
+                return compiled
+
+            return run.guarded(lambda: None, best)
+
+    def _work(
+        self, program: Any, trainset: Sequence[Example], valset: Sequence[Example] | None
+    ) -> list[Work]:
+        return []
 
 
 def put_labelled(

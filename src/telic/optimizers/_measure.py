@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from telic.errors import BudgetExceeded, EvaluationError
-from telic.evaluate import Evaluate, EvaluationResult
-from telic.optimizers._report import Candidate, Report
+from telic.errors import BudgetExceeded, EvaluationError, LMOutageError
+from telic.optimizers._report import Report
+from telic.optimizers._selection import fresh_rows
 
 if TYPE_CHECKING:
     from telic.data import Example
-    from telic.optimizers._base import Compile
+    from telic.optimizers._compile import Compile
 
 
-def measured(
-    run: Compile, student: Any, compiled: Any, rows: Sequence[Example], *, metric: Any, num_threads: int
-) -> Report:
+def measured(run: Compile, student: Any, compiled: Any, rows: Sequence[Example], *, metric: Any) -> Report:
     """Return the compiled program's report with both scores and their paired comparison.
 
     Where scoring is stopped (too many failed rows, the budget, Ctrl-C) the report says so and has no scores: the
@@ -24,11 +22,13 @@ def measured(
 
     Cost: two runs of the program and of the metric for each row.
     """
-    evaluate = Evaluate(devset=rows, metric=metric, num_threads=num_threads)
     report: Report = compiled.report
     try:
-        before, after = evaluate(student), evaluate(compiled)
-    except (EvaluationError, BudgetExceeded, KeyboardInterrupt) as stop:
+        before, after = (
+            run.evaluate(student, rows, metric=metric),
+            run.evaluate(compiled, rows, metric=metric),
+        )
+    except (EvaluationError, BudgetExceeded, LMOutageError, KeyboardInterrupt) as stop:
         fresh = run.report()
         return report.replaced(
             stopped=f"not scored: {stop or 'interrupted'}", spend=fresh.spend, seconds=fresh.seconds
@@ -39,8 +39,8 @@ def measured(
         baseline=before.score,
         comparison=after.compare(before),
         candidates=[
-            candidate(compiled, after, None, "compiled"),
-            candidate(student, before, None, "as given"),
+            run.candidate(compiled, after, "compiled"),
+            run.candidate(student, before, "as given"),
         ],
         spend=fresh.spend,
         seconds=fresh.seconds,
@@ -48,15 +48,33 @@ def measured(
     )
 
 
-def candidate(program: Any, result: EvaluationResult, seed: int | None, label: str) -> Candidate:
-    """Return an evaluated program as a candidate of a report."""
-    low, high = result.interval
-    return Candidate(
-        program,
-        result.score,
-        (100 * low, 100 * high),
-        seed,
-        label,
-        tuple(row.score for row in result.rows),
-        len(result.failures),
-    )
+def rechecked(
+    run: Compile, winner: Any, given: Any, rows: Sequence[Example], count: int, seed: int
+) -> dict[str, Any]:
+    """Return, for the report, how the winner of a search does on rows that did not choose it.
+
+    Where that is stopped (the budget, an LM that stays away, failures, Ctrl-C) the report says so; the search stands.
+
+    Args:
+        run: The compile.
+        winner: The best candidate.
+        given: The program as it was given.
+        rows: Rows that had no part in the choice; those among the winner's demonstrations are left out.
+        count: How many at most.
+        seed: Of the choice among them.
+
+    Cost: two runs of the program and of the metric for each row.
+    """
+    chosen = fresh_rows(rows, winner, count, seed)
+    if not chosen:
+        if rows:
+            run.note(
+                "the winner was not checked on other rows: too few training rows are not among its demonstrations"
+            )
+        return {}
+    try:
+        before, after = run.evaluate(given, chosen), run.evaluate(winner, chosen)
+    except (EvaluationError, BudgetExceeded, LMOutageError, KeyboardInterrupt) as stop:
+        run.note(f"the winner was not checked on other rows: {stop or 'interrupted'}")
+        return {}
+    return {"check": after.compare(before), "check_score": after.score}

@@ -37,8 +37,9 @@ def shown_progress(title: str, show: bool | str) -> Generator[Callable[[Standing
         yield None
         return
     rich = load("rich.progress")
+    whole: Any = load("rich.table").Column(min_width=len(title))
     bar: Any = rich.Progress(
-        rich.TextColumn("{task.description}", markup=False),
+        rich.TextColumn("{task.description}", markup=False, table_column=whole),
         rich.BarColumn(bar_width=20),
         rich.TextColumn("{task.fields[words]}", markup=False),
         rich.TimeElapsedColumn(),

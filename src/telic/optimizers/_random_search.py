@@ -11,32 +11,26 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, final
 
 from telic._seed import derive
-from telic._text import plural
 from telic.context import get as get_setting
-from telic.errors import ConfigurationError, EvaluationError
+from telic.errors import ConfigurationError
 from telic.evaluate import MetricCall, check_count, checked_examples
-from telic.optimizers._base import (
-    Compile,
-    CompileInterrupted,
-    CompileStopped,
-    Optimizer,
-    check_settings,
-    check_student,
-    check_teacher,
-)
+from telic.optimizers._base import Optimizer
 from telic.optimizers._bootstrap import Bootstrap, BootstrapOptions, check_bootstrap
+from telic.optimizers._checks import check_settings, check_student, check_teacher
+from telic.optimizers._compile import Compile
 from telic.optimizers._labeled import put_labelled
-from telic.optimizers._measure import candidate
-from telic.optimizers._pool import run_pool
-from telic.optimizers._progress import check_display, shown_progress
+from telic.optimizers._measure import rechecked
+from telic.optimizers._plan import Work
+from telic.optimizers._progress import check_display
 from telic.optimizers._report import CandidatePrograms
 from telic.optimizers._search import Entry, Search
+from telic.optimizers._selection import SPLIT_FROM, corrected, optimism, split_rows, tell_size
 
 if TYPE_CHECKING:
-    from telic.data import Example
+    import os
 
-_SPLIT_FROM = 20
-"""A training set of at least this many rows is split where no validation set is given; smaller ones are shared."""
+    from telic.budget import Budget
+    from telic.data import Example
 
 
 @final
@@ -54,6 +48,8 @@ class BootstrapFewShotWithRandomSearch(Optimizer):
         max_errors: Failures of one candidate, while bootstrapping or while scoring, that stop the compile.
         stop_at_score: A mean in percent that is good enough; later candidates are dropped.
         metric_threshold: The least score that makes a demonstration (0 counts); None: any score but 0.
+        recheck: Score the winner and the given program on training rows that the winner does not show, which had no
+            part in choosing it.
         seed: Of the split and of the labelled draws; candidates have their own numbers.
         display_progress: Show how far it is on standard error, where that is a terminal; "force": wherever it goes.
 
@@ -63,7 +59,7 @@ class BootstrapFewShotWithRandomSearch(Optimizer):
     these rows; the report compares the winner with the given program by a paired test.
 
     Cost: for each candidate about (demos / success rate) runs of the teacher and one run for each validation row:
-    (num_candidate_programs + 3) * len(valset) and some.
+    (num_candidate_programs + 3) * len(valset) and some; the check of the winner, at most 2 * len(valset) runs.
     """
 
     def __init__(
@@ -79,6 +75,7 @@ class BootstrapFewShotWithRandomSearch(Optimizer):
         stop_at_score: float | None = None,
         metric_threshold: float | None = None,
         *,
+        recheck: bool = True,
         seed: int = 0,
         display_progress: bool | str = True,
     ) -> None:
@@ -97,6 +94,7 @@ class BootstrapFewShotWithRandomSearch(Optimizer):
         self.max_errors = max_errors
         self.stop_at_score = stop_at_score
         self.metric_threshold = metric_threshold
+        self.recheck = recheck
         self.seed = seed
         self.display_progress = display_progress
 
@@ -107,6 +105,8 @@ class BootstrapFewShotWithRandomSearch(Optimizer):
         teacher: Any = None,
         trainset: Sequence[Example],
         valset: Sequence[Example] | None = None,
+        run_dir: str | os.PathLike[str] | None = None,
+        budget: Budget | None = None,
         restrict: Collection[int] | None = None,
         labeled_sample: bool = True,
     ) -> Any:
@@ -117,11 +117,15 @@ class BootstrapFewShotWithRandomSearch(Optimizer):
             teacher: A program with the same predictors that makes the demonstrations; None: the student itself.
             trainset: Examples to make demonstrations of.
             valset: Examples to choose by; None: half of `trainset` where that has at least 20 rows, else all of it.
+            run_dir: The folder of the run: given again, it goes on where it ended; None: one under the user's data
+                directory.
+            budget: Limits of this compile; at a limit the best finished candidate is returned.
             restrict: Only the candidates of these numbers (-3 …).
             labeled_sample: Whether candidate -2 draws its labelled rows or takes the first ones.
 
         Raises:
             ConfigurationError: Something cannot work; nothing was paid for.
+            JournalError: The folder cannot be used, or holds another run.
             DatasetError: A list is empty or its rows do not declare their inputs.
             CompileStopped: `max_errors` failures of one candidate; `.program` is the best finished one, or None.
             CompileInterrupted: Ctrl-C (a `KeyboardInterrupt`); `.program` is the best finished candidate, or None.
@@ -133,32 +137,50 @@ class BootstrapFewShotWithRandomSearch(Optimizer):
         rows = checked_examples("trainset", trainset)
         held_out = None if valset is None else checked_examples("valset", valset)
         seeds = self._seeds(student, restrict)
-        threads: int = get_setting("num_threads") if self.num_threads is None else self.num_threads
-        with Compile(self, student, trainset=rows, teacher=teacher, valset=valset) as run:
-            if held_out is None:
-                rows, held_out = self._split(run, rows)
+        options = {"restrict": seeds, "labeled_sample": labeled_sample}
+        data: dict[str, Any] = {"trainset": rows, "teacher": teacher, "valset": held_out}
+        with Compile(self, student, run_dir=run_dir, budget=budget, options=options, **data) as run:
+            made, scored = split_rows(run, rows, held_out, self.seed)
             search = Search(
-                [self._entry(seed, student, teacher, rows, metric, labeled_sample) for seed in seeds],
-                held_out,
+                [self._entry(seed, student, teacher, made, metric, labeled_sample) for seed in seeds],
+                scored,
                 metric,
                 max_errors=get_setting("max_errors") if self.max_errors is None else self.max_errors,
                 stop_at_score=self.stop_at_score,
+                scored=lambda entry, result: run.candidate(entry.program, result, entry.label, entry.seed),
             )
-            try:
-                with shown_progress("searching", self.display_progress) as watch:
-                    run_pool(search, threads, watch)
-            except KeyboardInterrupt as interrupt:
-                done = sum(entry.complete for entry in search.entries)
-                raise CompileInterrupted(
-                    f"interrupted with {plural(done, 'candidate')} of {len(search.entries)} evaluated; "
-                    + ("the best is in `.program`" if done else "`.program` is None"),
-                    program=_winner(run, search, stopped="interrupted"),
-                ) from interrupt
-            except EvaluationError as error:
-                best = _winner(run, search, stopped=str(error))
-                raise CompileStopped(str(error), results=error.results, program=best) from error.__cause__
-            best = _winner(run, search, stopped=search.stopped)
-            return _unchanged(run, student, search) if best is None else best
+
+            def look() -> str | None:
+                run.pool(search, "searching")
+                return search.stopped
+
+            def best(stopped: str | None) -> Any:
+                fresh = made if made is not scored and self.recheck else []
+                return _winner(run, search, fresh, stopped=stopped, seed=self.seed)
+
+            return run.guarded(look, best)
+
+    def _work(
+        self, program: Any, trainset: Sequence[Example], valset: Sequence[Example] | None
+    ) -> list[Work]:
+        made, scored = len(trainset), 0 if valset is None else len(valset)
+        if valset is None:
+            made, scored = (made, made) if made < SPLIT_FROM else (made // 2, made - made // 2)
+        programs = self.num_candidate_programs + 3 + any(p.demos for p in program.predictors())
+        shown = max(self.max_labeled_demos, self.max_bootstrapped_demos)
+        lm = None if self.teacher_settings is None else self.teacher_settings.get("lm")
+        bootstraps = self.num_candidate_programs + 1
+        least = 1 if self.stop_at_score is not None else programs - bootstraps
+        checked = (valset is not None or made != len(trainset)) and self.recheck
+        work = [
+            Work("the program as given", (scored, scored), first=True),
+            Work("bootstrapping", (bootstraps, bootstraps * made * self.max_rounds), "teacher", shown, lm=lm),
+            # Candidates that turn out equal are scored once.
+            Work("scoring candidates", (0 if least == 1 else scored, (programs - 1) * scored), demos=shown),
+        ]
+        if checked:
+            work.append(Work("checking the winner", (0, 2 * min(made, scored)), demos=shown))
+        return work
 
     def _seeds(self, student: Any, restrict: Collection[int] | None) -> list[int]:
         known = list(range(-3, self.num_candidate_programs))
@@ -171,24 +193,6 @@ class BootstrapFewShotWithRandomSearch(Optimizer):
             return [seed for seed in known if seed in restrict]
         has_demos = any(predictor.demos for predictor in student.predictors())
         return [-4, *known] if has_demos else known
-
-    def _split(self, run: Compile, rows: list[Example]) -> tuple[list[Example], list[Example]]:
-        if len(rows) < _SPLIT_FROM:
-            note = (
-                f"no valset was given and trainset has only {plural(len(rows), 'row')}: candidates were made from and "
-                "scored on the same rows, and the scores are too high for new data; pass valset="
-            )
-            made, scored = rows, rows
-        else:
-            order = derive(self.seed, "split").sample(range(len(rows)), len(rows))
-            half = len(rows) // 2
-            made, scored = [rows[i] for i in sorted(order[:half])], [rows[i] for i in sorted(order[half:])]
-            note = (
-                f"no valset was given: trainset was split, {len(made)} rows to make demonstrations and "
-                f"{len(scored)} to score on"
-            )
-        run.note(note, warn=True)
-        return made, scored
 
     def _entry(
         self, seed: int, student: Any, teacher: Any, rows: list[Example], metric: MetricCall, sample: bool
@@ -227,8 +231,16 @@ class BootstrapFewShotWithRandomSearch(Optimizer):
 BootstrapRS = BootstrapFewShotWithRandomSearch
 
 
-def _winner(run: Compile, search: Search, *, stopped: str | None) -> Any:
-    """Return the best complete candidate (the first of equals) with the report of the search, or None."""
+def _winner(run: Compile, search: Search, fresh: Sequence[Example], *, stopped: str | None, seed: int) -> Any:
+    """Return the best complete candidate (the first of equals) with the report of the search, or None.
+
+    Args:
+        run: The compile.
+        search: Its candidates.
+        fresh: Rows to check the winner on that did not choose it; [] where there are none.
+        stopped: Why the search ended early: then nothing more is paid for.
+        seed: Of the choice of fresh rows.
+    """
     complete = [entry for entry in search.entries if entry.complete]
     if not complete:
         return None
@@ -237,36 +249,35 @@ def _winner(run: Compile, search: Search, *, stopped: str | None) -> Any:
         complete, key=lambda entry: -results[id(entry)].mean
     )  # stable: the first of equals stays first
     best = ranked[0]
+    chosen = results[id(best)]
     given = next((entry for entry in complete if entry.seed in (-4, -3)), None)
+    known = None if given is None else results[id(given)]
     found: dict[str, Any] = {}
-    if given is not None:
-        found["baseline"] = results[id(given)].score
-        found["comparison"] = results[id(best)].compare(results[id(given)])
-    if len(ranked) > 1:
-        run.note(
-            f"the best of {len(ranked)} candidates was chosen on these {len(results[id(best)].rows)} rows: its score "
-            "and the comparison are a little too favourable; evaluate it on rows that chose nothing"
-        )
-    candidates = [candidate(entry.program, results[id(entry)], entry.seed, entry.label) for entry in ranked]
+    if given is not None and known is not None:
+        found["baseline"] = known.score
+        found["comparison"] = corrected(chosen.compare(known), len(ranked) - 1)
+        tell_size(run, chosen, known)
+    candidates = [search.candidate_of(entry) for entry in ranked]
     program = best.program.deepcopy()
     program._compiled = True
+    if len(ranked) > 1:
+        found["optimism"] = 100 * optimism(
+            [[row.score for row in result.rows] for result in results.values()]
+        )
+        if given is not None and best is not given and stopped is None:
+            found |= rechecked(run, best.program, given.program, fresh, len(chosen.rows), seed)
+        run.note(
+            f"the best of {len(ranked)} candidates was chosen on these {len(chosen.rows)} rows: its score is likely to "
+            f"be {found['optimism']:.1f} points too high, and the p value of the comparison is corrected for the choice"
+        )
+    run.decide("winner", [best.seed, chosen.score])
     program.candidate_programs = CandidatePrograms(candidates)
     program.report = run.report(
         stopped=stopped,
-        score=results[id(best)].score,
+        score=chosen.score,
         candidates=candidates,
         failures=search.failures,
         extra_runs=search.extra_runs,
         **found,
-    )
-    return program
-
-
-def _unchanged(run: Compile, student: Any, search: Search) -> Any:
-    """The budget ended before any candidate was evaluated: the program as it was, and a report that says so."""
-    program = student.deepcopy()
-    run.note("no candidate was fully evaluated: the program is as it was given")
-    program.report = run.report(
-        stopped=search.stopped, failures=search.failures, extra_runs=search.extra_runs
     )
     return program

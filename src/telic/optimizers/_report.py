@@ -10,7 +10,7 @@ from telic._text import plural
 from telic.data import NO_USAGE, Usage
 
 if TYPE_CHECKING:
-    from telic.evaluate import Comparison
+    from telic.evaluate import Comparison, EvaluationResult
 
 
 @final
@@ -28,6 +28,15 @@ class Candidate(NamedTuple):
     """The score of each row, in the metric's units."""
     failures: int = 0
     """Rows that failed."""
+
+    @classmethod
+    def of(cls, program: Any, result: EvaluationResult | None, seed: int | None, label: str) -> Candidate:
+        """Return a program with its evaluation; None: it was not scored."""
+        if result is None:
+            return cls(program, math.nan, seed=seed, label=label)
+        low, high = result.interval
+        scores = tuple(row.score for row in result.rows)
+        return cls(program, result.score, (100 * low, 100 * high), seed, label, scores, len(result.failures))
 
     def to_dict(self) -> dict[str, Any]:
         """Return all but the program, as plain data; nan as None."""
@@ -69,6 +78,14 @@ class Report:
     """What programs and metrics raised on the way, as text."""
     extra_runs: int = 0
     """Program runs made ahead that turned out not to be needed; they are in `spend`."""
+    check: Comparison | None = None
+    """The same on rows that did not choose the program; None: it was chosen from one, or there were no such rows."""
+    check_score: float | None = None
+    """The returned program's mean on those rows, in percent."""
+    optimism: float = 0.0
+    """By how many points `score` is likely to be too high, for being the best of many on the same rows."""
+    failed_calls: int = 0
+    """Calls of LMs that failed, before retries of the run went through."""
     notes: Sequence[str] = ()
     """What a reader of the numbers must know."""
     run_dir: str | None = None
@@ -97,6 +114,8 @@ class Report:
     @property
     def verdict(self) -> str:
         """Whether the compiled program is shown to be better than the given one, as a sentence."""
+        if self.check is not None:
+            return f"{self.check.verdict} (on {self.check.n} rows that did not choose it)"
         if self.comparison is None:
             return "not compared: nothing was evaluated"
         return self.comparison.verdict
@@ -114,6 +133,10 @@ class Report:
             "seconds": self.seconds,
             "failures": list(self.failures),
             "extra_runs": self.extra_runs,
+            "check": None if self.check is None else _plain_numbers(self.check.to_dict()),
+            "check_score": self.check_score,
+            "optimism": self.optimism,
+            "failed_calls": self.failed_calls,
             "notes": list(self.notes),
             "run_dir": self.run_dir,
         }
@@ -126,11 +149,13 @@ class Report:
         if self.score is not None:
             before = "" if self.baseline is None else f" (before: {self.baseline:.2f} %)"
             lines.append(f"score {self.score:.2f} %{before}")
-        if self.comparison is not None:
+        if self.check is not None or self.comparison is not None:
             lines.append(self.verdict)
         lines += [f"{role}: {_told(usage)}" for role, usage in self.spend.items()]
         if self.failures:
             lines.append(f"{plural(len(self.failures), 'failure')}; the first: {self.failures[0]}")
+        if self.run_dir is not None:
+            lines.append(f"run: {self.run_dir}")
         return "\n".join([*lines, *self.notes])
 
 

@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, final
 
-from telic._hash import content_key
 from telic._text import plural
-from telic.errors import BudgetExceeded, EvaluationError
-from telic.evaluate import EvaluationResult, MetricCall, Row, RowJob, is_unreadable, score_row
+from telic.errors import BudgetExceeded, EvaluationError, LMOutageError
+from telic.evaluate import EvaluationResult, MetricCall, Row, RowJob, is_unreadable, program_key, score_row
+from telic.optimizers._compile import stop_words
 from telic.optimizers._pool import Source, Standing, Task
 
 if TYPE_CHECKING:
     from telic.data import Example
     from telic.optimizers._bootstrap import Bootstrap
+    from telic.optimizers._report import Candidate
 
 
 @final
@@ -45,6 +46,9 @@ class Entry:
         self.program: Any = None if make is None else make()
         self.twin: Entry | None = None
         """An earlier equal candidate whose rows are this one's too."""
+        self.job: RowJob | None = None
+        self.candidate: Candidate | None = None
+        """As the report has it, once it is complete."""
         self.rows: list[Row | None] = []
         self.started = 0
         self.done = 0
@@ -73,6 +77,7 @@ class Search(Source):
         metric: Scores them.
         max_errors: Failed rows of one candidate that end the search.
         stop_at_score: A mean in percent that is good enough: candidates after the first that has it are dropped.
+        scored: Makes the report's candidate of an entry whose rows are all known.
     """
 
     def __init__(
@@ -83,7 +88,9 @@ class Search(Source):
         *,
         max_errors: int,
         stop_at_score: float | None,
+        scored: Callable[[Entry, EvaluationResult], Candidate],
     ) -> None:
+        self._make_candidate = scored
         self.entries = list(entries)
         self.stopped: str | None = None
         self._valset = valset
@@ -147,13 +154,15 @@ class Search(Source):
         self._scoring.sort(key=lambda other: other.seed)
 
     def _scorer(self, entry: Entry, index: int) -> Callable[[], Row]:
-        job, example = RowJob(entry.program, self._metric), self._valset[index]
+        if entry.job is None:
+            entry.job = RowJob(entry.program, self._metric)
+        job, example = entry.job, self._valset[index]
         return lambda: score_row(job, index, example)
 
     def _taker(self, entry: Entry, index: int) -> Callable[[Any, Exception | None], None]:
         def done(row: Any, error: Exception | None) -> None:
-            if isinstance(error, BudgetExceeded):
-                self._stop(f"budget: {error}")
+            if isinstance(error, (BudgetExceeded, LMOutageError)):
+                self._stop(stop_words(error))
             elif error is not None:
                 raise error
             else:
@@ -179,9 +188,20 @@ class Search(Source):
 
     def _note_best(self, entry: Entry) -> None:
         result = entry.result
+        entry.candidate = self._make_candidate(entry, result)
         if result.mean > self._best_mean:
+            low, high = result.interval
             self._best_mean = result.mean
-            self._best = f", best {result.score:.1f} % ({entry.label})"
+            self._best = f", best {result.score:.1f} % [{100 * low:.0f}–{100 * high:.0f}]"
+
+    @staticmethod
+    def candidate_of(entry: Entry) -> Candidate:
+        """Return a complete entry as the report has it; an equal one shows its twin's rows under its own name."""
+        if entry.candidate is not None:
+            return entry.candidate
+        assert entry.twin is not None
+        assert entry.twin.candidate is not None
+        return entry.twin.candidate._replace(program=entry.program, seed=entry.seed, label=entry.label)
 
     def standing(self) -> Standing:
         """Return how many rows were scored, and the best complete candidate."""
@@ -225,18 +245,3 @@ class Search(Source):
                 told += entry.bootstrap.failures
             told += [str(row.error) for row in entry.rows if row is not None and row.error is not None]
         return told
-
-
-def program_key(program: Any) -> str:
-    """Return a key that is equal for programs with equal predictors: instructions, demos, LM."""
-    return content_key(
-        [
-            [
-                path,
-                predictor.signature.instructions,
-                [dict(demo.items()) for demo in predictor.demos],
-                id(predictor.lm),
-            ]
-            for path, predictor in program.named_predictors()
-        ]
-    )

@@ -6,9 +6,22 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, final
 
 from telic.context import context
+from telic.context import get as get_setting
 from telic.errors import ProgramError, TelicError
-from telic.evaluate import FATAL, MetricCall, inputs_of, program_failure, resolved
+from telic.evaluate import (
+    FATAL,
+    MetricCall,
+    callable_key,
+    example_key,
+    inputs_of,
+    program_failure,
+    program_key,
+    resolved,
+    settings_key,
+    stable,
+)
 from telic.execution import stray_cancellations
+from telic.journal import Unstorable, pack, unpack
 from telic.optimizers._demos import demos_of_trace
 from telic.optimizers._harvest import Try
 
@@ -46,6 +59,7 @@ class Teacher:
         self._max_rounds = max_rounds
         self._seed = seed
         self._predictors = program.named_predictors()
+        self._key: list[Any] | None = None
         self._paths = {id(predictor): path for path, predictor in self._predictors}
 
     def attempt(self, index: int, example: Example) -> Try:
@@ -57,6 +71,31 @@ class Teacher:
 
         Cost: one run of the program and one of the metric for each round.
         """
+        run = get_setting("run")
+        if run is None:
+            return self._attempt(index, example)
+        if self._key is None:
+            self._key = self._own_key()
+        key = ["teach", self._key, index, example_key(example), settings_key()]
+
+        def read(form: Any) -> Try:
+            return Try(index, unpack(form))
+
+        return run.step(key, lambda: self._attempt(index, example), packed=_packed_try, unpacked=read)
+
+    def _own_key(self) -> list[Any]:
+        metric = callable_key(self._metric.metric)
+        settings = stable(self._settings)
+        return [
+            program_key(self._program, code=True),
+            metric,
+            self._threshold,
+            settings,
+            self._max_rounds,
+            self._seed,
+        ]
+
+    def _attempt(self, index: int, example: Example) -> Try:
         program, paths = self._without(example)
         failures: list[Exception] = []
         for number in range(self._max_rounds):
@@ -113,6 +152,12 @@ class Teacher:
         for _, predictor in predictors:
             predictor.demos = [demo for demo in predictor.demos if not _same(demo, example)]
         return program, {id(predictor): path for path, predictor in predictors}
+
+
+def _packed_try(found: Try) -> Any:
+    if found.failures:
+        raise Unstorable("a try with failures")
+    return pack(found.value)
 
 
 def _same(demo: Any, example: Example) -> bool:

@@ -1,0 +1,75 @@
+"""What compiles refuse at the door: students, teachers and settings that cannot work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from telic._text import join_names, plural
+from telic.context import context
+from telic.errors import ConfigurationError
+from telic.modules import Module
+
+
+def check_student(student: Any, name: str = "student") -> None:
+    """Refuse what is no program with predictors.
+
+    Raises:
+        ConfigurationError: It is not.
+    """
+    if not isinstance(student, Module):
+        raise ConfigurationError(
+            f"{name} must be a Module with predictors, got {student!r}; wrap a function in a Module's forward"
+        )
+    if not student.predictors():
+        raise ConfigurationError(
+            f"{name} {type(student).__name__} has no predictor to compile: none is among its attributes "
+            "(also not in lists or dicts), or all are in parts that were compiled before (`_compiled`)"
+        )
+
+
+def check_teacher(teacher: Any, student: Module) -> None:
+    """Refuse a teacher whose predictors are not the student's.
+
+    Raises:
+        ConfigurationError: It is no module, or names or fields of its predictors differ.
+    """
+    check_student(teacher, "teacher")
+    mine, theirs = dict(student.named_predictors()), dict(teacher.named_predictors())
+    if set(mine) != set(theirs):
+        raise ConfigurationError(
+            f"the teacher must have the student's predictors {join_names(mine)}, and has {join_names(theirs)}: "
+            "demonstrations are handed over by name"
+        )
+    for path, predictor in mine.items():
+        fields, others = _fields(predictor), _fields(theirs[path])
+        if fields != others:
+            raise ConfigurationError(
+                f"predictor {path!r} has the fields {fields} in the student and {others} in the teacher; "
+                "their instructions may differ, their fields may not"
+            )
+
+
+def _fields(predictor: Any) -> tuple[list[str], list[str]]:
+    signature = predictor.signature
+    return list(signature.input_fields), list(signature.output_fields)
+
+
+def check_settings(name: str, values: Any) -> None:
+    """Refuse settings (`teacher_settings`) that are no mapping, or of unknown names.
+
+    Raises:
+        ConfigurationError: They are.
+    """
+    if values is None:
+        return
+    if not isinstance(values, dict):
+        raise ConfigurationError(f"{name} must be a dict of settings such as {{'lm': LM(…)}}, got {values!r}")
+    with context(**values):
+        pass
+
+
+def told_failures(failures: Sequence[tuple[int, Exception]], limit: int) -> str:
+    """Return a sentence on the failures that ended a search."""
+    index, first = failures[0]
+    return f"{plural(len(failures), 'failure')} (max_errors={limit}); the first, on example {index}: {first}"

@@ -1,0 +1,136 @@
+"""Honest numbers for the best of many: how much of its score is luck, and how many rows would tell.
+
+Whoever tries many candidates on the same rows and takes the best has also picked the luckiest: its score is too high.
+`optimism` estimates by how much, by repeating the choice on resampled rows (Efron 1983, the bootstrap estimate of
+optimism); `corrected` makes the paired test of the winner hold for the whole family (Bonferroni); `rows_to_tell` says
+how many rows would show a difference of the size seen, at 80 % power. Rows that chose nothing are better than all
+three: `fresh_rows` finds them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from telic._seed import derive
+from telic._text import plural
+
+if TYPE_CHECKING:
+    from telic.data import Example
+    from telic.evaluate import Comparison, EvaluationResult
+    from telic.optimizers._compile import Compile
+
+_RESAMPLES: Final = 200
+_MOST_WORK: Final = 1_000_000  # scores looked at, for at most some 0.1 s
+_Z: Final = 1.96 + 0.84  # two-sided 5 %, power 80 %
+_FEWEST: Final = 5
+"""Fewer rows than that are no check."""
+SPLIT_FROM: Final = 20
+"""A training set of at least this many rows is split where no validation set is given; smaller ones are shared."""
+
+
+def optimism(scores: Sequence[Sequence[float]], seed: int = 0) -> float:
+    """Return by how much the best mean is likely to be too high, in the scores' units; 0.0 for one candidate.
+
+    Args:
+        scores: The scores of each candidate (n candidates) on the same rows (n rows).
+        seed: Of the resampling.
+
+    Example:
+        >>> optimism([[1.0, 0.0, 1.0, 0.0]])
+        0.0
+    """
+    distinct = list(dict.fromkeys(tuple(row) for row in scores))
+    n = len(distinct[0]) if distinct else 0
+    if len(distinct) < 2 or n < 2:
+        return 0.0
+    rng = derive(seed, "optimism", len(distinct), n)
+    means = [math.fsum(row) / n for row in distinct]
+    resamples = max(20, min(_RESAMPLES, _MOST_WORK // (n * len(distinct))))
+    total = 0.0
+    for _ in range(resamples):
+        drawn = rng.choices(range(n), k=n)
+        found = [sum([row[i] for i in drawn]) / n for row in distinct]
+        best = max(range(len(found)), key=found.__getitem__)
+        total += found[best] - means[best]
+    return max(0.0, total / resamples)
+
+
+def corrected(comparison: Comparison, tried: int) -> Comparison:
+    """Return the comparison of the best of `tried` candidates, its p value for the whole family (Bonferroni)."""
+    p = comparison.p_value
+    return comparison if tried < 2 or math.isnan(p) else comparison._replace(p_value=min(1.0, p * tried))
+
+
+def rows_to_tell(first: Sequence[float], second: Sequence[float]) -> int | None:
+    """Return how many rows would show the difference between two lists of scores; None where they do not differ.
+
+    Example:
+        >>> rows_to_tell([1, 1, 0, 1] * 5, [1, 0, 0, 1] * 5)
+        25
+    """
+    differences = [a - b for a, b in zip(first, second, strict=True)]
+    n = len(differences)
+    if n < 2:
+        return None
+    mean = math.fsum(differences) / n
+    variance = math.fsum((d - mean) ** 2 for d in differences) / (n - 1)
+    return None if mean == 0 else max(n if variance == 0 else 1, math.ceil((_Z / mean) ** 2 * variance))
+
+
+def tell_size(run: Compile, best: EvaluationResult, given: EvaluationResult | None) -> None:
+    """Note in the report where the validation set is too small to tell the winner from the given program."""
+    if given is None or best is given:
+        return
+    needed = rows_to_tell([row.score for row in best.rows], [row.score for row in given.rows])
+    n = len(best.rows)
+    if needed is not None and needed > n:
+        run.note(
+            f"{plural(n, 'row')} are too few to tell the best candidate from the given program: a difference of "
+            f"{100 * (best.mean - given.mean):.1f} points, if it is real, needs about {needed:,} rows to show"
+        )
+
+
+def fresh_rows(rows: Sequence[Example], program: Any, count: int, seed: int) -> list[Example]:
+    """Return up to `count` rows that are not among the program's demonstrations; [] where there are fewer than 5."""
+    demos = [demo for predictor in program.predictors() for demo in predictor.demos]
+    free = [row for row in rows if not any(_shows(demo, row) for demo in demos)]
+    if len(free) < _FEWEST:
+        return []
+    chosen = derive(seed, "recheck").sample(range(len(free)), min(count, len(free)))
+    return [free[i] for i in sorted(chosen)]
+
+
+def _shows(demo: Any, row: Example) -> bool:
+    inputs = dict(row.inputs().items())
+    shared = [name for name in inputs if name in demo]
+    return bool(shared) and all(demo[name] == inputs[name] for name in shared)
+
+
+def split_rows(
+    run: Compile, rows: list[Example], valset: list[Example] | None, seed: int
+) -> tuple[list[Example], list[Example]]:
+    """Return rows to learn from and rows to choose by: trainset and valset, or, without a valset, what it says.
+
+    A trainset of 20 rows or more is split in halves; a smaller one serves for both. The report, and one line on the
+    console, say which.
+    """
+    if valset is not None:
+        return rows, valset
+    if len(rows) < SPLIT_FROM:
+        run.note(
+            f"no valset was given and trainset has only {plural(len(rows), 'row')}: candidates were made from and "
+            "scored on the same rows, and the scores are too high for new data; pass valset=",
+            warn=True,
+        )
+        return rows, rows
+    order = derive(seed, "split").sample(range(len(rows)), len(rows))
+    half = len(rows) // 2
+    made, scored = [rows[i] for i in sorted(order[:half])], [rows[i] for i in sorted(order[half:])]
+    run.note(
+        f"no valset was given: trainset was split, {len(made)} rows to make demonstrations and {len(scored)} to score "
+        "on",
+        warn=True,
+    )
+    return made, scored
