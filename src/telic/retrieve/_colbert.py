@@ -23,13 +23,13 @@ from telic.errors import (
     RetrievalError,
     RetrievalTimeoutError,
 )
-from telic.execution import run_all
 from telic.lm.caching._cache import current_cache
 from telic.lm.caching._key import value_key
 from telic.lm.wire._dialect import Place, excerpt, failure
 from telic.lm.wire._retry import RetryPolicy
 from telic.retrieve._passage import Passage, as_passage
 from telic.retrieve._search import Searcher
+from telic.retrieve._together import together
 
 MAX_K: Final = 100
 """What the public servers give at most."""
@@ -91,15 +91,7 @@ class ColBERTv2(Searcher):
 
     def search(self, queries: Sequence[str], k: int) -> list[list[Passage]]:
         """See `Searcher`; up to 8 queries are under way at once."""
-        if len(queries) == 1:
-            return [self._one(queries[0], k)]
-        outcomes = run_all(
-            queries, lambda query: self._one(query, k), num_threads=min(8, max(1, len(queries)))
-        )
-        for outcome in outcomes:
-            if outcome.error is not None:
-                raise outcome.error
-        return [outcome.value for outcome in outcomes]
+        return together(queries, lambda query: self._one(query, k), 8)
 
     async def asearch(self, queries: Sequence[str], k: int) -> list[list[Passage]]:
         """Same as `search`, for tasks."""

@@ -14,13 +14,14 @@ from typing import Any, Final, cast, final
 from telic._optional import load
 from telic.data import Request
 from telic.errors import CacheMissError, ConfigurationError, InputError, MissingExtraError
-from telic.execution import is_async, run_all, run_coroutine, run_in_thread
+from telic.execution import is_async, run_coroutine, run_in_thread
 from telic.lm._chokepoint import Paid
 from telic.lm.caching._cache import current_cache
 from telic.lm.caching._key import value_key
 from telic.lm.wire._client import WireClient
 from telic.lm.wire._retry import RetryPolicy
 from telic.retrieve._endpoint import EmbeddingDialect
+from telic.retrieve._together import together
 from telic.retrieve._vectors import as_vectors
 
 MAX_BATCHES: Final = 8
@@ -131,16 +132,7 @@ class Embedder:
     ) -> Any:
         """Return the vectors of texts; see the class."""
         work = self._work(inputs, batch_size, caching, options)
-        if self._client is not None:
-            outcomes = run_all(
-                work.batches, work.ask, num_threads=min(MAX_BATCHES, max(len(work.batches), 1))
-            )
-            for outcome in outcomes:
-                if outcome.error is not None:
-                    raise outcome.error
-        else:
-            for batch in work.batches:
-                work.ask(batch)
+        together(work.batches, work.ask, MAX_BATCHES if self._client is not None else 1)
         return work.result()
 
     async def acall(

@@ -11,9 +11,10 @@ from typing import Any, Final, final
 
 from telic._optional import load
 from telic.errors import ConfigurationError
-from telic.execution import run_all, run_in_thread
+from telic.execution import run_in_thread
 from telic.retrieve._passage import Passage, as_passages
 from telic.retrieve._search import Searcher, checked_k
+from telic.retrieve._together import together
 
 CONSTANT: Final = 60
 """Source: Cormack, Clarke & Büttcher 2009, "Reciprocal rank fusion outperforms Condorcet"."""
@@ -104,13 +105,8 @@ class Hybrid(Searcher):
     def search(self, queries: Sequence[str], k: int) -> list[list[Passage]]:
         """See `Searcher`; the retrievers are asked at the same time."""
         asked, depth = [self._query(query) for query in queries], self._reach(k)
-        outcomes = run_all(
-            self.retrievers, lambda rm: search_with(rm, asked, depth), num_threads=len(self.retrievers)
-        )
-        for outcome in outcomes:
-            if outcome.error is not None:
-                raise outcome.error
-        return self._joined([outcome.value for outcome in outcomes], len(asked), k)
+        found = together(self.retrievers, lambda rm: search_with(rm, asked, depth), len(self.retrievers))
+        return self._joined(found, len(asked), k)
 
     async def asearch(self, queries: Sequence[str], k: int) -> list[list[Passage]]:
         """See `Searcher`."""
