@@ -75,7 +75,11 @@ def find_target(frame: Frame | None, target: Any) -> Found | NotFound:
     if target is None:
         return NotFound("no predictor was called before it, so nothing can be asked again")
     _refuse_foreign(frames, target)
-    return NotFound(f"{_name(target)} was not called before it, so nothing can be asked again")
+    paths = [
+        part.path for frame in frames for part in walk(frame.module, repeat=True) if part.value is target
+    ]
+    title = repr(paths[0]) if paths else _name(target)
+    return NotFound(f"{title} was not called before it, so nothing can be asked again")
 
 
 def _any_call(record: Asked) -> bool:
