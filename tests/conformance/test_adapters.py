@@ -1,4 +1,5 @@
-from telic.adapters import ChatAdapter, JSONAdapter, XMLAdapter
+from telic.adapters import BAMLAdapter, ChatAdapter, JSONAdapter, TwoStepAdapter, XMLAdapter
+from telic.testing import DummyLM
 from telic.testing._adapters import AdapterConformance
 
 
@@ -12,3 +13,12 @@ class TestJSONAdapter(AdapterConformance):
 
 class TestXMLAdapter(AdapterConformance):
     make_adapter = XMLAdapter
+
+
+class TestBAMLAdapter(AdapterConformance):
+    make_adapter = BAMLAdapter
+
+
+class TestTwoStepAdapter(AdapterConformance):
+    def make_adapter(self):
+        return TwoStepAdapter(DummyLM([{"answer": "read by the second LM"}]))

@@ -1,5 +1,6 @@
 """Prompt formats: signature and values to messages, and a reply back to values. Pure: no I/O, no LM."""
 
+from telic.adapters._baml import BAMLAdapter as BAMLAdapter
 from telic.adapters._base import Adapter as Adapter
 from telic.adapters._chat import ChatAdapter as ChatAdapter
 from telic.adapters._json import JSONAdapter as JSONAdapter
@@ -9,4 +10,5 @@ from telic.adapters._native import bare_prompt as bare_prompt
 from telic.adapters._native import calls_of as calls_of
 from telic.adapters._native import tool_options as tool_options
 from telic.adapters._plan import Plan as Plan
+from telic.adapters._two_step import TwoStepAdapter as TwoStepAdapter
 from telic.adapters._xml import XMLAdapter as XMLAdapter

@@ -22,13 +22,13 @@ from telic.adapters._describe import INCOMPLETE, NOT_SUPPLIED, indent_instructio
 from telic.adapters._guard import MARKERS
 from telic.adapters._layout import Layout
 from telic.adapters._markers import opening
-from telic.adapters._native import NativePlan, native_plan
+from telic.adapters._native import native_plan
 from telic.adapters._parser import ReplyParser
 from telic.adapters._plan import Parse, Plan, RenderTurns
 from telic.adapters._turns import Block, Content, UserTurn, history_turns, text_of, value_piece
 from telic.data import Completion, Message
 from telic.errors import AdapterParseError, ConfigurationError, TruncatedReplyError
-from telic.protocols import Capabilities
+from telic.protocols import Capabilities, RenderPlan
 
 if TYPE_CHECKING:
     from telic.adapters._deltas import Deltas
@@ -133,7 +133,7 @@ class Adapter:
 
     def plan(
         self, signature: Any, demos: Sequence[Any] = (), capabilities: Capabilities = _NOTHING_NATIVE
-    ) -> Plan | NativePlan:
+    ) -> RenderPlan:
         """Return the prompt of a predictor state, with everything but the inputs rendered.
 
         Args:

@@ -52,7 +52,8 @@ def read_all(
         TruncatedReplyError: All replies were cut; names the limit and where to raise it.
         AdapterParseError: No reply could be read; `.attempts` has the errors of all attempts.
 
-    Cost: at most `max_retries` LM calls for each completion that does not parse.
+    Cost: at most `max_retries` LM calls for each completion that does not parse; where the adapter takes two steps,
+    one call of its second LM before these.
     """
     if not response.completions:
         raise LMResponseError(f"{lm.model} answered with no completion at all", model=lm.model)
@@ -65,9 +66,13 @@ def read_all(
         except TruncatedReplyError as error:
             failures.append(_with_limit(error, lm, request))
         except AdapterParseError as error:
-            row, spent, last = yield from _ask_again(
-                plan, inputs, lm, request, completion, error, max_retries
-            )
+            second = plan.second_step(completion, inputs) if hasattr(plan, "second_step") else None
+            if second is None:
+                row, spent, last = yield from _ask_again(
+                    plan, inputs, lm, request, completion, error, max_retries
+                )
+            else:
+                row, spent, last = yield from _ask_second(second, request, max_retries)
             usage = usage.plus(spent)
             if row is None:
                 failures.append(last)
@@ -81,6 +86,33 @@ def read_all(
             len(failures), len(response.completions), failures[0],
         )  # fmt: skip
     return Reading(rows, response if usage is response.usage else response._replace(usage=usage))
+
+
+def _ask_second(
+    step: Any, request: Request, max_retries: int
+) -> Generator[Ask, Response, tuple[dict[str, Any] | None, Usage, AdapterParseError]]:
+    """Have a second LM read a reply in free text, and ask it again where its own reply does not parse."""
+    lm = step.lm
+    again = Request(
+        step.plan.render(step.inputs),
+        step.plan.options,
+        sample=request.sample,
+        prefix=len(step.plan.prefix),
+        cache=request.cache,
+    )
+    response = yield Ask(lm, again)
+    if not response.completions:
+        raise LMResponseError(f"{lm.model} answered with no completion at all", model=lm.model)
+    completion = response.completions[0]
+    try:
+        return step.plan.parse(completion, step.inputs), response.usage, AdapterParseError("")
+    except TruncatedReplyError as error:
+        return None, response.usage, _with_limit(error, lm, again)
+    except AdapterParseError as error:
+        row, spent, last = yield from _ask_again(
+            step.plan, step.inputs, lm, again, completion, error, max_retries
+        )
+        return row, response.usage.plus(spent), last
 
 
 def _ask_again(
