@@ -45,8 +45,10 @@ if TYPE_CHECKING:
     from telic import tracing as tracing
     from telic import types as types
     from telic.adapters import Adapter as Adapter
+    from telic.adapters import BAMLAdapter as BAMLAdapter
     from telic.adapters import ChatAdapter as ChatAdapter
     from telic.adapters import JSONAdapter as JSONAdapter
+    from telic.adapters import TwoStepAdapter as TwoStepAdapter
     from telic.adapters import XMLAdapter as XMLAdapter
     from telic.budget import Budget as Budget
     from telic.context import configure as configure
@@ -86,6 +88,8 @@ if TYPE_CHECKING:
     from telic.errors import LMTimeoutError as LMTimeoutError
     from telic.errors import LMTransportError as LMTransportError
     from telic.errors import LMUnsupportedModelError as LMUnsupportedModelError
+    from telic.errors import MediaError as MediaError
+    from telic.errors import MediaNotFoundError as MediaNotFoundError
     from telic.errors import MetricError as MetricError
     from telic.errors import MissingExtraError as MissingExtraError
     from telic.errors import NotConfiguredError as NotConfiguredError
@@ -150,11 +154,18 @@ if TYPE_CHECKING:
     from telic.signatures import make_signature as make_signature
     from telic.tracing import inspect_history as inspect_history
     from telic.tracing import track_usage as track_usage
-    from telic.types import FieldType as Type
+    from telic.types import Audio as Audio
+    from telic.types import Citations as Citations
+    from telic.types import Code as Code
+    from telic.types import Document as Document
+    from telic.types import File as File
     from telic.types import History as History
+    from telic.types import Image as Image
+    from telic.types import Reasoning as Reasoning
     from telic.types import Tool as Tool
     from telic.types import ToolCall as ToolCall
     from telic.types import ToolCalls as ToolCalls
+    from telic.types._model import Type as Type
 
     cache: lm.Cache
 
@@ -171,6 +182,8 @@ __all__ = [
     "AssertionCount",
     "AssertionFailed",
     "AssertionOutcome",
+    "Audio",
+    "BAMLAdapter",
     "BaseLM",
     "BestOfN",
     "BootstrapFewShot",
@@ -181,6 +194,8 @@ __all__ = [
     "CacheMissError",
     "ChainOfThought",
     "ChatAdapter",
+    "Citations",
+    "Code",
     "CodeAct",
     "CodeExecutionError",
     "ColBERTv2",
@@ -189,6 +204,7 @@ __all__ = [
     "ContentFilterError",
     "ContextWindowExceededError",
     "DatasetError",
+    "Document",
     "Embedder",
     "Embeddings",
     "Evaluate",
@@ -196,7 +212,9 @@ __all__ = [
     "EvaluationResult",
     "Example",
     "FieldInfo",
+    "File",
     "History",
+    "Image",
     "InputError",
     "InputField",
     "InterpreterError",
@@ -214,6 +232,8 @@ __all__ = [
     "LMTransportError",
     "LMUnsupportedModelError",
     "LabeledFewShot",
+    "MediaError",
+    "MediaNotFoundError",
     "MetricError",
     "MissingExtraError",
     "Module",
@@ -226,6 +246,7 @@ __all__ = [
     "ProgramError",
     "ProgramOfThought",
     "ReAct",
+    "Reasoning",
     "Refine",
     "RequestsForbiddenError",
     "RetrievalError",
@@ -254,6 +275,7 @@ __all__ = [
     "ToolCalls",
     "ToolError",
     "TruncatedReplyError",
+    "TwoStepAdapter",
     "Type",
     "UnknownProviderError",
     "Usage",

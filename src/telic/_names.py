@@ -17,14 +17,14 @@ def _homes(**modules: str) -> dict[str, str]:
 HOMES: Final[Mapping[str, str]] = {
     **_homes(
         data="AssertionCount AssertionOutcome Completions Example Prediction Score Step Usage",
-        types="History Tool ToolCall ToolCalls",
+        types="Audio Citations Code Document File History Image Reasoning Tool ToolCall ToolCalls",
         signatures="FieldInfo InputField OutputField Signature SignatureMeta ensure_signature infer_prefix "
         "make_signature",
         context="configure copy_context settings",
         budget="Budget",
         journal="Run",
         tracing="inspect_history track_usage",
-        adapters="Adapter ChatAdapter JSONAdapter XMLAdapter",
+        adapters="Adapter BAMLAdapter ChatAdapter JSONAdapter TwoStepAdapter XMLAdapter",
         lm="LM BaseLM configure_cache",
         modules="Assert BestOfN ChainOfThought CodeAct KNN Module MultiChainComparison Parallel Predict "
         "ProgramOfThought RLM ReAct Refine Retrieve SelfConsistency Suggest asyncify load majority syncify",
@@ -36,12 +36,12 @@ HOMES: Final[Mapping[str, str]] = {
         "JournalError LMOutageError RunDivergedError RunLockedError RunMismatchError "
         "LMAuthError LMBillingError LMError LMInvalidRequestError "
         "LMRateLimitError LMResponseError LMServerError LMTimeoutError LMTransportError "
-        "LMUnsupportedModelError MetricError MissingExtraError NotConfiguredError ProgramError "
+        "LMUnsupportedModelError MediaError MediaNotFoundError MetricError MissingExtraError NotConfiguredError ProgramError "
         "RetrievalError RetrievalTimeoutError StoredIndexError "
         "RequestsForbiddenError SignatureError SignatureSyntaxError StateError StateMismatchError "
         "StateNotFoundError StateVersionError TelicError ToolError TruncatedReplyError UnknownProviderError",
     ),
-    "Type": "telic.types:FieldType",
+    "Type": "telic.types._model:Type",
     "BootstrapRS": "telic.optimizers:BootstrapFewShotWithRandomSearch",
 }
 """Name -> module, or "module:name" where it is called otherwise there."""
@@ -56,10 +56,10 @@ OLD_PACKAGES: Final = ("clients", "dsp", "predict", "primitives", "retrievers", 
 """The same, of the module paths that `telic.compat` serves."""
 
 PLANNED: Final = frozenset((
-    "Audio", "BetterTogether", "BootstrapFewShotWithOptuna", "BootstrapFinetune",
-    "COPRO", "Code", "Ensemble", "File", "GEPA", "GRPO",
-    "Image", "InferRules", "KNNFewShot", "MIPROv2",
-    "Reasoning", "SIMBA", "TwoStepAdapter",
+    "BetterTogether", "BootstrapFewShotWithOptuna", "BootstrapFinetune",
+    "COPRO", "Ensemble", "GEPA", "GRPO",
+    "InferRules", "KNNFewShot", "MIPROv2",
+    "SIMBA",
     "improve", "streamify",
 ))  # fmt: skip
 """Names of the programming model that this version does not have yet: `telic.X` says so."""

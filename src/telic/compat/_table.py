@@ -60,12 +60,23 @@ _METRICS = (
 )
 
 _PATHS = {
+    "adapters": "Adapter Audio ChatAdapter Code File History Image JSONAdapter Reasoning Tool ToolCalls TwoStepAdapter Type "
+    "XMLAdapter",
+    "adapters.baml_adapter": "BAMLAdapter",
     "adapters.base": "Adapter",
     "adapters.chat_adapter": "ChatAdapter",
     "adapters.json_adapter": "JSONAdapter",
-    "adapters.types": "History Tool ToolCalls Type",
+    "adapters.two_step_adapter": "TwoStepAdapter",
+    "adapters.types": "Audio Code File History Image Reasoning Tool ToolCalls Type",
+    "adapters.types.audio": "Audio",
     "adapters.types.base_type": "Type",
+    "adapters.types.citation": "Citations",
+    "adapters.types.code": "Code",
+    "adapters.types.document": "Document",
+    "adapters.types.file": "File",
     "adapters.types.history": "History",
+    "adapters.types.image": "Image",
+    "adapters.types.reasoning": "Reasoning",
     "adapters.types.tool": "Tool ToolCalls",
     "adapters.xml_adapter": "XMLAdapter",
     "clients": "BaseLM Cache Embedder LM configure_cache inspect_history",
@@ -79,6 +90,7 @@ _PATHS = {
     "dsp.utils": "deduplicate dotdict settings",
     "dsp.utils.settings": "settings",
     "dsp.utils.utils": "deduplicate dotdict",
+    "experimental": "Citations Document",
     "evaluate.auto_evaluation": "CompleteAndGrounded SemanticF1",
     "evaluate.evaluate": "Evaluate EvaluationResult",
     "evaluate.metrics": _METRICS,
