@@ -188,7 +188,7 @@ class Module(Node):
         Raises:
             ConfigurationError: They use different ones.
         """
-        lms = {id(leaf.lm): leaf.lm for leaf in self.parameters()}
+        lms = {id(leaf.lm): leaf.lm for leaf in self.predictors()}
         if len(lms) > 1:
             raise ConfigurationError(
                 f"the predictors of {type(self).__name__} use {len(lms)} different LMs; read `.lm` of each"

@@ -147,7 +147,10 @@ class Retrieve(FlowModule, Leaf):
 
 
 def _each_once(passages: list[Passage], k: int) -> list[Passage]:
-    return list({str(passage): passage for passage in reversed(passages)}.values())[::-1][:k]
+    first: dict[str, Passage] = {}
+    for passage in passages:
+        first.setdefault(str(passage), passage)
+    return list(first.values())[:k]
 
 
 def _texts(query: Any) -> list[str]:
