@@ -60,8 +60,6 @@ _METRICS = (
 )
 
 _PATHS = {
-    "adapters": "Adapter Audio ChatAdapter Code File History Image JSONAdapter Reasoning Tool ToolCalls TwoStepAdapter Type "
-    "XMLAdapter",
     "adapters.baml_adapter": "BAMLAdapter",
     "adapters.base": "Adapter",
     "adapters.chat_adapter": "ChatAdapter",
