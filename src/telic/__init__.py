@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from telic import errors as errors
     from telic import evaluate as evaluate
     from telic import execution as execution
+    from telic import integrations as integrations
     from telic import journal as journal
     from telic import lm as lm
     from telic import modules as modules
@@ -113,6 +114,7 @@ if TYPE_CHECKING:
     from telic.errors import UnknownProviderError as UnknownProviderError
     from telic.evaluate import Evaluate as Evaluate
     from telic.evaluate import EvaluationResult as EvaluationResult
+    from telic.integrations import mcp_tools as mcp_tools
     from telic.journal import Run as Run
     from telic.lm import LM as LM
     from telic.lm import BaseLM as BaseLM
@@ -291,6 +293,7 @@ __all__ = [
     "load",
     "majority",
     "make_signature",
+    "mcp_tools",
     "settings",
     "syncify",
     "track_usage",

@@ -30,6 +30,7 @@ HOMES: Final[Mapping[str, str]] = {
         "ProgramOfThought RLM ReAct Refine Retrieve SelfConsistency Suggest asyncify load majority syncify",
         retrieve="ColBERTv2 Embedder Embeddings",
         evaluate="Evaluate EvaluationResult",
+        integrations="mcp_tools",
         optimizers="BootstrapFewShot BootstrapFewShotWithRandomSearch LabeledFewShot",
         errors="AdapterError AdapterParseError AssertionFailed BudgetExceeded CacheMissError CodeExecutionError "
         "ConfigurationError ContentFilterError ContextWindowExceededError DatasetError EvaluationError InputError InterpreterError "
@@ -47,8 +48,9 @@ HOMES: Final[Mapping[str, str]] = {
 """Name -> module, or "module:name" where it is called otherwise there."""
 
 PACKAGES: Final = (
-    "adapters", "budget", "compat", "context", "data", "datasets", "errors", "evaluate", "execution", "journal", "lm",
-    "modules", "optimizers", "protocols", "retrieve", "sandbox", "signatures", "testing", "tracing", "types",
+    "adapters", "budget", "compat", "context", "data", "datasets", "errors", "evaluate", "execution", "integrations",
+    "journal", "lm", "modules", "optimizers", "protocols", "retrieve", "sandbox", "signatures", "testing", "tracing",
+    "types",
 )  # fmt: skip
 """Submodules that `telic.<name>` reaches without an import of their own."""
 

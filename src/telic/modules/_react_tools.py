@@ -98,7 +98,7 @@ class ToolRun:
     async def _arun(self) -> Any:
         if self.timeout_s is None:
             return await UseTool(self.tool.func, self.arguments, replayed=False).arun()
-        if self.tool.is_async:
+        if self.tool.is_async or hasattr(self.tool.func, "acall"):
             return await self._awaited(self.timeout_s)
         asyncio = load("asyncio")
         rung: Any = asyncio.Event()
@@ -115,7 +115,7 @@ class ToolRun:
         limit = load("asyncio").timeout(seconds)
         try:
             async with limit:
-                return await self.tool.func(**self.arguments)
+                return await UseTool(self.tool.func, self.arguments).arun()
         except TimeoutError:
             if limit.expired():
                 raise _late(seconds) from None

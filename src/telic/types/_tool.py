@@ -85,6 +85,7 @@ class Tool:
         self.arg_desc: dict[str, str] = {**facts.arg_desc, **(arg_desc or {})}
         self._parameters = self._with_types(facts, args, arg_types or {})
         self._given = {key: dict(schema) for key, schema in (args or {}).items()}
+        self._whole: Mapping[str, Any] | None = None
         self._schemas: dict[str, dict[str, Any]] | None = None
         self._checkers: dict[str, Any] = {}
 
@@ -206,7 +207,7 @@ class Tool:
             except ValueError as error:
                 if value is None and one.default is not UNSET:
                     continue  # LMs write null for what they leave out
-                problems.append(f"`{name}` is {truncate(repr(value), 100)}: {_reason(error)}")
+                problems.append(f"`{name}` is {truncate(repr(value), 100)}: {_reading().reason_of(error)}")
         if problems:
             raise ToolError(
                 f"{self.name} was not run: {'; '.join(problems)}. {self._takes()}",
@@ -246,6 +247,68 @@ class Tool:
             words.append(f"{name} ({in_words(schema)}{', required' if name in self.required else default})")
         return f"It takes {', '.join(words)}" if words else "It takes no arguments"
 
+    # Other makings
+
+    @classmethod
+    def from_schema(
+        cls,
+        func: Callable[..., Any],
+        name: str,
+        desc: str,
+        schema: Mapping[str, Any],
+        *,
+        timeout: float | None = None,
+    ) -> Tool:
+        """Return a tool whose arguments a JSON schema describes, as other systems give them.
+
+        Args:
+            func: Takes the arguments by name, whatever they are; sync or async.
+            name: What the LM calls it.
+            desc: What it does.
+            schema: Of an object: `properties`, `required`, `$defs` …. The LM is told all of it; names, types, choices
+                and what is required are checked here, the rest is for `func` to refuse.
+            timeout: As for `Tool`.
+
+        Raises:
+            ConfigurationError: The schema is no object's.
+
+        Example:
+            >>> schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+            >>> Tool.from_schema(lambda **given: given, "count", "Count.", schema)(n="3")
+            {'n': 3}
+        """
+        properties, required = _reading().parts_of_schema(schema, name)
+        tool = cls(func, name, desc, properties, timeout=timeout)
+        tool._whole = schema
+        tool._takes_any = schema.get("additionalProperties", not properties) is not False and not properties
+        for key, one in tool._parameters.items():
+            if key in required:
+                tool._parameters[key] = one._replace(default=UNSET)
+        return tool
+
+    @classmethod
+    def from_mcp_tool(
+        cls, session: Any, tool: Any, result_mode: Any = "text", *, timeout: float | None = None
+    ) -> Tool:
+        """Return a tool of an open MCP session; `telic.mcp_tools` opens one, and is the easier way.
+
+        Args:
+            session: An initialized `mcp.ClientSession`.
+            tool: One of `(await session.list_tools()).tools`.
+            result_mode: "text", or "structured" for the structured content of results.
+            timeout: As for `Tool`.
+        """
+        made: Tool = load("telic.integrations._mcp").mcp_tool(
+            session, tool, result_mode=result_mode, timeout=timeout
+        )
+        return made
+
+    @classmethod
+    def from_langchain(cls, tool: Any, *, timeout: float | None = None) -> Tool:
+        """Return a tool of LangChain (`@tool`, `StructuredTool`, a `BaseTool`) as one of telic."""
+        made: Tool = load("telic.integrations._langchain").langchain_tool(tool, timeout=timeout)
+        return made
+
     @classmethod
     def of(cls, value: Any) -> Tool:
         """Return a tool as it is, a function as a tool, and the description of one (`to_dict`) as one that cannot run.
@@ -260,6 +323,8 @@ class Tool:
 
     def parameters_schema(self) -> dict[str, Any]:
         """Return the JSON schema of all arguments as one object."""
+        if self._whole is not None:
+            return dict(self._whole)
         return _reading().object_schema(self.args, self.required, closed=not self._takes_any)
 
     def to_openai(self) -> dict[str, Any]:
@@ -328,15 +393,3 @@ def _from_description(value: Any) -> Any:
 
 def _reading() -> Any:
     return load("telic.types._tool_schema")
-
-
-def _reason(error: ValueError) -> str:
-    """Return pydantic's first reasons in one line, without its links."""
-    errors: Callable[[], list[dict[str, Any]]] | None = getattr(error, "errors", None)
-    if errors is None:
-        return truncate(str(error), 200)
-    said: list[str] = []
-    for one in errors()[:3]:
-        place = ".".join(str(part) for part in one["loc"])
-        said.append(f"{place}: {one['msg']}" if place else str(one["msg"]))
-    return ", ".join(said)

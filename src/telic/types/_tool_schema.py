@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple, cast
 
 from telic._optional import load
+from telic._text import truncate
 from telic._unset import UNSET
 from telic.errors import ConfigurationError
 
@@ -62,6 +63,7 @@ def facts_of(function: Any) -> FunctionFacts:
         raise ConfigurationError(
             f"the tool {name!r} has no signature that can be read ({error}); wrap it in a function of your own"
         ) from error
+    described = _signature_of(function, listed)
     hints = _hints(target, name)
     parameters: dict[str, Parameter] = {}
     for one in listed.values():
@@ -70,10 +72,17 @@ def facts_of(function: Any) -> FunctionFacts:
                 f"the tool {name!r} takes {one.name!r} by position only, and tools are called by name; wrap it in a "
                 "function of your own"
             )
+        if one.kind.name == "VAR_POSITIONAL" and described is None and not partial:
+            raise ConfigurationError(
+                f"the tool {name!r} takes *{one.name} by position, and tools are called by name; wrap it in a function "
+                "of your own with a list as an argument"
+            )
         if one.kind.name not in ("POSITIONAL_OR_KEYWORD", "KEYWORD_ONLY") or one.name in bound:
             continue
         default = UNSET if one.default is one.empty else one.default
         parameters[one.name] = Parameter(one.name, hints.get(one.name, UNSET), default)
+    if described is not None:
+        return FunctionFacts(name, described.instructions, *_of_signature(described), False, False)
     desc, arg_desc = read_docstring(inspect.cleandoc(target.__doc__ or ""))
     if not desc and name == type(function).__name__:
         desc, _ = read_docstring(inspect.cleandoc(type(function).__doc__ or ""))
@@ -85,6 +94,33 @@ def facts_of(function: Any) -> FunctionFacts:
         any(one.kind.name == "VAR_KEYWORD" for one in listed.values()),
         inspect.iscoroutinefunction(target) and not hasattr(function, "acall"),
     )
+
+
+def _signature_of(program: Any, listed: Mapping[str, Any]) -> Any:
+    """Return the signature of a program whose `forward` takes whatever its signature has, as those of telic do."""
+    if {one.kind.name for one in listed.values()} != {"VAR_POSITIONAL", "VAR_KEYWORD"}:
+        return None
+    for holder in (program, getattr(program, "predict", None)):
+        signature = getattr(holder, "signature", None)
+        if hasattr(signature, "input_fields") and hasattr(program, "forward"):
+            return signature
+    return None
+
+
+def _of_signature(signature: Any) -> tuple[dict[str, Parameter], dict[str, str]]:
+    """Return the inputs of a signature as arguments, and what is said of them."""
+    fields: Mapping[str, Any] = signature.input_fields
+    made = {
+        name: Parameter(name, one.annotation, _default_of(one))
+        for name, one in fields.items()
+    }
+    return made, {name: one.desc for name, one in fields.items() if one.desc}
+
+
+def _default_of(field: Any) -> Any:
+    if field.required:
+        return UNSET
+    return field.get_default() if field.has_default else None
 
 
 def _written(function: Any) -> Any:
@@ -200,13 +236,32 @@ _OF_SCHEMA: Final[Mapping[str, Any]] = {
 def type_of_schema(schema: Mapping[str, Any]) -> Any:
     """Return a type that checks what a simple JSON schema says; UNSET where it says more than a name of a type."""
     enum = schema.get("enum")
-    if isinstance(enum, list) and enum:
+    if isinstance(enum, list) and enum and all(isinstance(one, (str, int, type(None))) for one in enum):  # pyright: ignore[reportUnknownVariableType]
         return typing.Literal[tuple(cast("list[Any]", enum))]
     kind = schema.get("type")
     if kind == "array" and isinstance(schema.get("items"), Mapping):
         inner = type_of_schema(cast("Mapping[str, Any]", schema["items"]))
         return list[Any] if inner is UNSET else types.GenericAlias(list, (inner,))
     return _OF_SCHEMA.get(kind, UNSET) if isinstance(kind, str) else UNSET
+
+
+def parts_of_schema(schema: Mapping[str, Any], name: str) -> tuple[dict[str, dict[str, Any]], frozenset[str]]:
+    """Return the schemas of an object's properties, each with the definitions it refers to, and those required.
+
+    Raises:
+        ConfigurationError: It is no object's schema.
+    """
+    properties: Any = schema.get("properties", {}) if isinstance(schema, Mapping) else None  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(properties, Mapping) or schema.get("type", "object") != "object":
+        raise ConfigurationError(
+            f"the arguments of the tool {name!r} are described by the JSON schema of an object, not by {schema!r}"
+        )
+    definitions = {key: schema[key] for key in ("$defs", "definitions") if key in schema}
+    parts: dict[str, dict[str, Any]] = {}
+    for key, value in cast("Mapping[str, Any]", properties).items():
+        part = dict(cast("Mapping[str, Any]", value)) if isinstance(value, Mapping) else {}
+        parts[key] = _untitled({**part, **definitions} if "$ref" in str(part) else part)
+    return parts, frozenset(schema.get("required") or ())
 
 
 def in_words(schema: Mapping[str, Any]) -> str:
@@ -227,6 +282,8 @@ def in_words(schema: Mapping[str, Any]) -> str:
         definition = cast("Mapping[str, Any]", schema.get("$defs", {})).get(name)
         return in_words(definition) if definition is not None and "enum" in definition else name
     kind = schema.get("type", "any value")
+    if isinstance(kind, list):
+        return " or ".join(str(one) for one in cast("list[Any]", kind))
     if kind == "array" and "items" in schema:
         return f"array of {in_words(schema['items'])}"
     return str(kind)
@@ -254,3 +311,15 @@ def object_schema(
     if definitions:
         made["$defs"] = definitions
     return made
+
+
+def reason_of(error: ValueError) -> str:
+    """Return pydantic's first reasons in one line, without its links."""
+    errors: Callable[[], list[dict[str, Any]]] | None = getattr(error, "errors", None)
+    if errors is None:
+        return truncate(str(error), 200)
+    said: list[str] = []
+    for one in errors()[:3]:
+        place = ".".join(str(part) for part in one["loc"])
+        said.append(f"{place}: {one['msg']}" if place else str(one["msg"]))
+    return ", ".join(said)
