@@ -140,8 +140,9 @@ class Frame:
 
     def _found(self, record: Done) -> Done | None:
         found: Done | None = None if self.script is None else self.script.find(record)
-        if found is not None:
-            self.records.append(found)
+        if found is None or found.stale:
+            return None
+        self.records.append(found)
         return found
 
     def _keep(self, record: Done, before: int, result: Any, error: Exception | None) -> None:
@@ -159,9 +160,10 @@ class Frame:
             _take_out(trace, {id(r.prediction) for r in self.records if type(r) is Asked})
         base = None if self.parent is None else self.parent.script
         again = [r for r in self.records if type(r) is Asked and r.note is not None and r.note.pending]
-        # A tool inside of which a predictor is to be asked again must run again.
-        kept = [r for r in self.records if type(r) is not Done or not any(one in r.inner for one in again)]
-        self.script = Script(kept, None if base is None or base.ended else base)
+        for record in self.records:
+            if type(record) is Done and record.inner:
+                record.stale = any(one in record.inner for one in again)
+        self.script = Script(self.records, None if base is None or base.ended else base)
         self.records = []
         self.outcomes = []
 

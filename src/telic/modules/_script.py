@@ -104,7 +104,7 @@ class Asked(Record):
 class Done(Record):
     """A call of anything else: an LM directly, a tool, a retriever."""
 
-    __slots__ = ("callee", "inner", "inputs", "result")
+    __slots__ = ("callee", "inner", "inputs", "result", "stale")
 
     def __init__(self, callee: Any, inputs: Any) -> None:
         self.callee = callee
@@ -112,6 +112,8 @@ class Done(Record):
         self.result: Any = None
         self.inner: Sequence[Record] = ()
         """What was recorded while it ran: a tool may ask predictors of its own."""
+        self.stale = False
+        """Whether it has to run again, since one of these is to be asked again."""
         self.error = None
 
     def same(self, other: Any) -> bool:
