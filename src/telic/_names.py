@@ -37,7 +37,8 @@ HOMES: Final[Mapping[str, str]] = {
         "JournalError LMOutageError RunDivergedError RunLockedError RunMismatchError "
         "LMAuthError LMBillingError LMError LMInvalidRequestError "
         "LMRateLimitError LMResponseError LMServerError LMTimeoutError LMTransportError "
-        "LMUnsupportedModelError MediaError MediaNotFoundError MetricError MissingExtraError NotConfiguredError ProgramError "
+        "LMUnsupportedModelError MediaError MediaNotFoundError MetricError MissingExtraError NotConfiguredError "
+        "ProgramError "
         "RetrievalError RetrievalTimeoutError StoredIndexError "
         "RequestsForbiddenError SignatureError SignatureSyntaxError StateError StateMismatchError "
         "StateNotFoundError StateVersionError TelicError ToolError TruncatedReplyError UnknownProviderError",
