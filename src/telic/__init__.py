@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from telic import retrieve as retrieve
     from telic import sandbox as sandbox
     from telic import signatures as signatures
+    from telic import streaming as streaming
     from telic import testing as testing
     from telic import tracing as tracing
     from telic import types as types

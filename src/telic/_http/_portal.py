@@ -28,9 +28,12 @@ from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, Final, TypeVar, final
 
 from telic._optional import load
+from telic.context import get as get_setting
 
 if TYPE_CHECKING:
     import asyncio
+
+    from telic._cancel import CancelScope
 
 T = TypeVar("T")
 Function = Callable[..., Coroutine[Any, Any, T]]
@@ -172,7 +175,11 @@ class Portal:
 
         Raises:
             RuntimeError: Called from within the loop, where waiting would never end.
+            Cancelled: The setting `cancel_scope` holds a scope that was cancelled; the coroutine was, too.
         """
+        scope = get_setting("cancel_scope")
+        if scope is not None:
+            function, args = self._cancellable, (scope, function, args)
         loop = self._loop
         if loop is None:
             loop = self._start()
@@ -245,6 +252,19 @@ class Portal:
         """Start anew after a fork: the thread is gone, and the loop's epoll is shared with the parent."""
         self._abandoned.append((self._loop, self._thread, self._cleanups, self._running, self._queue))
         self._reset()
+
+    async def _cancellable(self, scope: CancelScope, function: Function[T], args: tuple[Any, ...]) -> T:
+        """Await `function(*args)` unless the scope is cancelled first; in the task that runs it."""
+        asyncio = load("asyncio")
+        task = asyncio.current_task()
+        scope.add(task, lambda: self.call_soon(task.cancel))
+        try:
+            return await function(*args)
+        except asyncio.CancelledError:
+            scope.check()
+            raise
+        finally:
+            scope.discard(task)
 
     # Callers.
 

@@ -10,9 +10,10 @@ the judge: whoever shows deltas compares, and takes back what the parser reads o
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Collection, Mapping
-from typing import NamedTuple, Protocol, final
+from typing import Any, NamedTuple, Protocol, final
 
 from telic.adapters._coerce import Coercer
 
@@ -51,6 +52,10 @@ class Deltas(NamedTuple):
     """What makes the value of a field out of its raw value."""
     quoted: bool = False
     """The raw value of a field that is no plain text is what its JSON says."""
+
+    def read_raw(self, text: str) -> Any:
+        """Return the raw value of a field that is no plain text."""
+        return json.loads(text, strict=False) if self.quoted else text
 
 
 @final

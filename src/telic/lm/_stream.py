@@ -9,21 +9,24 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from time import perf_counter
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Any, Final, final
 
 from telic.data import Request, Response
 from telic.errors import LMResponseError
 from telic.lm._chokepoint import Cached, Paid, refund
+from telic.lm._forward import outputs_of
 from telic.lm._prices import price_of
 from telic.lm._usage import priced
 from telic.lm.caching._cache import Cache, current_cache
 from telic.lm.caching._key import request_key
 from telic.protocols import Client, Delta
+from telic.tracing import finish
 
 if TYPE_CHECKING:
     from telic.budget import Budget
 
 Record = Callable[[Request, Response | None, BaseException | None, float], None]
+Begin = Callable[[Request], Any]
 _LEFT_EARLY: Final = GeneratorExit()  # recorded where a stream was not read to its end
 
 
@@ -31,8 +34,11 @@ _LEFT_EARLY: Final = GeneratorExit()  # recorded where a stream was not read to 
 class _Call:
     """What one streamed call holds from its start to its end."""
 
-    def __init__(self, paid: Paid, cached: Cached, request: Request, use_cache: bool, record: Record) -> None:
+    def __init__(
+        self, paid: Paid, cached: Cached, request: Request, use_cache: bool, record: Record, observed: Any
+    ) -> None:
         self.started = perf_counter()
+        self.observed = observed
         self.paid, self.cached, self.request, self.record = paid, cached, request, record
         store = current_cache() if use_cache else None
         self.store: Cache | None = store if store is not None and store.mode != "off" else None
@@ -40,12 +46,19 @@ class _Call:
         self.budget: Budget | None = None
         self.response: Response | None = None
 
-    def kept(self) -> Response | None:
-        """Return the kept answer, recorded; or None, with the budget asked for a call."""
+    def kept_or_refused(self) -> Response | None:
+        """Return the kept answer, recorded; None, with the budget asked for a call; or raise what refuses it."""
+        try:
+            return self._kept()
+        except BaseException as error:
+            finish(self.observed, None, error)
+            raise
+
+    def _kept(self) -> Response | None:
         if self.store is not None:
             hit = self.cached.lookup(self.key, self.request, self.store)
             if hit is not None:
-                self.record(self.request, hit, None, perf_counter() - self.started)
+                self._record(hit, None)
                 return hit
         self.budget = self.paid.admit()
         return None
@@ -59,18 +72,21 @@ class _Call:
 
     def close(self, error: BaseException | None) -> None:
         """Settle, keep and record what came of it."""
-        seconds = perf_counter() - self.started
         if self.response is None:
             failure = error if error is not None else _LEFT_EARLY
             if self.budget is not None:
                 refund(self.budget, failure)
-            self.record(self.request, None, failure, seconds)
+            self._record(None, failure)
             return
         if self.budget is not None:
             self.budget.settle(self.response.usage)
         if self.store is not None:
             self.cached.keep(self.key, self.response, self.store)
-        self.record(self.request, self.response, None, seconds)
+        self._record(self.response, None)
+
+    def _record(self, response: Response | None, failure: BaseException | None) -> None:
+        self.record(self.request, response, failure, perf_counter() - self.started)
+        finish(self.observed, None if response is None else outputs_of(response), failure)
 
     def check_end(self) -> None:
         """Refuse a stream that ended without its response."""
@@ -79,42 +95,60 @@ class _Call:
 
 
 def stream_through(
-    client: Client, paid: Paid, cached: Cached, request: Request, use_cache: bool, record: Record
+    client: Client,
+    paid: Paid,
+    cached: Cached,
+    request: Request,
+    use_cache: bool,
+    record: Record,
+    begin: Begin,
 ) -> Iterator[Delta]:
     """Yield the pieces of one answer."""
-    call = _Call(paid, cached, request, use_cache, record)
-    hit = call.kept()
+    call = _Call(paid, cached, request, use_cache, record, begin(request))
+    hit = call.kept_or_refused()
     if hit is not None:
         yield Delta(hit.text, response=hit)
         return
     failure: BaseException | None = None
+    deltas: Any = client.stream(request)
     try:
-        for delta in client.stream(request):
+        for delta in deltas:
             yield call.passed_on(delta)
         call.check_end()
     except BaseException as error:
         failure = error
         raise
     finally:
+        if hasattr(deltas, "close"):  # now, not when it is collected: the connection closes with it
+            deltas.close()
         call.close(failure)
 
 
 async def astream_through(
-    client: Client, paid: Paid, cached: Cached, request: Request, use_cache: bool, record: Record
+    client: Client,
+    paid: Paid,
+    cached: Cached,
+    request: Request,
+    use_cache: bool,
+    record: Record,
+    begin: Begin,
 ) -> AsyncIterator[Delta]:
     """Same as `stream_through`, for tasks."""
-    call = _Call(paid, cached, request, use_cache, record)
-    hit = call.kept()
+    call = _Call(paid, cached, request, use_cache, record, begin(request))
+    hit = call.kept_or_refused()
     if hit is not None:
         yield Delta(hit.text, response=hit)
         return
     failure: BaseException | None = None
+    deltas: Any = client.astream(request)
     try:
-        async for delta in client.astream(request):
+        async for delta in deltas:
             yield call.passed_on(delta)
         call.check_end()
     except BaseException as error:
         failure = error
         raise
     finally:
+        if hasattr(deltas, "aclose"):
+            await deltas.aclose()
         call.close(failure)

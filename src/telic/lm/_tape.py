@@ -6,7 +6,7 @@ The setting `cassette` holds it (`telic.testing.cassette` sets it for a block); 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from typing import final
+from typing import Any, final
 
 from telic.context import get as get_setting
 from telic.data import Request, Response
@@ -60,8 +60,13 @@ class Taped:
     async def astream(self, request: Request) -> AsyncIterator[Delta]:
         """Same as `stream`, for tasks."""
         if get_setting("cassette") is None:
-            async for delta in self._client.astream(request):
-                yield delta
+            deltas: Any = self._client.astream(request)
+            try:
+                async for delta in deltas:
+                    yield delta
+            finally:
+                if hasattr(deltas, "aclose"):
+                    await deltas.aclose()
         else:
             response = await self.acomplete(request)
             yield Delta(response.text, response=response)

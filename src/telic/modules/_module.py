@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TextIO, cast
 
+from telic._optional import load
 from telic.context import enter, pop, push
 from telic.context import get as setting
 from telic.data import Prediction
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from telic.data import Message
     from telic.modules._flow import Flow
+    from telic.streaming import Stream
 
 
 class Module(Node):
@@ -232,6 +234,18 @@ class Module(Node):
         return how.checked("batch").run([(self, example) for example in examples])
 
     # Looking
+
+    def stream(self, *args: Any, **inputs: Any) -> Stream:
+        """Return the events of one run while it runs: texts of fields as the LM writes them, tools, usage, the result.
+
+        It is read by `for` in plain code and by `async for` on an event loop, and starts when the first event is
+        asked for. Leaving early calls the program off. The events are in `telic.streaming`; `stream.result()` and
+        `await stream.aresult()` read to the end and return the prediction.
+
+        Cost: what a call of the program costs.
+        """
+        made: Stream = load("telic.streaming").Stream(self, args, inputs)
+        return made
 
     def render(self, inputs: Mapping[str, Any] | None = None, /, **fields: Any) -> list[Message]:
         """Return the exact messages that the program's predictor would send; no LM is needed or called.

@@ -38,6 +38,12 @@ class PreparedPlan:
         self.options = self.plan.options or None
         self.call_options = self.plan.call_options if isinstance(self.plan, NativePlan) else None
 
+    def with_plan(self, plan: Any) -> PreparedPlan:
+        """Return the same with another plan."""
+        made = copy.copy(self)
+        made.plan = plan
+        return made
+
     def fits(self, signature: Any, demos: Sequence[Any], adapter: Any, capabilities: Any) -> bool:
         """Whether this plan was made for this state."""
         if self.signature is not signature or self.adapter is not adapter:

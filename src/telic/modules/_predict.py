@@ -26,6 +26,7 @@ from telic.modules._options import LOCAL, checked_options
 from telic.modules._plan_cache import PreparedPlan, prepared
 from telic.modules._reask import Ask, read_all
 from telic.modules._tree import Leaf, copied
+from telic.modules._watch import watched
 from telic.protocols import Capabilities
 from telic.signatures import ensure_signature
 
@@ -44,7 +45,7 @@ _NO_OPTIONS: Mapping[str, Any] = {}
 class OpenCall:
     """One call between its request and its prediction."""
 
-    __slots__ = ("again", "config", "entry", "inputs", "keep", "lm", "note", "request")
+    __slots__ = ("again", "asks", "config", "entry", "inputs", "keep", "lm", "note", "request")
 
     def __init__(
         self,
@@ -57,6 +58,8 @@ class OpenCall:
     ) -> None:
         self.entry = entry
         self.lm = lm
+        self.asks = lm
+        """What is asked: the LM, or what watches it."""
         self.request = request
         self.inputs = inputs
         self.config = config
@@ -82,7 +85,7 @@ class OpenCall:
         if retries is None:
             retries = cast("int", setting("max_retries"))
         plan = self.entry.plan
-        rows, first = yield from read_all(plan, self.inputs, self.lm, self.request, response, retries)
+        rows, first = yield from read_all(plan, self.inputs, self.asks, self.request, response, retries)
         return Prediction.of(rows[0], response=first, completions=rows)
 
 
@@ -153,7 +156,7 @@ class Predict(Module, Leaf, Generic[S]):
             return self._recorded(call, known)
         asked = call if call.again is None else call.again
         try:
-            response = asked.lm.complete(asked.request)
+            response = asked.asks.complete(asked.request)
             prediction = asked.read(response)
             if prediction is None:
                 prediction = drive(asked.read_again(response))
@@ -171,7 +174,7 @@ class Predict(Module, Leaf, Generic[S]):
             return self._recorded(call, known)
         asked = call if call.again is None else call.again
         try:
-            response = await asked.lm.acomplete(asked.request)
+            response = await asked.asks.acomplete(asked.request)
             prediction = asked.read(response)
             if prediction is None:
                 prediction = await adrive(asked.read_again(response))
@@ -202,7 +205,18 @@ class Predict(Module, Leaf, Generic[S]):
             raise NotConfiguredError(_NO_LM.format(name=entry.signature.__name__))
         if not hasattr(lm, "acomplete") or isinstance(lm, type):
             lm = as_lm(lm)
-        return OpenCall(entry, lm, _request(entry, inputs, config), inputs, config, keep)
+        return self._ready(entry, lm, inputs, config, keep)
+
+    def _ready(
+        self, entry: PreparedPlan, lm: Any, inputs: dict[str, Any], config: Mapping[str, Any], keep: bool
+    ) -> OpenCall:
+        """Render the request."""
+        asks = lm
+        if setting("callbacks") or getattr(entry.adapter, "callbacks", ()):
+            entry, asks = watched(self, entry, lm)
+        call = OpenCall(entry, lm, _request(entry, inputs, config), inputs, config, keep)
+        call.asks = asks
+        return call
 
     def _known(self, frame: Frame, call: OpenCall) -> Prediction | None:
         """Return what a call was answered with before `forward` ran again; None: it is to be made now."""
@@ -211,9 +225,8 @@ class Predict(Module, Leaf, Generic[S]):
             entry = self._prepared(retry_signature(call.entry.signature), call.entry.demos, call.lm)
             fields = retry_fields(call.entry.signature, note.past, note.feedback)
             inputs = {**call.inputs, **fields}
-            request = _request(entry, inputs, call.config)
-            request.sample = retry_sample(request.sample, note.attempts)
-            call.again = OpenCall(entry, call.lm, request, inputs, call.config, call.keep)
+            call.again = self._ready(entry, call.lm, inputs, call.config, call.keep)
+            call.again.request.sample = retry_sample(call.again.request.sample, note.attempts)
         return known
 
     def _recorded(self, call: OpenCall, prediction: Prediction) -> Prediction:

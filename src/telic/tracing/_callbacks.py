@@ -119,7 +119,10 @@ def finish(call: ObservedCall | None, outputs: Any, exception: BaseException | N
     """Tell callbacks that a call has ended, in the thread or task in which it began."""
     if call is None:
         return
-    ACTIVE_CALL_ID.reset(call.token)
+    try:
+        ACTIVE_CALL_ID.reset(call.token)
+    except ValueError:  # a generator that is closed in another task than it was begun in
+        pass
     for callback in call.callbacks:
         _tell(callback, f"on_{call.kind}_end", call_id=call.id, outputs=outputs, exception=exception)
 

@@ -32,8 +32,14 @@ class UsageTracker:
         (12, ['openai/gpt-5-mini'])
     """
 
-    def __init__(self, parent: UsageTracker | None = None) -> None:
+    def __init__(
+        self,
+        parent: UsageTracker | None = None,
+        *,
+        on_add: Callable[[Usage, str, Any, bool], object] | None = None,
+    ) -> None:
         self._parent = parent
+        self._on_add = on_add  # told of each call: usage, LM, predictor, whether it was cached
         self._lock = threading.Lock()  # protects the three below
         self._usage: dict[_Key, Usage] = {}
         self._predictors: dict[int, Any] = {}
@@ -62,6 +68,8 @@ class UsageTracker:
                 self._usage[key] = paid if known is None else known.plus(paid)
         if self._parent is not None:
             self._parent.add(usage, lm=lm, role=role, predictor=predictor, cached=cached)
+        if self._on_add is not None:
+            self._on_add(usage, lm, predictor, cached)
 
     @property
     def total(self) -> Usage:
