@@ -94,11 +94,13 @@ def test_inputs_of_any_type_are_values():
 def test_code_asks_lms_about_parts_one_by_one_or_many_at_once():
     sub = upper()
     found, _ = run(
-        act("print(llm_query('a'))\nprint(llm_query_batched([c for c in 'bcd']))"), act("SUBMIT('x')"), sub=sub
+        act("print(llm_query('a'))\nprint(llm_query_batched([c for c in 'bcd']))"),
+        act("SUBMIT('x')"),
+        sub=sub,
     )
 
     assert found.trajectory[0]["output"] == "A\n['B', 'C', 'D']"
-    assert [request.messages for request in sub.requests][0] == [{"role": "user", "content": "a"}]
+    assert sub.requests[0].messages == [{"role": "user", "content": "a"}]
 
 
 def test_without_an_lm_of_its_own_it_asks_the_one_that_writes_the_code():
@@ -123,7 +125,10 @@ def test_prompts_share_one_limit_and_a_batch_over_it_is_not_sent_at_all():
     assert "['B', 'C']" in found.trajectory[2]["output"]
     assert "0 are left" in found.trajectory[2]["output"]
     assert len(sub.requests) == 3
-    assert "The LMs answer 3 prompts in all" in RLM("t -> a", max_llm_calls=3).generate_action.signature.instructions
+    assert (
+        "The LMs answer 3 prompts in all"
+        in RLM("t -> a", max_llm_calls=3).generate_action.signature.instructions
+    )
 
 
 def test_the_limit_is_that_of_one_call():
@@ -147,7 +152,10 @@ def test_an_lm_that_fails_is_told_to_the_code():
         return LMServerError("busy") if "bad" in text else text.upper()
 
     found, _ = run(
-        act("print(llm_query_batched(['a', 'bad', 'c']))"), act("llm_query('bad')"), act("SUBMIT('x')"), sub=FunctionLM(reply)
+        act("print(llm_query_batched(['a', 'bad', 'c']))"),
+        act("llm_query('bad')"),
+        act("SUBMIT('x')"),
+        sub=FunctionLM(reply),
     )
 
     assert "'A'" in found.trajectory[0]["output"]
@@ -157,7 +165,9 @@ def test_an_lm_that_fails_is_told_to_the_code():
         run(act("llm_query_batched(['a', 'b'])"), sub=FunctionLM(lambda text: LMAuthError("no key")))
 
 
-@pytest.mark.parametrize("call", ["llm_query(3)", "llm_query_batched('abc')", "llm_query_batched([1])", "llm_query()"])
+@pytest.mark.parametrize(
+    "call", ["llm_query(3)", "llm_query_batched('abc')", "llm_query_batched([1])", "llm_query()"]
+)
 def test_prompts_that_are_no_text_are_refused_and_cost_nothing(call):
     sub = upper()
     found, _ = run(act(call), act("print(llm_query('a'))"), act("SUBMIT('x')"), sub=sub, max_llm_calls=1)
@@ -323,7 +333,9 @@ def test_inputs_are_checked_before_anything_is_paid_for(inputs, said):
 
 def test_its_predictors_are_learned_saved_and_loaded(tmp_path):
     program = RLM("text -> answer")
-    program.generate_action.demos = [telic.Example(variables_info="v", repl_history="", iteration="1/20", **act("x"))]
+    program.generate_action.demos = [
+        telic.Example(variables_info="v", repl_history="", iteration="1/20", **act("x"))
+    ]
     program.save(tmp_path / "p.json")
 
     loaded = RLM("text -> answer").load(tmp_path / "p.json")
