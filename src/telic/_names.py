@@ -50,7 +50,7 @@ HOMES: Final[Mapping[str, str]] = {
 
 PACKAGES: Final = (
     "adapters", "budget", "compat", "context", "data", "datasets", "errors", "evaluate", "execution", "integrations",
-    "journal", "lm", "modules", "optimizers", "protocols", "retrieve", "sandbox", "signatures", "testing", "tracing",
+    "journal", "lm", "modules", "optimizers", "protocols", "retrieve", "sandbox", "signatures", "streaming", "testing", "tracing",
     "types",
 )  # fmt: skip
 """Submodules that `telic.<name>` reaches without an import of their own."""
