@@ -136,7 +136,7 @@ def _function(function: Any, depth: int) -> Any:
 
 
 def _cell(cell: Any) -> Any:
-    """Return what a closure holds, where that is a plain value or a function; of other objects only the class counts."""
+    """Return what a closure holds, where that is a plain value or a function; of others the class."""
     try:
         value: Any = cell.cell_contents
     except ValueError:  # not assigned yet

@@ -116,7 +116,8 @@ class Replies:
             TypeError: The value holds what JSON does not.
         """
         record = {
-            "k": slot.key, "r": role, "m": model, "c": int(cached), "u": _counted(usage), "at": round(at, 3), "v": value,
+            "k": slot.key, "r": role, "m": model, "c": int(cached), "u": _counted(usage), "at": round(at, 3),
+            "v": value,
         }  # fmt: skip
         self._append(record)
 

@@ -91,7 +91,7 @@ class Run:
 
     @property
     def kind(self) -> str:
-        """ "compile" or "evaluate"."""
+        """What kind of run: "compile" or "evaluate"."""
         return self._header["kind"]
 
     @property
@@ -111,7 +111,7 @@ class Run:
 
     @property
     def status(self) -> str:
-        """ "running", "killed", or how it ended: "finished", "stopped", "interrupted", "failed"."""
+        """One of "running", "killed", or how it ended: "finished", "stopped", "interrupted", "failed"."""
         if self._end is not None:
             return self._end["status"]
         return "running" if is_locked(self.folder) else "killed"

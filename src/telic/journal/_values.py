@@ -1,8 +1,8 @@
 """Results of steps as JSON, and back exactly: what comes back is equal to what was put in, types included.
 
 Taken: None, truth values, numbers (also infinite ones), texts, lists, tuples, dicts, `Example`, `Prediction` and
-`Usage`. Anything else has no exact JSON form that is known here: `Unstorable` is raised, and the step is worked out again
-on resume, from the replies that the run has kept.
+`Usage`. Anything else has no exact JSON form that is known here: `Unstorable` is raised, and the step is worked out
+again on resume, from the replies that the run has kept.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def pack(value: Any) -> Any:
     if kind is Usage:
         return {_TAG: "usage", "v": list(value)}
     if kind is Example or kind is Prediction:
-        return _packed_row(cast("Any", value))
+        return _packed_row(value)
     raise Unstorable(f"a {kind.__name__} has no exact JSON form")
 
 

@@ -251,6 +251,8 @@ class Compile:
         program = best(stopped)
         if self.live is not None and self._owns:
             report = getattr(program, "report", None)
+            if status == "finished" and report is not None and report.stopped is not None:
+                status, stopped = "stopped", report.stopped
             self.live.end(status, stopped, None if report is None else stable(report.to_dict()))
             if program is not None:
                 try:

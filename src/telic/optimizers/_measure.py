@@ -75,6 +75,5 @@ def rechecked(
     try:
         before, after = run.evaluate(given, chosen), run.evaluate(winner, chosen)
     except (EvaluationError, BudgetExceeded, LMOutageError, KeyboardInterrupt) as stop:
-        run.note(f"the winner was not checked on other rows: {stop or 'interrupted'}")
-        return {}
+        return {"stopped": f"the winner was not checked on other rows: {stop or 'interrupted'}"}
     return {"check": after.compare(before), "check_score": after.score}

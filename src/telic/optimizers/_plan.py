@@ -94,14 +94,8 @@ def plan_of(
         calls = [calls[0] + here[0], calls[1] + here[1]]
         tokens = [tokens[0] + int(size[0]), tokens[1] + int(size[1]) + 1]
         least += part.runs[0] * max(1, each[0]) if part.first else 0
-    notes = (
-        []
-        if calls_per_run is not None
-        else [
-            f"counted from its modules, a run of the program makes {_shown(per_run)} calls; pass calls_per_run= for "
-            "loops of your own"
-        ]
-    )
+    counted = f"counted from its modules, a run of the program makes {_shown(per_run)} calls"
+    notes = [] if calls_per_run is not None else [f"{counted}; pass calls_per_run= for loops of your own"]
     return CostPlan(
         (calls[0], calls[1]), (tokens[0], tokens[1]), None if usd is None else (usd[0], usd[1]), least, list(work),
         notes,

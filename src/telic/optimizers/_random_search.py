@@ -260,6 +260,8 @@ def _winner(run: Compile, search: Search, fresh: Sequence[Example], *, stopped: 
     candidates = [search.candidate_of(entry) for entry in ranked]
     program = best.program.deepcopy()
     program._compiled = True
+    if stopped is None:
+        run.decide("winner", [best.seed, chosen.score])
     if len(ranked) > 1:
         found["optimism"] = 100 * optimism(
             [[row.score for row in result.rows] for result in results.values()]
@@ -270,14 +272,10 @@ def _winner(run: Compile, search: Search, fresh: Sequence[Example], *, stopped: 
             f"the best of {len(ranked)} candidates was chosen on these {len(chosen.rows)} rows: its score is likely to "
             f"be {found['optimism']:.1f} points too high, and the p value of the comparison is corrected for the choice"
         )
-    run.decide("winner", [best.seed, chosen.score])
     program.candidate_programs = CandidatePrograms(candidates)
     program.report = run.report(
-        stopped=stopped,
-        score=chosen.score,
-        candidates=candidates,
+        **{"stopped": stopped, "score": chosen.score, "candidates": candidates, **found},
         failures=search.failures,
         extra_runs=search.extra_runs,
-        **found,
     )
     return program

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from telic.testing import faults as faults
     from telic.testing._adapters import AdapterConformance as AdapterConformance
     from telic.testing._clients import ClientConformance as ClientConformance
+    from telic.testing._optimizers import OptimizerConformance as OptimizerConformance
     from telic.testing._server import FaultServer as FaultServer
 
 # These need pytest, or a server's modules: they load when they are asked for.
@@ -25,6 +26,7 @@ _LAZY = {
     "AdapterConformance": "telic.testing._adapters",
     "ClientConformance": "telic.testing._clients",
     "FaultServer": "telic.testing._server",
+    "OptimizerConformance": "telic.testing._optimizers",
 }
 
 __all__ = [
@@ -34,6 +36,7 @@ __all__ = [
     "DummyVectorizer",
     "FaultServer",
     "FunctionLM",
+    "OptimizerConformance",
     "Reply",
     "ScriptedLM",
     "cassette",
