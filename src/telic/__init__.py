@@ -96,6 +96,7 @@ if TYPE_CHECKING:
     from telic.errors import MissingExtraError as MissingExtraError
     from telic.errors import NotConfiguredError as NotConfiguredError
     from telic.errors import ProgramError as ProgramError
+    from telic.errors import ProgramTimeoutError as ProgramTimeoutError
     from telic.errors import RequestsForbiddenError as RequestsForbiddenError
     from telic.errors import RetrievalError as RetrievalError
     from telic.errors import RetrievalTimeoutError as RetrievalTimeoutError
@@ -248,6 +249,7 @@ __all__ = [
     "Prediction",
     "ProgramError",
     "ProgramOfThought",
+    "ProgramTimeoutError",
     "ReAct",
     "Reasoning",
     "Refine",

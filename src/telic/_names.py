@@ -38,7 +38,7 @@ HOMES: Final[Mapping[str, str]] = {
         "LMAuthError LMBillingError LMError LMInvalidRequestError "
         "LMRateLimitError LMResponseError LMServerError LMTimeoutError LMTransportError "
         "LMUnsupportedModelError MediaError MediaNotFoundError MetricError MissingExtraError NotConfiguredError "
-        "ProgramError "
+        "ProgramError ProgramTimeoutError "
         "RetrievalError RetrievalTimeoutError StoredIndexError "
         "RequestsForbiddenError SignatureError SignatureSyntaxError StateError StateMismatchError "
         "StateNotFoundError StateVersionError TelicError ToolError TruncatedReplyError UnknownProviderError",
@@ -50,8 +50,8 @@ HOMES: Final[Mapping[str, str]] = {
 
 PACKAGES: Final = (
     "adapters", "budget", "compat", "context", "data", "datasets", "errors", "evaluate", "execution", "integrations",
-    "journal", "lm", "modules", "optimizers", "protocols", "retrieve", "sandbox", "signatures", "streaming", "testing", "tracing",
-    "types",
+    "journal", "lm", "modules", "optimizers", "protocols", "retrieve", "sandbox", "signatures", "streaming", "testing",
+    "tracing", "types",
 )  # fmt: skip
 """Submodules that `telic.<name>` reaches without an import of their own."""
 
