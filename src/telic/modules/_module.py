@@ -353,6 +353,10 @@ class FlowModule(Module):
         return await adrive(as_flow(self.flow(*args, **kwargs), self))
 
 
+async def _plain(self: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    return await self.aforward(*args, **kwargs)
+
+
 async def _forward_in_thread(self: Module, *args: Any, **kwargs: Any) -> Any:
     return await run_in_thread(self.forward, *args, **kwargs)
 
