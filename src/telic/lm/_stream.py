@@ -47,7 +47,7 @@ class _Call:
         self.response: Response | None = None
 
     def kept_or_refused(self) -> Response | None:
-        """Return the kept answer, recorded; None, with the budget asked for a call; or raise what refuses it."""
+        """Return the kept answer; None, with the budget asked for a call; or raise what refuses it."""
         try:
             return self._kept()
         except BaseException as error:
@@ -58,7 +58,6 @@ class _Call:
         if self.store is not None:
             hit = self.cached.lookup(self.key, self.request, self.store)
             if hit is not None:
-                self._record(hit, None)
                 return hit
         self.budget = self.paid.admit()
         return None
@@ -76,15 +75,16 @@ class _Call:
             failure = error if error is not None else _LEFT_EARLY
             if self.budget is not None:
                 refund(self.budget, failure)
-            self._record(None, failure)
+            self.record_end(None, failure)
             return
         if self.budget is not None:
             self.budget.settle(self.response.usage)
         if self.store is not None:
             self.cached.keep(self.key, self.response, self.store)
-        self._record(self.response, None)
+        self.record_end(self.response, None)
 
-    def _record(self, response: Response | None, failure: BaseException | None) -> None:
+    def record_end(self, response: Response | None, failure: BaseException | None) -> None:
+        """Tell history, usage and callbacks."""
         self.record(self.request, response, failure, perf_counter() - self.started)
         finish(self.observed, None if response is None else outputs_of(response), failure)
 
@@ -107,7 +107,10 @@ def stream_through(
     call = _Call(paid, cached, request, use_cache, record, begin(request))
     hit = call.kept_or_refused()
     if hit is not None:
-        yield Delta(hit.text, response=hit)
+        try:
+            yield Delta(hit.text, response=hit)
+        finally:
+            call.record_end(hit, None)
         return
     failure: BaseException | None = None
     deltas: Any = client.stream(request)
@@ -137,7 +140,10 @@ async def astream_through(
     call = _Call(paid, cached, request, use_cache, record, begin(request))
     hit = call.kept_or_refused()
     if hit is not None:
-        yield Delta(hit.text, response=hit)
+        try:
+            yield Delta(hit.text, response=hit)
+        finally:
+            call.record_end(hit, None)
         return
     failure: BaseException | None = None
     deltas: Any = client.astream(request)
