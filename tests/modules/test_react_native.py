@@ -356,3 +356,23 @@ def test_it_goes_over_the_wire():
 
     assert found.answer == "many"
     assert found.trajectory["observation_0"] == 2_700_000
+
+
+@pytest.mark.parametrize("able", [ABLE, Capabilities()])
+def test_in_a_conversation_the_steps_know_the_earlier_answers(able):
+    text = {"next_thought": "Known.", "next_tool_name": "finish", "next_tool_args": {}}
+    lm = ScriptedLM([DONE if able.function_calling else text, ANSWER], capabilities=able)
+    agent = ReAct("history: History, question -> answer", tools=[population])
+    past = telic.History(
+        [{"question": "Largest?", "answer": "Rome."}, {"role": "user", "content": "Thanks!"}]
+    )
+    with telic.context(lm=lm):
+        found = agent(question="And there?", history=past)
+
+    first, last = lm.requests
+    roles = [m["role"] for m in first.messages]
+    assert roles == ["system", "user", "assistant", "user", "user"]
+    assert "answer: Rome." in first.messages[2]["content"]
+    assert "Rome." in last.messages[2]["content"]
+    assert "Largest?" in last.messages[1]["content"]
+    assert past.with_turn(found, question="And there?").messages[2]["answer"] == "many"

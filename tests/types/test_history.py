@@ -4,7 +4,9 @@ import pickle
 import pydantic
 import pytest
 
-from telic.types import History
+import telic
+from telic.testing import ScriptedLM
+from telic.types import History, ToolCall, ToolCalls
 
 TURN = {"question": "q", "answer": "a"}
 
@@ -20,11 +22,47 @@ def test_a_history_holds_copies_of_its_turns():
     assert history.to_dict() == {"messages": [TURN]}
 
 
-def test_plus_returns_a_longer_history():
+def test_with_turn_returns_a_longer_history():
     history = History(messages=[TURN])
 
-    assert len(history.plus(question="x").messages) == 2
-    assert len(history.messages) == 1
+    longer = history.with_turn(telic.Prediction(answer="b"), {"score": 1}, question="x")
+
+    assert longer.messages == [TURN, {"question": "x", "answer": "b", "score": 1}]
+    assert history.messages == [TURN]
+    assert history.with_turn(question="y").messages[1] == {"question": "y"}
+    with pytest.raises(TypeError, match="prediction or a dict"):
+        history.with_turn("yes")
+
+
+def test_a_conversation_is_state_that_survives_saving(tmp_path):
+    chat = telic.Predict("history: History, question -> answer", max_tokens=9)
+    calls = ToolCalls([ToolCall("look", {"n": 1}, "c1")])
+    past = History([TURN, {"question": "x", "answer": 3, "tool_calls": calls}])
+    chat.demos = [telic.Example(history=past, question="q", answer="a")]
+
+    chat.save(tmp_path / "chat.json")
+    loaded = telic.Predict("history: History, question -> answer").load(tmp_path / "chat.json")
+
+    found = loaded.demos[0].history
+    assert isinstance(found, History)
+    assert found.messages[0] == TURN
+    assert ToolCalls.of(found.messages[1]["tool_calls"]) == calls
+    assert loaded.render(history=found, question="?") == chat.render(history=past, question="?")
+
+
+def test_a_conversation_goes_on_turn_by_turn():
+    lm = ScriptedLM([{"answer": "Ada."}, {"answer": "1815."}])
+    chat = telic.Predict("history: History, question -> answer")
+    history = History()
+    with telic.context(lm=lm):
+        for question in ("Who?", "Born?"):
+            history = history.with_turn(chat(history=history, question=question), question=question)
+
+    assert history.messages == [
+        {"question": "Who?", "answer": "Ada."},
+        {"question": "Born?", "answer": "1815."},
+    ]
+    assert [m["role"] for m in lm.requests[1].messages] == ["system", "user", "assistant", "user"]
 
 
 def test_a_turn_must_be_a_mapping():

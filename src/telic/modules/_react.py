@@ -10,7 +10,7 @@ and may do better.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, TypeVar, cast, final, overload
+from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, NamedTuple, TypeVar, cast, final, overload
 
 from telic._optional import load
 from telic._text import join_names
@@ -23,7 +23,7 @@ from telic.modules._module import FlowModule
 from telic.modules._predict import Predict
 from telic.modules._react_context import overflows
 from telic.modules._react_native import FINISH, StepPredict, StepWords, native_instructions
-from telic.modules._react_record import Record, count_turns, trajectory_text, without_oldest
+from telic.modules._react_record import Record, count_turns, past_turns, trajectory_text, without_oldest
 from telic.modules._react_tools import Asked, observe
 from telic.modules._value_text import value_text
 from telic.signatures import InputField, OutputField, ensure_signature, make_signature
@@ -61,6 +61,13 @@ def _arguments(value: Any) -> Any:
 _ARGUMENTS: Final = Annotated[dict[str, Any], _LooseArguments()]
 
 
+class Ended(NamedTuple):
+    """What came of a run, and why its steps ended: "finish", "max_iters" or "parse_error"."""
+
+    prediction: Prediction
+    reason: str
+
+
 class ReAct(FlowModule, Generic[S]):
     """Answer with the help of tools, step by step.
 
@@ -93,6 +100,8 @@ class ReAct(FlowModule, Generic[S]):
     the answer is then taken from what is known. Where a prompt exceeds the context, the oldest steps are left out
     (override `truncate_trajectory`): before the call where the LM declares the size of its context and the prompt is
     plainly longer, else after a refusal, first one step, then twice as many each time.
+
+    In a conversation (an input of type `History`), the answers of earlier turns are told to the steps as well.
 
     Programs may be tools, but what is inside of a tool is no part of this program: to have it learned, saved and given
     LMs with the rest, keep it as an attribute of a module of your own too.
@@ -185,6 +194,9 @@ class ReAct(FlowModule, Generic[S]):
 
     def flow(self, *args: Any, **inputs: Any) -> Flow[Any]:
         """Take steps until `finish`, then write the outputs."""
+        return (yield from self._run(args, inputs)).prediction
+
+    def _run(self, args: tuple[Any, ...], inputs: dict[str, Any]) -> Generator[Effect, Any, Ended]:
         if args:
             raise positional_error(self.signature, len(args))
         if "trajectory" in inputs:
@@ -193,6 +205,15 @@ class ReAct(FlowModule, Generic[S]):
         if "max_iters" in inputs and "max_iters" not in self.signature.input_fields:
             steps = _checked_count(inputs.pop("max_iters"), "max_iters")
         record = Record(self)
+        reason = yield from self._take_steps(past_turns(self.signature, inputs), record, steps)
+        answer = yield from self._ask(self.extract, inputs, record)
+        found = Prediction.of({"trajectory": record.trajectory, **dict(answer.items())})
+        return Ended(found, reason)
+
+    def _take_steps(
+        self, inputs: Mapping[str, Any], record: Record, steps: int
+    ) -> Generator[Effect, Any, str]:
+        """Take at most so many steps, and return why they ended: "finish", "max_iters" or "parse_error"."""
         for _ in range(steps):
             try:
                 choice = yield from self._ask(self.react, inputs, record)
@@ -200,15 +221,14 @@ class ReAct(FlowModule, Generic[S]):
                 load("logging").getLogger("telic").warning(
                     "ReAct ends its steps early: step %d could not be read (%s)", record.count, error
                 )
-                break
+                return "parse_error"
             calls = _calls_of(choice)
             observations = yield from observe(self.tools, calls, self.tool_timeout)
             for at, (call, observation) in enumerate(zip(calls, observations, strict=True)):
                 record.add(None if at else choice.next_thought, call.name, call.args, observation)
             if any(call.name == FINISH for call in calls):
-                break
-        answer = yield from self._ask(self.extract, inputs, record)
-        return Prediction.of({"trajectory": record.trajectory, **dict(answer.items())})
+                return FINISH
+        return "max_iters"
 
     def _ask(self, predictor: Any, inputs: Mapping[str, Any], record: Record) -> Generator[Effect, Any, Any]:
         """Call a predictor; leave out the oldest steps where the prompt is too long."""

@@ -18,9 +18,9 @@ from telic.context import get as setting
 from telic.errors import AdapterParseError, ConfigurationError
 from telic.modules._plan_cache import PreparedPlan, prepared
 from telic.modules._predict import Predict
-from telic.modules._react_record import messages_of, turn_messages
+from telic.modules._react_record import as_messages, messages_of, turn_messages
 from telic.protocols import Capabilities
-from telic.types import Tool, ToolCall, ToolCalls
+from telic.types import History, Tool, ToolCall, ToolCalls
 
 if TYPE_CHECKING:
     from telic.data import Completion, Message
@@ -138,6 +138,7 @@ class NativeSteps:
         options = tool_options(self._tools, self.inner.parallel_tool_calls)
 
         def turns(inputs: Mapping[str, Any]) -> list[Message]:
+            inputs = {n: as_messages(v) if isinstance(v, History) else v for n, v in inputs.items()}
             steps = messages_of(str(inputs["trajectory"]), "step")
             if steps is None:
                 return with_text.turns(inputs)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
 
 from telic.adapters import assistant_turns
 from telic.modules._value_text import labelled, value_text
-from telic.types import ToolCall
+from telic.types import History, ToolCall
 
 if TYPE_CHECKING:
     from telic.data import Message
@@ -148,6 +148,40 @@ def _arguments(text: str) -> dict[str, Any]:
 def _sendable(name: str) -> str:
     """Return the name of a tool with what servers refuse in one made "_"; LMs invent names too."""
     return _NOT_IN_NAMES.sub("_", name)[:64] or "_"
+
+
+def past_turns(signature: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return inputs whose histories tell the predictor of steps how earlier questions ended.
+
+    Their outputs are no fields of a step: an answer stands there as the thought of a step that finishes.
+    """
+    told = dict(inputs)
+    for name, value in inputs.items():
+        if isinstance(value, History):
+            told[name] = History(_as_step(turn, signature) for turn in value)
+    return told
+
+
+def _as_step(turn: Mapping[str, Any], signature: Any) -> dict[str, Any]:
+    outputs = {name: turn[name] for name in signature.output_fields if turn.get(name) is not None}
+    if not outputs or {"role", "content"} <= turn.keys():
+        return dict(turn)
+    said = "\n".join(f"{name}: {value_text(value)}" for name, value in outputs.items())
+    asked = {name: value for name, value in turn.items() if name not in signature.output_fields}
+    return {**asked, "next_thought": said, "next_tool_name": "finish", "next_tool_args": {}}
+
+
+def as_messages(history: History) -> History:
+    """Return a history of steps with what was said in them as messages."""
+    turns: list[Mapping[str, Any]] = []
+    for turn in history:
+        if "next_thought" not in turn:
+            turns.append(turn)
+            continue
+        asked = {name: value for name, value in turn.items() if not name.startswith("next_")}
+        turns += [asked] if asked else []
+        turns.append({"role": "assistant", "content": str(turn["next_thought"])})
+    return History(turns)
 
 
 def turn_messages(said: str, calls: Sequence[ToolCall], label: str) -> list[Message]:

@@ -1,7 +1,7 @@
 """`History`: the earlier turns of a conversation, as a value that a program is called with.
 
 Each turn is a dict with the signature's fields, inputs and outputs alike; an adapter renders it as a user and an
-assistant message before the present inputs. A history never changes: `plus` returns a longer one.
+assistant message before the present inputs. A history never changes: `with_turn` returns a longer one.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ class History:
 
     Example:
         >>> past = History(messages=[{"question": "Who are you?", "answer": "An LM."}])
-        >>> len(past.plus(question="Since when?", answer="Today.").messages)
-        2
+        >>> answered = {"answer": "Today."}  # what a program returned
+        >>> past.with_turn(answered, question="Since when?").messages[1]
+        {'question': 'Since when?', 'answer': 'Today.'}
     """
 
     __slots__ = ("messages",)
@@ -35,9 +36,23 @@ class History:
             turns.append(dict(turn))
         self.messages: Final = turns
 
-    def plus(self, **fields: Any) -> History:
-        """Return a history with one more turn at its end."""
-        return History([*self.messages, fields])
+    def with_turn(self, *answers: Any, **fields: Any) -> History:
+        """Return a history with one more turn at its end.
+
+        Args:
+            *answers: What answered: predictions, examples or dicts, whose fields come last.
+            **fields: What was asked.
+
+        Raises:
+            TypeError: An answer has no fields.
+        """
+        turn = dict(fields)
+        for answer in answers:
+            items = getattr(answer, "items", None)
+            if items is None:
+                raise TypeError(f"an answer of a turn is a prediction or a dict of fields, not {answer!r}")
+            turn.update(dict(items()))
+        return History([*self.messages, turn])
 
     def to_dict(self) -> dict[str, Any]:
         """Return the turns as plain data."""
