@@ -14,12 +14,16 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 from telic.errors import ConfigurationError
 from telic.evaluate._checks import check_count, refuse_unknown
+from telic.evaluate._kept import kept
 from telic.evaluate._row import RowJob
 from telic.evaluate._run import Run, plan_of
 from telic.evaluate._score import MetricCall
 from telic.tracing import begin, finish
 
 if TYPE_CHECKING:
+    import os
+
+    from telic.budget import Budget
     from telic.data import Example
     from telic.evaluate._result import EvaluationResult
 
@@ -110,6 +114,9 @@ class Evaluate:
         program: Any,
         metric: Any = None,
         devset: Sequence[Example] | None = None,
+        *,
+        run_dir: str | os.PathLike[str] | None = None,
+        budget: Budget | None = None,
         **overrides: Any,
     ) -> EvaluationResult:
         """Score `program` on the devset.
@@ -118,9 +125,13 @@ class Evaluate:
             program: A `Module`, or any callable that takes the inputs by name; sync or async.
             metric: In place of the constructor's.
             devset: In place of the constructor's.
+            run_dir: A folder to keep rows and replies in: the same call again goes on where it ended, and pays for
+                nothing twice. None: nothing is kept.
+            budget: Limits of this evaluation.
             overrides: Any other option of the constructor, for this call; None leaves it as it is.
 
         Raises:
+            JournalError: The folder cannot be used, or holds another run.
             ConfigurationError: An option cannot work; nothing was paid for.
             EvaluationError: `max_errors` rows failed; `.results` holds the finished rows.
             EvaluationInterrupted: Ctrl-C (a `KeyboardInterrupt`); `.results` too.
@@ -129,8 +140,10 @@ class Evaluate:
         run = self._prepare(program, metric, devset, overrides)
         call = begin("evaluate", self, {"program": program, "devset": run.plan.devset})
         try:
-            run.work()
-            result = run.finish()
+            with kept(run_dir, budget, run.job, run.plan.devset) as keeper:
+                run.work()
+                result = run.finish()
+                keeper.finished(result)
         except BaseException as error:
             finish(call, None, error)
             raise
@@ -142,14 +155,19 @@ class Evaluate:
         program: Any,
         metric: Any = None,
         devset: Sequence[Example] | None = None,
+        *,
+        run_dir: str | os.PathLike[str] | None = None,
+        budget: Budget | None = None,
         **overrides: Any,
     ) -> EvaluationResult:
         """`__call__` on the caller's event loop. Sync programs run in threads beside it, sync metrics on it."""
         run = self._prepare(program, metric, devset, overrides)
         call = begin("evaluate", self, {"program": program, "devset": run.plan.devset})
         try:
-            await run.awork()
-            result = run.finish()
+            with kept(run_dir, budget, run.job, run.plan.devset) as keeper:
+                await run.awork()
+                result = run.finish()
+                keeper.finished(result)
         except BaseException as error:
             finish(call, None, error)
             raise

@@ -30,7 +30,10 @@ def program_key(program: Any, *, code: bool = False) -> str:
     """
     if not isinstance(program, Module):
         return content_key(stable(program))
-    parts: list[Any] = [type(program).__qualname__]
+    asserting = [
+        getattr(program, name, None) for name in ("max_backtracks", "bypass_assert", "bypass_suggest")
+    ]
+    parts: list[Any] = [type(program).__qualname__, asserting]
     for path, predictor in program.named_predictors():
         signature = predictor.signature
         fields = [[name, str(field)] for name, field in signature.fields.items()]
@@ -75,6 +78,7 @@ def settings_key() -> list[Any]:
         None if adapter is None else type(adapter).__qualname__,
         get_setting("sample"),
         stable(get_setting("lm_options")),
+        [get_setting(name) for name in ("max_backtracks", "bypass_assert", "bypass_suggest")],
     ]
 
 

@@ -72,6 +72,8 @@ def records(rows: Iterable[Row], metric_name: str) -> Iterator[dict[str, Any]]:
         record["tokens"] = row.tokens
         if row.cost_usd is not None:
             record["cost_usd"] = row.cost_usd
+        if row.assertions:
+            record["assertions"] = [outcome._asdict() for outcome in row.assertions]
         yield record
 
 

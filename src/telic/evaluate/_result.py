@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 from telic._optional import load
 from telic._text import plural, truncate
-from telic.data import NO_USAGE, Usage
+from telic.data import NO_USAGE, AssertionCount, Usage, count_assertions
 from telic.errors import ConfigurationError
 from telic.evaluate import _records
 from telic.evaluate._statistics import PairedTest, Summary, compare_paired, summarize
@@ -143,6 +143,11 @@ class EvaluationResult:
     def failures(self) -> list[Row]:
         """The rows on which the program or the metric failed; each has its `error`."""
         return [row for row in self.rows if row.error is not None]
+
+    @cached_property
+    def assertions(self) -> dict[str, AssertionCount]:
+        """What became of each assertion over all rows, by its name: file and line, unless it was given one."""
+        return count_assertions(outcome for row in self.rows for outcome in row.assertions)
 
     def compare(self, other: EvaluationResult) -> Comparison:
         """Compare with another result on the same rows by a paired test; positive means that this one is better.

@@ -15,9 +15,10 @@ from telic._text import truncate
 from telic.context import get as get_setting
 from telic.context import pop as pop_setting
 from telic.context import push as push_setting
-from telic.data import Example, Prediction
+from telic.data import AssertionOutcome, Example, Prediction
 from telic.errors import (
     AdapterParseError,
+    AssertionFailed,
     BudgetExceeded,
     JournalError,
     LMAuthError,
@@ -30,7 +31,7 @@ from telic.errors import (
 from telic.evaluate._row_step import not_kept, packed_row, row_key, row_reader
 from telic.evaluate._score import MetricCall, callable_name
 from telic.execution import is_async, run_coroutine, run_in_thread, stray_cancellations
-from telic.modules import Flow, adrive, drive
+from telic.modules import Flow, adrive, drive, watched
 from telic.tracing import UsageTracker
 
 FATAL = (BudgetExceeded, NotConfiguredError, LMAuthError, LMBillingError, LMOutageError, JournalError)
@@ -55,6 +56,8 @@ class Row(NamedTuple):
     """Input and output tokens that were paid for; replies from the cache count 0."""
     cost_usd: float | None = None
     """None where a price is unknown or nothing was paid."""
+    assertions: tuple[AssertionOutcome, ...] = ()
+    """What became of the program's assertions; those of runs that failed too."""
 
 
 @final
@@ -133,6 +136,9 @@ def _flow(job: RowJob, index: int, example: Example) -> Flow[Row]:
     prediction: Any = None
     error: TelicError | None = None
     value, feedback = job.failure_score, ""
+    outcomes: tuple[AssertionOutcome, ...] = ()
+    watch = watched()
+    seen = watch.__enter__()
     try:
         try:
             prediction = yield _RunProgram(job.program, inputs_of(example))
@@ -142,7 +148,9 @@ def _flow(job: RowJob, index: int, example: Example) -> Flow[Row]:
             raise
         except Exception as raised:  # noqa: BLE001 - the user's program, at its boundary
             error = program_failure(job.program, raised, index)
+            outcomes = tuple(seen.outcomes)
         else:
+            outcomes = tuple(seen.outcomes)
             judging = push_setting("role", "judge")  # LM calls of the metric are not the program's
             try:
                 answer = yield _AskMetric(job.metric, example, prediction)
@@ -159,6 +167,7 @@ def _flow(job: RowJob, index: int, example: Example) -> Flow[Row]:
             finally:
                 pop_setting(judging)
     finally:
+        watch.__exit__()
         pop_setting(token)
     used = tracker.total
     return Row(
@@ -171,6 +180,7 @@ def _flow(job: RowJob, index: int, example: Example) -> Flow[Row]:
         clock() - started,
         used.total_tokens,
         used.cost_usd if used.calls else None,
+        outcomes,
     )
 
 
@@ -192,12 +202,14 @@ def program_failure(program: Any, raised: BaseException, index: int) -> ProgramE
 
 
 def is_unreadable(error: BaseException | None) -> bool:
-    """Return whether a program failed because it could not read its LM's reply.
+    """Return whether a program failed by what its LM answered: it could not be read, or an `Assert` did not hold.
 
     To evaluations and optimizers that is a wrong answer of the LM, and no fault that `max_errors` counts: the way to a
     better prompt leads over worse ones.
     """
-    return isinstance(error, ProgramError) and isinstance(error.__cause__, AdapterParseError)
+    return isinstance(error, ProgramError) and isinstance(
+        error.__cause__, (AdapterParseError, AssertionFailed)
+    )
 
 
 def resolved(answer: Any) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from telic.data import AssertionOutcome, Prediction
 from telic.evaluate._keys import callable_key, example_key, program_key, settings_key
 from telic.journal import Unstorable, pack, unpack
 
@@ -33,7 +34,8 @@ def packed_row(row: Any) -> Any:
     """
     if row.error is not None:
         raise Unstorable("a failed row")
-    return pack([row.prediction, row.score, row.feedback, row.seconds, row.tokens, row.cost_usd])
+    asserted = [list(outcome) for outcome in row.assertions]
+    return pack([row.prediction, row.score, row.feedback, row.seconds, row.tokens, row.cost_usd, asserted])
 
 
 def not_kept(row: Any) -> Any:
@@ -49,7 +51,10 @@ def row_reader(make: Callable[..., Any], index: int, example: Example) -> Callab
     """Return the way back from `packed_row`."""
 
     def read(form: Any) -> Any:
-        prediction, score, feedback, seconds, tokens, cost = unpack(form)
-        return make(index, example, prediction, score, feedback, None, seconds, tokens, cost)
+        prediction, score, feedback, seconds, tokens, cost, asserted = unpack(form)
+        outcomes = tuple(AssertionOutcome(*one) for one in asserted)
+        if outcomes and isinstance(prediction, Prediction):
+            prediction.note_assertions(outcomes, None)
+        return make(index, example, prediction, score, feedback, None, seconds, tokens, cost, outcomes)
 
     return read

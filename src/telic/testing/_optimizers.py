@@ -74,7 +74,7 @@ class CountingLM(BaseLM):
             if self.lives is not None and self.calls >= self.lives:
                 raise LMTransportError("connection refused", model=self.model)
             self.asked[text] += 1
-        wanted = [name for name in dict.fromkeys(FIELD.findall(text.rpartition("Respond with")[2]))]
+        wanted = list(dict.fromkeys(FIELD.findall(text.rpartition("Respond with")[2])))
         fields = self.reply(text, [name for name in wanted if name != "completed"])
         return "\n\n".join([f"[[ ## {k} ## ]]\n{v}" for k, v in fields.items()] + ["[[ ## completed ## ]]"])
 
