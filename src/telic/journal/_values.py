@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 from telic.data import Example, Prediction, Usage
 
 _TAG: Final = "$"
+_LARGE: Final = 1 << 63
 _ATOMS: Final = frozenset({str, int, bool, type(None)})
 
 
@@ -33,6 +34,8 @@ def pack(value: Any) -> Any:
         {'row': (1, 2.5)}
     """
     kind: Any = cast("Any", type(value))
+    if kind is int and not -_LARGE <= value < _LARGE:  # readers of JSON make floats of them
+        return {_TAG: "int", "v": str(value)}
     if kind in _ATOMS:
         return value
     if kind is float:
@@ -79,6 +82,8 @@ def unpack(form: Any) -> Any:
     held = fields["v"]
     if tag == "float":
         return float(held)
+    if tag == "int":
+        return int(held)
     if tag == "tuple":
         return tuple(unpack(item) for item in held)
     if tag == "usage":
