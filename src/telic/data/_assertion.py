@@ -20,6 +20,8 @@ class AssertionOutcome(NamedTuple):
     """What it said last when it did not hold; "" if it held at once."""
     target: str = ""
     """The predictor that it is about: its path in the module that asserts, else its signature's name."""
+    bypassed: bool = False
+    """It did not hold, and nothing came of it: `bypass_assert` or `bypass_suggest` was set."""
 
 
 class Correction(NamedTuple):

@@ -80,14 +80,18 @@ class RowJob:
         program: What is scored; not changed while the job lasts.
         metric: Scores it.
         failure_score: What a failed row scores.
+        suggest_cost: What each `Suggest` that did not hold takes off a row's score.
     """
 
-    __slots__ = ("failure_score", "key", "metric", "program")
+    __slots__ = ("failure_score", "key", "metric", "program", "suggest_cost")
 
-    def __init__(self, program: Any, metric: MetricCall, failure_score: float = 0.0) -> None:
+    def __init__(
+        self, program: Any, metric: MetricCall, failure_score: float = 0.0, *, suggest_cost: float = 0.0
+    ) -> None:
         self.program = program
         self.metric = metric
         self.failure_score = failure_score
+        self.suggest_cost = suggest_cost
         self.key: Any = None
         """Its part of the keys of rows, made at the first one that is a step of a run."""
 
@@ -162,6 +166,7 @@ def _flow(job: RowJob, index: int, example: Example) -> Flow[Row]:
             else:
                 try:
                     value, feedback = job.metric.score(answer, index)
+                    value -= job.suggest_cost * sum(_is_failed_wish(one) for one in outcomes)
                 except TelicError as raised:
                     error = raised
             finally:
@@ -182,6 +187,10 @@ def _flow(job: RowJob, index: int, example: Example) -> Flow[Row]:
         used.cost_usd if used.calls else None,
         outcomes,
     )
+
+
+def _is_failed_wish(outcome: AssertionOutcome) -> bool:
+    return outcome.kind == "suggest" and not outcome.passed and not outcome.bypassed
 
 
 def inputs_of(example: Any) -> Mapping[str, Any]:

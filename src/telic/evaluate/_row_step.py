@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 def row_key(job: Any, index: int, example: Example) -> list[Any]:
     """Return the key of a row."""
     if job.key is None:
-        job.key = [program_key(job.program, code=True), callable_key(job.metric.metric), job.failure_score]
+        scores = [job.failure_score, job.suggest_cost]
+        job.key = [program_key(job.program, code=True), callable_key(job.metric.metric), scores]
     return ["row", job.key, index, example_key(example), settings_key()]
 
 

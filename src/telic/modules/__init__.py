@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from telic._optional import load as _import
+from telic.modules._assert_retry import correction_fields as correction_fields
 from telic.modules._chain_of_thought import ChainOfThought as ChainOfThought
 from telic.modules._flow import Call as Call
 from telic.modules._flow import Effect as Effect

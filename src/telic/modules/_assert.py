@@ -118,7 +118,7 @@ def _check(kind: str, condition: Any, message: str, target: Any, name: str | Non
             _passed(frame, kind, name, target)
         return True
     if setting(f"bypass_{kind}") or _own(frame, f"bypass_{kind}"):
-        _finish(frame, AssertionOutcome(name, kind, False, 0, message), None)
+        _finish(frame, AssertionOutcome(name, kind, False, 0, message, bypassed=True), None)
         return False
     found = find_target(frame, target)
     text = message if message.strip() else _NO_MESSAGE

@@ -248,4 +248,5 @@ class watched:  # noqa: N801  reads as a verb: with watched() as seen: …
         return frame
 
     def __exit__(self, *_: object) -> None:
+        """End the block."""
         _reset(self._token)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 from telic._text import plural
 from telic.context import get as get_setting
+from telic.data import count_assertions
 from telic.errors import BudgetExceeded, EvaluationError, LMOutageError
 from telic.evaluate import MetricCall, check_count, checked_examples
 from telic.optimizers._base import Optimizer
@@ -45,6 +46,7 @@ class BootstrapOptions(NamedTuple):
     seed: int = 0
     likely: float = 0.95
     """How far to run ahead; see `Harvest`."""
+    counter_examples: bool = False
 
 
 @final
@@ -76,6 +78,7 @@ class Bootstrap(Source):
             settings=options.teacher_settings,
             max_rounds=options.max_rounds,
             seed=options.seed,
+            counter_examples=options.counter_examples,
         )
 
     def take(self) -> Task | None:
@@ -179,6 +182,8 @@ class BootstrapFewShot(Optimizer):
         max_rounds: Tries for each example; later ones are fresh samples at temperature 1.
         max_errors: Failures of program or metric that stop the compile; None: the setting `max_errors`.
         num_threads: Examples at once; None: the setting `num_threads`. The result does not depend on it.
+        counter_examples: Where an assertion had an answer corrected, its demo also holds what was refused and why; it
+            is shown to the LM where an assertion asks again.
         seed: Of all draws.
         display_progress: Show how far it is on standard error, where that is a terminal; "force": wherever it goes.
 
@@ -202,6 +207,7 @@ class BootstrapFewShot(Optimizer):
         max_errors: int | None = None,
         *,
         num_threads: int | None = None,
+        counter_examples: bool = False,
         seed: int = 0,
         display_progress: bool | str = True,
     ) -> None:
@@ -216,6 +222,7 @@ class BootstrapFewShot(Optimizer):
         self.max_rounds = max_rounds
         self.max_errors = max_errors
         self.num_threads = num_threads
+        self.counter_examples = counter_examples
         self.seed = seed
         self.display_progress = display_progress
 
@@ -303,7 +310,12 @@ class BootstrapFewShot(Optimizer):
                 f"{plural(found, 'demonstration')} of {self.max_bootstrapped_demos} wanted: the metric accepted "
                 f"{found} of {plural(search.harvest.used, 'example')}"
             )
-        compiled.report = run.report(stopped=stopped, failures=search.failures, extra_runs=search.extra_runs)
+        compiled.report = run.report(
+            stopped=stopped,
+            failures=search.failures,
+            extra_runs=search.extra_runs,
+            assertions=count_assertions(search.harvest.assertions),
+        )
         return compiled
 
     def _options(self) -> BootstrapOptions:
@@ -315,4 +327,5 @@ class BootstrapFewShot(Optimizer):
             self.max_rounds,
             get_setting("max_errors") if self.max_errors is None else self.max_errors,
             self.seed,
+            counter_examples=self.counter_examples,
         )

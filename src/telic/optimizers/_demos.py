@@ -8,6 +8,7 @@ from typing import Any
 from telic._hash import content_key
 from telic._seed import derive
 from telic.data import Example, Step
+from telic.modules import correction_fields
 
 Demos = dict[str, Example]
 """One demonstration for each predictor that a run called, by the predictor's path."""
@@ -34,13 +35,17 @@ def labelled_demos(
     return derive(seed, "labelled", path).sample(fit, min(k, len(fit)))
 
 
-def demos_of_trace(trace: Sequence[Step], paths: Mapping[int, str], seed: int = 0) -> Demos:
+def demos_of_trace(
+    trace: Sequence[Step], paths: Mapping[int, str], seed: int = 0, *, counter_examples: bool = False
+) -> Demos:
     """Return one demo for each predictor of a successful run.
 
     Args:
         trace: The run's steps.
         paths: The path of each predictor, by its `id`; steps of other predictors are left out.
         seed: For the choice below.
+        counter_examples: Demos of answers that an assertion had corrected also hold what was refused and why, in the
+            fields that a retry asks with. In plain calls these are not seen.
 
     Of several calls of one predictor (a loop) one is kept: with even chances the last, or any of the earlier ones,
     drawn by the content of the calls, so that equal runs make equal demos.
@@ -49,7 +54,11 @@ def demos_of_trace(trace: Sequence[Step], paths: Mapping[int, str], seed: int = 
     for predictor, inputs, prediction in trace:
         path = paths.get(id(predictor))
         if path is not None:
-            demo = Example(augmented=True, **{**inputs, **dict(prediction.items())})
+            fields = {**inputs, **dict(prediction.items())}
+            correction = prediction.get_correction() if counter_examples else None
+            if correction is not None:
+                fields.update(correction_fields(predictor.signature, correction))
+            demo = Example(augmented=True, **fields)
             calls.setdefault(path, []).append(demo)
     return {
         path: demos[0] if len(demos) == 1 else _chosen(path, demos, seed) for path, demos in calls.items()

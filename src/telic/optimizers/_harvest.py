@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple, final
 
+from telic.data import AssertionOutcome
 from telic.evaluate import is_unreadable
 
 
@@ -27,6 +28,8 @@ class Try(NamedTuple):
     """What the try found; None: no success."""
     failures: tuple[Exception, ...] = ()
     """What went wrong on the way; a try may fail, be made again, and succeed."""
+    assertions: tuple[AssertionOutcome, ...] = ()
+    """What became of the assertions of all its runs."""
 
 
 def binomial_tail(n: int, k: int, p: float) -> float:
@@ -64,6 +67,7 @@ class Harvest:
         tried: How many tries were started.
         closed: Nothing more is to be started: enough successes, too many failures, or the end of the list.
         failed: `max_failures` was reached.
+        assertions: What became of the assertions, up to where the search ended, in index order.
     """
 
     def __init__(
@@ -77,6 +81,7 @@ class Harvest:
     ) -> None:
         self.accepted: list[Try] = []
         self.failures: list[tuple[int, Exception]] = []
+        self.assertions: list[AssertionOutcome] = []
         self.tried = 0
         self.failed: bool = False
         self.closed = total == 0 or needed == 0
@@ -128,6 +133,7 @@ class Harvest:
         while not self.closed and (known := self._waiting.pop(self._cursor, None)) is not None:
             self._cursor += 1
             self.failures += [(known.index, failure) for failure in known.failures]
+            self.assertions += known.assertions
             self._faults += sum(not is_unreadable(failure) for failure in known.failures)
             if known.value is not None:
                 self.accepted.append(known)

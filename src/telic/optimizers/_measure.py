@@ -44,6 +44,7 @@ def measured(run: Compile, student: Any, compiled: Any, rows: Sequence[Example],
         ],
         spend=fresh.spend,
         seconds=fresh.seconds,
+        assertions=after.assertions,
         failures=[*report.failures, *(str(row.error) for row in [*before.failures, *after.failures])],
     )
 

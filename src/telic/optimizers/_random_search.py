@@ -23,7 +23,7 @@ from telic.optimizers._measure import rechecked
 from telic.optimizers._plan import Work
 from telic.optimizers._progress import check_display
 from telic.optimizers._report import CandidatePrograms
-from telic.optimizers._search import Entry, Search
+from telic.optimizers._search import SUGGEST_COST, Entry, Search
 from telic.optimizers._selection import SPLIT_FROM, corrected, optimism, split_rows, tell_size
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class BootstrapFewShotWithRandomSearch(Optimizer):
         max_errors: Failures of one candidate, while bootstrapping or while scoring, that stop the compile.
         stop_at_score: A mean in percent that is good enough; later candidates are dropped.
         metric_threshold: The least score that makes a demonstration (0 counts); None: any score but 0.
+        counter_examples: See `BootstrapFewShot`.
         recheck: Score the winner and the given program on training rows that the winner does not show, which had no
             part in choosing it.
         seed: Of the split and of the labelled draws; candidates have their own numbers.
@@ -76,6 +77,7 @@ class BootstrapFewShotWithRandomSearch(Optimizer):
         metric_threshold: float | None = None,
         *,
         recheck: bool = True,
+        counter_examples: bool = False,
         seed: int = 0,
         display_progress: bool | str = True,
     ) -> None:
@@ -95,6 +97,7 @@ class BootstrapFewShotWithRandomSearch(Optimizer):
         self.stop_at_score = stop_at_score
         self.metric_threshold = metric_threshold
         self.recheck = recheck
+        self.counter_examples = counter_examples
         self.seed = seed
         self.display_progress = display_progress
 
@@ -218,6 +221,7 @@ class BootstrapFewShotWithRandomSearch(Optimizer):
             self.max_rounds,
             get_setting("max_errors") if self.max_errors is None else self.max_errors,
             derive(self.seed, "candidate", seed).randrange(2**32),
+            counter_examples=self.counter_examples,
             likely=0.5,  # evaluations of other candidates use the threads meanwhile
         )
         return Entry(seed, label, bootstrap=Bootstrap(student, teacher, rows, metric, options))
@@ -258,6 +262,11 @@ def _winner(run: Compile, search: Search, fresh: Sequence[Example], *, stopped: 
         found["comparison"] = corrected(chosen.compare(known), len(ranked) - 1)
         tell_size(run, chosen, known)
     candidates = [search.candidate_of(entry) for entry in ranked]
+    wished = sum(count.failed for count in chosen.assertions.values() if count.kind == "suggest")
+    if wished:
+        run.note(
+            f"each failed Suggest of a row took {SUGGEST_COST} off its score: {wished} in the rows of the winner"
+        )
     program = best.program.deepcopy()
     program._compiled = True
     if stopped is None:
@@ -275,6 +284,7 @@ def _winner(run: Compile, search: Search, fresh: Sequence[Example], *, stopped: 
     program.candidate_programs = CandidatePrograms(candidates)
     program.report = run.report(
         **{"stopped": stopped, "score": chosen.score, "candidates": candidates, **found},
+        assertions=chosen.assertions,
         failures=search.failures,
         extra_runs=search.extra_runs,
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast, final, overload
 
 from telic._text import plural
-from telic.data import NO_USAGE, Usage
+from telic.data import NO_USAGE, AssertionCount, Usage
 
 if TYPE_CHECKING:
     from telic.evaluate import Comparison, EvaluationResult
@@ -28,6 +28,8 @@ class Candidate(NamedTuple):
     """The score of each row, in the metric's units."""
     failures: int = 0
     """Rows that failed."""
+    assertions: Mapping[str, AssertionCount] = {}
+    """What became of its assertions on these rows, by name."""
 
     @classmethod
     def of(cls, program: Any, result: EvaluationResult | None, seed: int | None, label: str) -> Candidate:
@@ -36,7 +38,8 @@ class Candidate(NamedTuple):
             return cls(program, math.nan, seed=seed, label=label)
         low, high = result.interval
         scores = tuple(row.score for row in result.rows)
-        return cls(program, result.score, (100 * low, 100 * high), seed, label, scores, len(result.failures))
+        interval, failures = (100 * low, 100 * high), len(result.failures)
+        return cls(program, result.score, interval, seed, label, scores, failures, result.assertions)
 
     def to_dict(self) -> dict[str, Any]:
         """Return all but the program, as plain data; nan as None."""
@@ -47,6 +50,7 @@ class Candidate(NamedTuple):
             "label": self.label,
             "subscores": [_number(score) for score in self.subscores],
             "failures": self.failures,
+            "assertions": {name: count.to_dict() for name, count in self.assertions.items()},
         }
 
 
@@ -76,6 +80,8 @@ class Report:
     """Wall time."""
     failures: Sequence[str] = ()
     """What programs and metrics raised on the way, as text."""
+    assertions: Mapping[str, AssertionCount] = {}
+    """What became of assertions, by name, in the rows of the returned program, or of the teacher, if none was scored."""
     extra_runs: int = 0
     """Program runs made ahead that turned out not to be needed; they are in `spend`."""
     check: Comparison | None = None
@@ -132,6 +138,7 @@ class Report:
             "spend": {role: usage.to_dict() for role, usage in self.spend.items()},
             "seconds": self.seconds,
             "failures": list(self.failures),
+            "assertions": {name: count.to_dict() for name, count in self.assertions.items()},
             "extra_runs": self.extra_runs,
             "check": None if self.check is None else _plain_numbers(self.check.to_dict()),
             "check_score": self.check_score,
@@ -152,6 +159,10 @@ class Report:
         if self.check is not None or self.comparison is not None:
             lines.append(self.verdict)
         lines += [f"{role}: {_told(usage)}" for role, usage in self.spend.items()]
+        lines += [
+            f"{count.kind} {name}: held {count.passed} times of {count.checks}, {count.backtracks} asked again"
+            for name, count in self.assertions.items()
+        ]
         if self.failures:
             lines.append(f"{plural(len(self.failures), 'failure')}; the first: {self.failures[0]}")
         if self.run_dir is not None:

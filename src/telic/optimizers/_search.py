@@ -7,7 +7,7 @@ in the order of the candidates. Candidates that turn out equal (same demos, same
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, Final, final
 
 from telic._text import plural
 from telic.errors import BudgetExceeded, EvaluationError, LMOutageError
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from telic.data import Example
     from telic.optimizers._bootstrap import Bootstrap
     from telic.optimizers._report import Candidate
+
+
+SUGGEST_COST: Final = 0.2
+"""What each failed `Suggest` of a row takes off its score while candidates are compared."""
 
 
 @final
@@ -155,7 +159,7 @@ class Search(Source):
 
     def _scorer(self, entry: Entry, index: int) -> Callable[[], Row]:
         if entry.job is None:
-            entry.job = RowJob(entry.program, self._metric)
+            entry.job = RowJob(entry.program, self._metric, suggest_cost=SUGGEST_COST)
         job, example = entry.job, self._valset[index]
         return lambda: score_row(job, index, example)
 

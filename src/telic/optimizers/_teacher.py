@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from telic.context import context
 from telic.context import get as get_setting
+from telic.data import AssertionOutcome
 from telic.errors import ProgramError, TelicError
 from telic.evaluate import (
     FATAL,
@@ -22,6 +23,7 @@ from telic.evaluate import (
 )
 from telic.execution import stray_cancellations
 from telic.journal import Unstorable, pack, unpack
+from telic.modules import watched
 from telic.optimizers._demos import demos_of_trace
 from telic.optimizers._harvest import Try
 
@@ -40,6 +42,9 @@ class Teacher:
         settings: Settings for its runs, such as another `lm`.
         max_rounds: Tries for each example. Later rounds are fresh samples at temperature 1.
         seed: Of the choice among several calls of one predictor.
+        counter_examples: See `demos_of_trace`.
+
+    A run in which an assertion did not hold in the end shows nothing, whatever the metric says of it.
     """
 
     def __init__(
@@ -51,6 +56,7 @@ class Teacher:
         settings: Mapping[str, Any] | None,
         max_rounds: int,
         seed: int,
+        counter_examples: bool = False,
     ) -> None:
         self._program = program
         self._metric = metric
@@ -58,6 +64,7 @@ class Teacher:
         self._settings: dict[str, Any] = {"role": "teacher", **({} if settings is None else settings)}
         self._max_rounds = max_rounds
         self._seed = seed
+        self._counter_examples = counter_examples
         self._predictors = program.named_predictors()
         self._key: list[Any] | None = None
         self._paths = {id(predictor): path for path, predictor in self._predictors}
@@ -79,7 +86,8 @@ class Teacher:
         key = ["teach", self._key, index, example_key(example), settings_key()]
 
         def read(form: Any) -> Try:
-            return Try(index, unpack(form))
+            demos, asserted = unpack(form)
+            return Try(index, demos, (), tuple(AssertionOutcome(*one) for one in asserted))
 
         return run.step(key, lambda: self._attempt(index, example), packed=_packed_try, unpacked=read)
 
@@ -93,11 +101,13 @@ class Teacher:
             settings,
             self._max_rounds,
             self._seed,
+            self._counter_examples,
         ]
 
     def _attempt(self, index: int, example: Example) -> Try:
         program, paths = self._without(example)
         failures: list[Exception] = []
+        outcomes: list[AssertionOutcome] = []
         for number in range(self._max_rounds):
             trace: list[Step] = []
             settings = {**self._settings, "trace": trace}
@@ -106,15 +116,20 @@ class Teacher:
                 settings["sample"] = number
                 settings["lm_options"] = {**({} if given is None else given), "temperature": 1.0}
             try:
-                right = self._judged(program, index, example, trace, settings)
+                with watched() as seen:
+                    try:
+                        right = self._judged(program, index, example, trace, settings)
+                    finally:
+                        outcomes += seen.outcomes
             except (*FATAL, KeyboardInterrupt):
                 raise
             except TelicError as error:
                 failures.append(error)
             else:
-                if right:
-                    return Try(index, demos_of_trace(trace, paths, self._seed), tuple(failures))
-        return Try(index, None, tuple(failures))
+                if right and all(one.passed or one.bypassed for one in seen.outcomes):
+                    demos = demos_of_trace(trace, paths, self._seed, counter_examples=self._counter_examples)
+                    return Try(index, demos, tuple(failures), tuple(outcomes))
+        return Try(index, None, tuple(failures), tuple(outcomes))
 
     def _judged(
         self, program: Any, index: int, example: Example, trace: list[Step], settings: dict[str, Any]
@@ -129,7 +144,8 @@ class Teacher:
                 raise
             except Exception as error:
                 raise program_failure(program, error, index) from error
-        with context(trace=None, role="judge"):  # LM calls of the metric are not the program's
+        # LM calls of the metric are not the program's, nor are assertions in it
+        with context(trace=None, role="judge"), watched():
             try:
                 with stray_cancellations:
                     answer = resolved(self._metric.compile(example, prediction, trace))
@@ -157,7 +173,7 @@ class Teacher:
 def _packed_try(found: Try) -> Any:
     if found.failures:
         raise Unstorable("a try with failures")
-    return pack(found.value)
+    return pack([found.value, [list(outcome) for outcome in found.assertions]])
 
 
 def _same(demo: Any, example: Example) -> bool:
