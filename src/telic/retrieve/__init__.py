@@ -15,7 +15,10 @@ from telic.retrieve._search import checked_k as checked_k
 
 if TYPE_CHECKING:
     from telic.retrieve._bm25 import BM25 as BM25
+    from telic.retrieve._chunks import split_text as split_text
     from telic.retrieve._colbert import ColBERTv2 as ColBERTv2
+    from telic.retrieve._documents import Documents as Documents
+    from telic.retrieve._documents import load_documents as load_documents
     from telic.retrieve._embedder import Embedder as Embedder
     from telic.retrieve._embeddings import Embeddings as Embeddings
     from telic.retrieve._nearest import Recall as Recall
@@ -24,9 +27,12 @@ if TYPE_CHECKING:
 _LATER = {
     "BM25": "telic.retrieve._bm25",
     "ColBERTv2": "telic.retrieve._colbert",
+    "Documents": "telic.retrieve._documents",
     "Embedder": "telic.retrieve._embedder",
     "Embeddings": "telic.retrieve._embeddings",
     "Recall": "telic.retrieve._nearest",
+    "load_documents": "telic.retrieve._documents",
+    "split_text": "telic.retrieve._chunks",
 }
 
 
