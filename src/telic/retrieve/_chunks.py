@@ -56,7 +56,7 @@ def split_text(text: str, size: int = 1000, overlap: int = 1) -> list[str]:
         ConfigurationError: `size` is below 1, or `overlap` below 0.
 
     Example:
-        >>> split_text("One is here. Two is here. Three is here.", size=26, overlap=1)
+        >>> split_text("One is here. Two is here. Three is here.", size=27, overlap=1)
         ['One is here. Two is here.', 'Two is here. Three is here.']
     """
     check_sizes(size, overlap)

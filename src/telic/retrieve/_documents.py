@@ -114,7 +114,7 @@ def load_documents(
         >>> _ = (folder / "photo.png").write_bytes(b"...")
         >>> documents = load_documents(folder)
         >>> [str(passage) for passage in documents], documents.skipped[0].reason
-        (['Ada\\nAda was born in London.'], "no reader for '.png' files")
+        (['Ada\nAda was born in London.'], "no reader for '.png' files")
     """
     check_sizes(size, overlap)
     if isinstance(max_bytes, bool) or max_bytes < 1:
