@@ -81,7 +81,7 @@ class Report:
     failures: Sequence[str] = ()
     """What programs and metrics raised on the way, as text."""
     assertions: Mapping[str, AssertionCount] = {}
-    """What became of assertions, by name, in the rows of the returned program, or of the teacher, if none was scored."""
+    """What became of assertions, by name, in the returned program's rows, or the teacher's if none was scored."""
     extra_runs: int = 0
     """Program runs made ahead that turned out not to be needed; they are in `spend`."""
     check: Comparison | None = None
