@@ -395,7 +395,7 @@ def test_what_is_left_behind_ends_with_the_object():
         if isinstance(interpreter, MontyInterpreter):
             seen.append(interpreter._worker)
         else:
-            seen.append(interpreter._started.process.pid)
+            seen.append(interpreter._session.started.process.pid)
         del interpreter
     gc.collect()
     for pid in seen:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, final
 
-from telic._text import truncate
 from telic.errors import ConfigurationError
 
 
@@ -40,6 +39,27 @@ class Limits(NamedTuple):
             )
         return self
 
-    def cut(self, output: str) -> str:
-        """Return what was printed, cut, with the number of characters left out."""
-        return truncate(output, self.max_output_chars)
+
+@final
+class Printed:
+    """What code prints: kept up to a limit, then counted."""
+
+    __slots__ = ("_left", "_parts", "_size", "limit")
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._left = limit
+        self._parts: list[str] = []
+        self._size = 0
+
+    def __call__(self, stream: str, text: str) -> None:
+        self._size += len(text)
+        if self._left > 0:
+            self._parts.append(text[: self._left])
+            self._left -= len(text)
+
+    def text(self) -> str:
+        """Return what was kept, with how much was not."""
+        kept = "".join(self._parts)
+        left_out = self._size - len(kept)
+        return f"{kept}… (+{left_out} characters)" if left_out else kept

@@ -27,7 +27,7 @@ from telic._optional import load, require
 from telic.errors import InterpreterError, MissingExtraError
 from telic.protocols import Execution
 from telic.sandbox._host import HostCalls
-from telic.sandbox._limits import Limits
+from telic.sandbox._limits import Limits, Printed
 from telic.sandbox._plain import clean, plain
 from telic.sandbox._words import ENDED, explained, with_place
 
@@ -154,7 +154,7 @@ class MontyInterpreter:
 
     def _run(self, code: str, variables: dict[str, Any], calls: HostCalls) -> Execution:
         session = self._opened()
-        printed = _Printed(self._limits.max_output_chars)
+        printed = Printed(self._limits.max_output_chars)
         engine = self._engine
         try:
             value = session.feed_run(
@@ -235,29 +235,6 @@ class MontyInterpreter:
                     opened.__exit__(None, None, None)
                 except (self._engine.MontyError, RuntimeError):  # it is gone already
                     pass
-
-
-@final
-class _Printed:
-    """What the code prints: kept up to a limit, then counted."""
-
-    __slots__ = ("_left", "_parts", "_size")
-
-    def __init__(self, limit: int) -> None:
-        self._left = limit
-        self._parts: list[str] = []
-        self._size = 0
-
-    def __call__(self, stream: str, text: str) -> None:
-        self._size += len(text)
-        if self._left > 0:
-            self._parts.append(text[: self._left])
-            self._left -= len(text)
-
-    def text(self) -> str:
-        kept = "".join(self._parts)
-        left_out = self._size - len(kept)
-        return f"{kept}… (+{left_out} characters)" if left_out else kept
 
 
 def _seen(value: Any, engine: Any) -> Any:
