@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from telic.retrieve._embedder import Embedder as Embedder
     from telic.retrieve._embeddings import Embeddings as Embeddings
     from telic.retrieve._nearest import Recall as Recall
+    from telic.retrieve._qdrant import QdrantStore as QdrantStore
+    from telic.retrieve._sql import SqlStore as SqlStore
+    from telic.retrieve._store import StoreRetriever as StoreRetriever
+    from telic.retrieve._store import VectorStore as VectorStore
 
 # Embedders stand on the LM clients, and the rest on arrays: they load when they are asked for.
 _LATER = {
@@ -30,7 +34,11 @@ _LATER = {
     "Documents": "telic.retrieve._documents",
     "Embedder": "telic.retrieve._embedder",
     "Embeddings": "telic.retrieve._embeddings",
+    "QdrantStore": "telic.retrieve._qdrant",
     "Recall": "telic.retrieve._nearest",
+    "SqlStore": "telic.retrieve._sql",
+    "StoreRetriever": "telic.retrieve._store",
+    "VectorStore": "telic.retrieve._store",
     "load_documents": "telic.retrieve._documents",
     "split_text": "telic.retrieve._chunks",
 }
