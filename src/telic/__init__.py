@@ -156,6 +156,7 @@ if TYPE_CHECKING:
     from telic.signatures import ensure_signature as ensure_signature
     from telic.signatures import infer_prefix as infer_prefix
     from telic.signatures import make_signature as make_signature
+    from telic.streaming._streamify import streamify as streamify
     from telic.tracing import inspect_history as inspect_history
     from telic.tracing import track_usage as track_usage
     from telic.types import Audio as Audio
@@ -298,6 +299,7 @@ __all__ = [
     "make_signature",
     "mcp_tools",
     "settings",
+    "streamify",
     "syncify",
     "track_usage",
 ]

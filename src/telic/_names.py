@@ -44,6 +44,7 @@ HOMES: Final[Mapping[str, str]] = {
         "StateNotFoundError StateVersionError TelicError ToolError TruncatedReplyError UnknownProviderError",
     ),
     "Type": "telic.types._model:Type",
+    "streamify": "telic.streaming._streamify:streamify",  # DSPy has a module of that name in the package
     "BootstrapRS": "telic.optimizers:BootstrapFewShotWithRandomSearch",
 }
 """Name -> module, or "module:name" where it is called otherwise there."""
@@ -63,7 +64,7 @@ PLANNED: Final = frozenset((
     "COPRO", "Ensemble", "GEPA", "GRPO",
     "InferRules", "KNNFewShot", "MIPROv2",
     "SIMBA",
-    "improve", "streamify",
+    "improve",
 ))  # fmt: skip
 """Names of the programming model that this version does not have yet: `telic.X` says so."""
 

@@ -62,6 +62,12 @@ class OldPath(ModuleType):
         setattr(self, name, value)
         return value
 
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function of the path's own name: a real package holds its submodules under their names, so
+        `telic.streaming.streamify` is this module once somebody has imported it, and still what one calls.
+        """
+        return getattr(self, self.__name__.rpartition(".")[2])(*args, **kwargs)
+
     def __setattr__(self, name: str, value: Any) -> None:
         # The import system pins a submodule on its parent; where both have one name (`dsp.utils.settings`), the
         # name that the path offers wins.

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 OLD_NAMES: Final[Mapping[str, tuple[str, str]]] = {
+    "ACTIVE_CALL_ID": ("telic.tracing", "ACTIVE_CALL_ID"),
     "BaseCallback": ("telic.tracing", "BaseCallback"),
     "BaseModule": ("telic.modules", "Module"),
     "Cache": ("telic.lm", "Cache"),
@@ -29,10 +30,15 @@ OLD_NAMES: Final[Mapping[str, tuple[str, str]]] = {
     "LocalInterpreter": ("telic.sandbox", "SubprocessInterpreter"),
     "PythonInterpreter": ("telic.sandbox", "MontyInterpreter"),
     "SemanticF1": ("telic.evaluate", "SemanticF1"),
+    "StatusMessage": ("telic.streaming", "StatusMessage"),
+    "StatusMessageProvider": ("telic.streaming", "StatusMessageProvider"),
+    "StreamListener": ("telic.streaming", "StreamListener"),
+    "StreamResponse": ("telic.streaming", "StreamResponse"),
     "Teleprompter": ("telic.optimizers", "Optimizer"),
     "UsageTracker": ("telic.tracing", "UsageTracker"),
     "answer_exact_match": ("telic.evaluate", "answer_exact_match"),
     "answer_passage_match": ("telic.evaluate", "answer_passage_match"),
+    "apply_sync_streaming": ("telic.streaming", "apply_sync_streaming"),
     "deduplicate": ("telic.compat._small", "deduplicate"),
     "disable_litellm_logging": ("telic.compat._small", "disable_litellm_logging"),
     "disable_logging": ("telic.compat._small", "disable_logging"),
@@ -45,6 +51,7 @@ OLD_NAMES: Final[Mapping[str, tuple[str, str]]] = {
     "hotpot_f1_score": ("telic.evaluate", "hotpot_f1_score"),
     "normalize_text": ("telic.evaluate", "normalize_text"),
     "precision_score": ("telic.evaluate", "precision_score"),
+    "streaming_response": ("telic.streaming", "streaming_response"),
     "pretty_print_history": ("telic.tracing", "inspect_history"),
 }
 """Names that are not telic's own: where each lives, and under which name."""
@@ -120,6 +127,9 @@ _PATHS = {
     "retrievers.retrieve": "Retrieve",
     "signatures.field": "InputField OutputField",
     "signatures.signature": "Signature SignatureMeta ensure_signature infer_prefix make_signature",
+    "streaming.messages": "StatusMessage StatusMessageProvider StreamResponse",
+    "streaming.streamify": "apply_sync_streaming streamify streaming_response",
+    "streaming.streaming_listener": "StreamListener",
     "teleprompt": "BootstrapFewShot BootstrapFewShotWithRandomSearch BootstrapRS LabeledFewShot Teleprompter",
     "teleprompt.bootstrap": "BootstrapFewShot",
     "teleprompt.random_search": "BootstrapFewShotWithRandomSearch",
@@ -128,7 +138,7 @@ _PATHS = {
     "utils": "BaseCallback DummyLM DummyVectorizer dummy_rm inspect_history pretty_print_history "
     "track_usage " + _ERRORS,
     "utils.asyncify": "asyncify",
-    "utils.callback": "BaseCallback",
+    "utils.callback": "ACTIVE_CALL_ID BaseCallback",
     "utils.dummies": "DummyLM DummyVectorizer dummy_rm",
     "utils.exceptions": _ERRORS,
     "utils.inspect_history": "pretty_print_history",

@@ -30,10 +30,12 @@ class Emitter(BaseCallback):
     Args:
         channel: Where they go.
         program: Whose parts are named by their paths.
+        pieces: Also tell of the pieces of LMs' replies.
     """
 
-    def __init__(self, channel: Channel, program: Any) -> None:
+    def __init__(self, channel: Channel, program: Any, *, pieces: bool = False) -> None:
         self._channel = channel
+        self._pieces = pieces
         self._program = program  # kept alive, so that no other object gets the id of a part
         self._paths: dict[int, str] = {}
         if hasattr(program, "named_sub_modules"):
@@ -61,6 +63,7 @@ class Emitter(BaseCallback):
             self.path_of(predictor),
             predictor.signature.__name__,
             "" if call_id is None else call_id,
+            pieces=self._pieces,
         )
 
     def emit(self, value: Any) -> None:

@@ -121,6 +121,15 @@ class ReasoningDelta(NamedTuple):
     call_id: str
 
 
+class LMDelta(NamedTuple):
+    """A piece of an LM's reply as it came; only in streams that are asked for them."""
+
+    path: str
+    text: str
+    reasoning: str
+    call_id: str
+
+
 class ToolStart(NamedTuple):
     """A tool's call begins."""
 
@@ -190,6 +199,7 @@ Event = (
     | FieldDone
     | Retracted
     | ReasoningDelta
+    | LMDelta
     | ToolStart
     | ToolEnd
     | AssertionChecked

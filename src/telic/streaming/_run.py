@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from telic._cancel import Cancelled, CancelScope
 from telic._optional import load
@@ -19,6 +19,16 @@ from telic.tracing import UsageTracker
 if TYPE_CHECKING:
     from telic.data import Usage
     from telic.streaming._channel import TaskChannel, ThreadChannel
+
+
+class ProgramCall(NamedTuple):
+    """What is to be run."""
+
+    program: Any
+    args: tuple[Any, ...]
+    inputs: Mapping[str, Any]
+    pieces: bool
+    """Whether the pieces of LMs' replies are told, too."""
 
 
 @contextmanager
@@ -47,15 +57,13 @@ def _is_usage_wanted() -> bool:
     return bool(setting("track_usage")) and setting("usage_tracker") is None
 
 
-def run_in_this_thread(
-    program: Any, args: tuple[Any, ...], inputs: Mapping[str, Any], channel: ThreadChannel, scope: CancelScope
-) -> None:
+def run_in_this_thread(call: ProgramCall, channel: ThreadChannel, scope: CancelScope) -> None:
     """Run the program and put what comes of it into the channel."""
     wanted = _is_usage_wanted()
     try:
-        with _told(Emitter(channel, program), scope) as tracker:
+        with _told(Emitter(channel, call.program, pieces=call.pieces), scope) as tracker:
             try:
-                result = program(*args, **inputs)
+                result = call.program(*call.args, **call.inputs)
                 if hasattr(result, "__await__"):
                     result = run_coroutine(_awaited(result))
                 channel.put(Finished(_with_usage(result, tracker, wanted=wanted), tracker.total))
@@ -69,17 +77,15 @@ def run_in_this_thread(
         channel.end()
 
 
-async def run_as_task(
-    program: Any, args: tuple[Any, ...], inputs: Mapping[str, Any], channel: TaskChannel, scope: CancelScope
-) -> None:
+async def run_as_task(call: ProgramCall, channel: TaskChannel, scope: CancelScope) -> None:
     """Same as `run_in_this_thread`, on the running loop."""
     wanted = _is_usage_wanted()
     cancelled = load("asyncio").CancelledError
     try:
-        with _told(Emitter(channel, program), scope) as tracker:
+        with _told(Emitter(channel, call.program, pieces=call.pieces), scope) as tracker:
             try:
                 with stray_cancellations:
-                    result = await _called(program, args, inputs)
+                    result = await _called(call.program, call.args, call.inputs)
                 channel.put(Finished(_with_usage(result, tracker, wanted=wanted), tracker.total))
             except (Cancelled, cancelled):
                 raise

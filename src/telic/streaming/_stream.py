@@ -18,7 +18,7 @@ from telic._optional import load
 from telic.errors import InputError, ProgramError
 from telic.streaming._channel import TaskChannel, ThreadChannel
 from telic.streaming._events import Event, Failed, Finished
-from telic.streaming._run import run_as_task, run_in_this_thread
+from telic.streaming._run import ProgramCall, run_as_task, run_in_this_thread
 
 if TYPE_CHECKING:
     import asyncio
@@ -38,16 +38,17 @@ class Stream:
         program: A module, or any function, sync or async.
         args: Its inputs by position, if any.
         inputs: Its inputs by name.
+        pieces: Also give the pieces of LMs' replies, as `LMDelta`.
 
     An error of the program is the event `Failed`, and is raised where the next event is asked for.
 
     Cost: what the program costs. Reading adds no LM call.
     """
 
-    def __init__(self, program: Any, args: tuple[Any, ...], inputs: Mapping[str, Any]) -> None:
-        self._program = program
-        self._args = args
-        self._inputs = inputs
+    def __init__(
+        self, program: Any, args: tuple[Any, ...], inputs: Mapping[str, Any], *, pieces: bool = False
+    ) -> None:
+        self._call = ProgramCall(program, args, inputs, pieces)
         self._context = contextvars.copy_context()
         self._scope = CancelScope()
         self._channel: ThreadChannel | TaskChannel | None = None
@@ -164,7 +165,7 @@ class Stream:
 
     def __repr__(self) -> str:
         state = "ended" if self._ended else "not begun" if self._channel is None else "under way"
-        return f"Stream({type(self._program).__name__}, {state})"
+        return f"Stream({type(self._call.program).__name__}, {state})"
 
     # Inside. What runs holds no reference to the stream, so that one that is dropped is called off.
 
@@ -172,7 +173,7 @@ class Stream:
         channel = self._channel = ThreadChannel()
         self._thread = threading.Thread(
             target=self._context.run,
-            args=(run_in_this_thread, self._program, self._args, self._inputs, channel, self._scope),
+            args=(run_in_this_thread, self._call, channel, self._scope),
             name="telic-stream",
             daemon=True,
         )
@@ -182,7 +183,7 @@ class Stream:
     def _start_task(self) -> TaskChannel:
         channel = self._channel = TaskChannel()
         loop = self._loop = load("asyncio").get_running_loop()
-        work = run_as_task(self._program, self._args, self._inputs, channel, self._scope)
+        work = run_as_task(self._call, channel, self._scope)
         self._task = loop.create_task(work, context=self._context)
         return channel
 

@@ -15,12 +15,12 @@ from telic._unset import UNSET
 from telic.adapters._values import value_text
 from telic.context import get as setting
 from telic.errors import LMResponseError, LMServerError, LMTransportError
-from telic.streaming._events import FieldDelta, FieldDone, FieldText, ReasoningDelta, Retracted
+from telic.protocols import Delta
+from telic.streaming._events import FieldDelta, FieldDone, FieldText, LMDelta, ReasoningDelta, Retracted
 
 if TYPE_CHECKING:
     from telic.adapters._deltas import DeltaReader, Deltas, Piece
     from telic.data import Completion, Request, Response
-    from telic.protocols import Delta
     from telic.streaming._channel import Channel
 
 _BROKEN_OFF: Final = (LMTransportError, LMServerError)
@@ -37,11 +37,21 @@ class Tap:
         path: The predictor's, in the program.
         predictor: The name of its signature.
         call_id: Of this call of it.
+        pieces: Also tell of the pieces of the LM's replies.
     """
 
     def __init__(
-        self, channel: Channel, lm: Any, deltas: Deltas | None, path: str, predictor: str, call_id: str
+        self,
+        channel: Channel,
+        lm: Any,
+        deltas: Deltas | None,
+        path: str,
+        predictor: str,
+        call_id: str,
+        *,
+        pieces: bool = False,
     ) -> None:
+        self._pieces = pieces
         self._channel = channel
         self._lm = lm
         self._deltas = deltas
@@ -148,6 +158,8 @@ class Tap:
             self._given = True
             self._channel.put(ReasoningDelta(self._path, self._predictor, delta.reasoning, self._call_id))
         text = delta.text
+        if self._pieces and (text or delta.reasoning):
+            self._channel.put(LMDelta(self._path, text, delta.reasoning, self._call_id))
         if text:
             self._given = True
             if self._reader is not None:
@@ -155,9 +167,8 @@ class Tap:
                     self._tell(piece)
 
     def _take_whole(self, response: Response) -> Response:
-        if self._reader is not None and response.completions:
-            for piece in self._reader.feed(response.completions[0].text):
-                self._tell(piece)
+        if response.completions:
+            self._take(Delta(response.completions[0].text, response.completions[0].reasoning or ""))
         return self._end(response)
 
     def _end(self, response: Response | None) -> Response:
