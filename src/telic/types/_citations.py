@@ -239,8 +239,28 @@ def _find(citation: Citation, text: str) -> tuple[int, int] | None:
     at = text.find(quoted)
     if at >= 0:
         return at, at + len(quoted)
-    words = quoted.translate(_SAME_LENGTH).strip(_AROUND).split()
+    words = _plain_words(quoted).strip(_AROUND)
     if not words:
         return None
-    match = re.search(r"\s+".join(map(re.escape, words)), text.translate(_SAME_LENGTH), re.IGNORECASE)
-    return None if match is None else match.span()
+    plain = _plain_words(text)
+    at = plain.find(words)
+    if at < 0:
+        return None
+    before = at - plain.count(" ", 0, at)
+    return _place(text, before), _place(text, before + len(words) - words.count(" ") - 1) + 1
+
+
+def _plain_words(text: str) -> str:
+    """Return text with single blanks, small letters, and one form of quotation marks and dashes."""
+    plain = " ".join(text.translate(_SAME_LENGTH).split())
+    small = plain.lower()
+    return small if len(small) == len(plain) else plain
+
+
+def _place(text: str, count: int) -> int:
+    """Return where the character stands that has `count` others before it, blanks not counted."""
+    for word in re.finditer(r"\S+", text):
+        if count < word.end() - word.start():
+            return word.start() + count
+        count -= word.end() - word.start()
+    return len(text)

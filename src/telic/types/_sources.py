@@ -87,7 +87,13 @@ def download(url: str, what: str, *, verify: bool, timeout: float | None) -> tup
             data = bytearray()
             while len(data) <= MAX_BYTES and (piece := answer.read(_CHUNK)):
                 data += piece
+            if len(data) <= MAX_BYTES and answer.length:  # what is still to come
+                raise MediaError(
+                    f"{what} at {shown(url)} was cut: {answer.length:,} bytes are missing; try again"
+                )
             mime = answer.headers.get_content_type() if answer.headers.get("content-type") else ""
+    except MediaError:
+        raise
     except (OSError, ValueError, load("http.client").HTTPException) as error:
         raise MediaError(
             f"{what} cannot be downloaded from {shown(url)}: {error}; check the address, or read a file with from_path"
