@@ -432,3 +432,78 @@ def test_calls_are_saved_in_demos_and_loaded(tmp_path):
 
     assert loaded.demos[0].calls == ToolCalls([ToolCall("a", {"n": 1})])
     assert loaded.render(question="q") == program.render(question="q")
+
+
+def test_arguments_by_position_alone_are_refused():
+    def many(first: int, *rest: int):
+        return first
+
+    with pytest.raises(ConfigurationError, match=r"takes \*rest by position"):
+        Tool(many)
+    assert Tool(functools.partial(many, 1))() == 1
+
+
+def test_programs_that_take_whatever_their_signature_has_are_tools_by_it():
+    class Ask(telic.Signature):
+        """Answer briefly."""
+
+        question: str = telic.InputField(desc="In words.")
+        k: int = telic.InputField(default=3)
+        hint: str | None = telic.InputField(default=None)
+        answer: str = telic.OutputField()
+
+    for program in (telic.Predict(Ask), telic.ChainOfThought(Ask), telic.ReAct(Ask, tools=[])):
+        tool = Tool(program)
+        assert (tool.name, tool.desc, tool.required) == (
+            type(program).__name__,
+            "Answer briefly.",
+            ["question"],
+        )
+        assert tool.args["question"] == {"type": "string", "description": "In words."}
+        assert tool.args["k"]["default"] == 3
+
+    lm = ScriptedLM([{"answer": "yes"}] * 2)
+    with telic.context(lm=lm):
+        tool = Tool(telic.Predict(Ask))
+        assert tool(question="?", k="2").answer == "yes"
+        assert asyncio.run(tool.acall(question="?")).answer == "yes"
+
+
+def test_a_schema_of_another_system_is_told_whole_and_checked_as_far_as_it_goes():
+    schema = {
+        "type": "object",
+        "properties": {
+            "class": {"type": "string", "enum": ["a", "b"]},
+            "at": {"$ref": "#/$defs/Point"},
+            "n": {"type": ["integer", "null"]},
+            "any": True,
+        },
+        "required": ["class", "at"],
+        "$defs": {"Point": {"type": "object", "properties": {"x": {"type": "number"}}}},
+    }
+    tool = Tool.from_schema(lambda **given: given, "place", "Place it.", schema)
+
+    assert tool.parameters_schema() == schema
+    assert tool(**{"class": "a", "at": {"x": 1}}) == {"class": "a", "at": {"x": 1}}
+    with pytest.raises(ToolError) as caught:
+        tool(**{"class": "c", "m": 1})
+    assert "`at` is missing" in str(caught.value)
+    assert "`class` is 'c'" in str(caught.value)
+    assert "it has no argument `m`" in str(caught.value)
+    assert "n (integer or null, optional)" in str(caught.value)
+    assert Tool.from_schema(lambda **given: given, "any", "", {})(x=1) == {"x": 1}
+    for wrong in ({"type": "array"}, {"properties": 3}, [], None):
+        with pytest.raises(ConfigurationError, match="JSON schema of an object"):
+            Tool.from_schema(lambda **given: given, "bad", "", wrong)
+
+
+def test_calls_are_run_by_the_tools_that_they_name():
+    call = ToolCall("search", {"query": "x", "k": "1"})
+
+    assert call.execute([search]) == call.execute({"search": Tool(search)}) == ["x/fast"]
+    assert [one.execute([search]) for one in ToolCalls([call])] == [["x/fast"]]
+    assert ToolCalls.ToolCall is ToolCall
+    with pytest.raises(ToolError, match="no tool 'search'; did you mean 'searches'"):
+        call.execute({"searches": search})
+    with pytest.raises(ToolError, match="the tools are none"):
+        call.execute([])

@@ -11,7 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, cast, final
 
 from telic._optional import load
-from telic._text import truncate
+from telic._text import did_you_mean, join_names, truncate
+from telic.errors import ToolError
+from telic.types._tool import Tool
 
 
 @final
@@ -68,6 +70,31 @@ class ToolCall:
         call_id = given.get("id")
         return cls(name, _arguments(inner), None if call_id is None else str(call_id))
 
+    def execute(self, tools: Iterable[Any] | Mapping[str, Any]) -> Any:
+        """Run the call by the one of `tools` that it names, and return its result.
+
+        Args:
+            tools: `Tool`s or functions, in a list or by name. They must be given: nothing is looked for in the caller's
+                variables.
+
+        Raises:
+            ToolError: None of them has that name, or the arguments do not fit; the text is fit for an LM.
+            Exception: What the function raises; an async one returns its coroutine.
+
+        Example:
+            >>> ToolCall("abs", {"x": "-2"}).execute({"abs": lambda x: abs(int(x))})
+            2
+        """
+        named = _by_name(tools)
+        tool = named.get(self.name)
+        if tool is None:
+            raise ToolError(
+                f"there is no tool {truncate(self.name, 80)!r}{did_you_mean(truncate(self.name, 80), named)}; "
+                f"the tools are {join_names(named) or 'none'}",
+                tool=self.name,
+            )
+        return tool(**self.args)
+
     def to_openai(self) -> dict[str, Any]:
         """Return the call in the form of OpenAI's assistant messages."""
         arguments = load("json").dumps(self.args, ensure_ascii=False, default=str)
@@ -104,6 +131,14 @@ def _arguments(call: Mapping[str, Any]) -> dict[str, Any]:
     return dict(cast("Mapping[str, Any]", value))
 
 
+def _by_name(tools: Iterable[Any] | Mapping[str, Any]) -> dict[str, Tool]:
+    if isinstance(tools, Mapping):
+        given = cast("Mapping[str, Any]", tools)
+        return {name: f if isinstance(f, Tool) else Tool(f, name=name) for name, f in given.items()}
+    made = [f if isinstance(f, Tool) else Tool(f) for f in tools]
+    return {tool.name: tool for tool in made}
+
+
 @final
 class ToolCalls:
     """The calls of one turn; as an output field, what an LM is to choose.
@@ -120,6 +155,9 @@ class ToolCalls:
     """
 
     __slots__ = ("tool_calls",)
+
+    ToolCall: Final = ToolCall
+    """The class of one call, where DSPy has it."""
 
     def __init__(self, tool_calls: Iterable[ToolCall | Mapping[str, Any]] = ()) -> None:
         self.tool_calls: Final = [ToolCall.of(call) for call in tool_calls]

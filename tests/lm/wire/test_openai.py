@@ -87,9 +87,9 @@ def test_plain_completions_join_the_messages():
     text = dialect(model_type="text")
     assert sent(text, max_tokens=3) == {"model": "m", "prompt": "hi", "max_tokens": 3}
     assert text.endpoint.target == "/v1/completions"
-    assert text.decode(answer(choices=[{"text": "there", "finish_reason": "length"}])).completions[0] == Completion(
-        "there", "length"
-    )
+    assert text.decode(answer(choices=[{"text": "there", "finish_reason": "length"}])).completions[
+        0
+    ] == Completion("there", "length")
 
 
 @pytest.mark.parametrize("model", ["o1", "o3-mini", "o4-mini-2025-04-16", "gpt-5", "gpt-5-mini", "gpt-5.1"])
@@ -180,6 +180,24 @@ def test_capabilities_are_claimed_only_where_they_are_known():
     assert not dialect("gpt-3.5-turbo").capabilities.response_schema
     assert dialect("any", "vllm").capabilities.response_schema
     assert not dialect("any", "deepseek").capabilities.response_schema
+
+
+@pytest.mark.parametrize(
+    ("prefix", "model", "url", "expected"),
+    [
+        ("openai", "any-new-model", None, True),
+        ("openai", "gpt-5-mini", "http://localhost:1/v1", True),
+        ("openai", "gpt-4", "http://localhost:1/v1", True),
+        ("openai", "my-own-model", "http://localhost:1/v1", False),
+        ("deepseek", "deepseek-chat", None, True),
+        ("vllm", "any", None, False),
+        ("openrouter", "some/model", None, False),
+    ],
+)
+def test_function_calling_is_declared_where_it_is_sure(prefix, model, url, expected):
+    made = OpenAIDialect(prefix, model, api_key="k", base_url=url)
+
+    assert made.capabilities.function_calling is expected
 
 
 def test_an_answer_is_read_whole():

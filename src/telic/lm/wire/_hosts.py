@@ -32,35 +32,64 @@ class Host(NamedTuple):
     json_object: bool = True
     stream_usage: bool = True
     """It takes `stream_options: {"include_usage": true}`."""
+    function_calling: bool = False
+    """All its usual chat models call tools; elsewhere that hangs on the model, or on how the server was started."""
 
 
 HOSTS: Final[Mapping[str, Host]] = {
-    "openai": Host("https://api.openai.com/v1", ("OPENAI_API_KEY",), ("OPENAI_BASE_URL", "OPENAI_API_BASE")),
-    "azure": Host("", ("AZURE_API_KEY", "AZURE_OPENAI_API_KEY"), ("AZURE_API_BASE", "AZURE_OPENAI_ENDPOINT")),
+    "openai": Host(
+        "https://api.openai.com/v1",
+        ("OPENAI_API_KEY",),
+        ("OPENAI_BASE_URL", "OPENAI_API_BASE"),
+        function_calling=True,
+    ),
+    "azure": Host(
+        "",
+        ("AZURE_API_KEY", "AZURE_OPENAI_API_KEY"),
+        ("AZURE_API_BASE", "AZURE_OPENAI_ENDPOINT"),
+        function_calling=True,
+    ),
     "openrouter": Host(
         "https://openrouter.ai/api/v1", ("OPENROUTER_API_KEY",), native_n=False, response_schema=False
     ),
     "deepseek": Host(
-        "https://api.deepseek.com/v1", ("DEEPSEEK_API_KEY",), native_n=False, response_schema=False
+        "https://api.deepseek.com/v1",
+        ("DEEPSEEK_API_KEY",),
+        native_n=False,
+        response_schema=False,
+        function_calling=True,
     ),
-    "groq": Host("https://api.groq.com/openai/v1", ("GROQ_API_KEY",), native_n=False, response_schema=False),
+    "groq": Host(
+        "https://api.groq.com/openai/v1",
+        ("GROQ_API_KEY",),
+        native_n=False,
+        response_schema=False,
+        function_calling=True,
+    ),
     "together_ai": Host("https://api.together.xyz/v1", ("TOGETHER_API_KEY", "TOGETHERAI_API_KEY")),
-    "mistral": Host("https://api.mistral.ai/v1", ("MISTRAL_API_KEY",), stream_usage=False),
-    "xai": Host("https://api.x.ai/v1", ("XAI_API_KEY",)),
+    "mistral": Host(
+        "https://api.mistral.ai/v1", ("MISTRAL_API_KEY",), stream_usage=False, function_calling=True
+    ),
+    "xai": Host("https://api.x.ai/v1", ("XAI_API_KEY",), function_calling=True),
     "fireworks_ai": Host(
         "https://api.fireworks.ai/inference/v1", ("FIREWORKS_API_KEY", "FIREWORKS_AI_API_KEY")
     ),
     "perplexity": Host(
         "https://api.perplexity.ai", ("PERPLEXITY_API_KEY",), native_n=False, json_object=False
     ),
-    "cerebras": Host("https://api.cerebras.ai/v1", ("CEREBRAS_API_KEY",), native_n=False),
+    "cerebras": Host(
+        "https://api.cerebras.ai/v1", ("CEREBRAS_API_KEY",), native_n=False, function_calling=True
+    ),
     "nvidia_nim": Host("https://integrate.api.nvidia.com/v1", ("NVIDIA_NIM_API_KEY", "NVIDIA_API_KEY")),
     "deepinfra": Host("https://api.deepinfra.com/v1/openai", ("DEEPINFRA_API_KEY",), response_schema=False),
-    "moonshot": Host("https://api.moonshot.ai/v1", ("MOONSHOT_API_KEY",), response_schema=False),
+    "moonshot": Host(
+        "https://api.moonshot.ai/v1", ("MOONSHOT_API_KEY",), response_schema=False, function_calling=True
+    ),
     "gemini": Host(
         "https://generativelanguage.googleapis.com/v1beta/openai",
         ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
         native_n=False,
+        function_calling=True,
     ),
     "huggingface": Host(
         "https://router.huggingface.co/v1", ("HF_TOKEN",), native_n=False, response_schema=False

@@ -222,9 +222,10 @@ class OpenAIDialect:
         name = self.model.rpartition("/")[2]
         if self._is_text:
             return Capabilities()
-        schema = self._host.response_schema
+        schema, tools = self._host.response_schema, self._host.function_calling
         if self.provider in ("openai", "azure"):
             # A server behind another address may be anything: only names that are OpenAI's own count there.
             schema = _SCHEMA.match(name) is not None or (is_default and _JSON_ONLY.match(name) is None)
+            tools = is_default or schema or _JSON_ONLY.match(name) is not None
         reasoning = self._is_reasoning or "reason" in name or name.startswith(("o3", "o4", "deepseek-r1"))
-        return Capabilities(schema, self._host.json_object, function_calling=True, reasoning=reasoning)
+        return Capabilities(schema, self._host.json_object, function_calling=tools, reasoning=reasoning)
