@@ -22,6 +22,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+runs = typer.Typer(help="The runs that are kept: list, show, resume, compare.", no_args_is_help=True)
+app.add_typer(runs, name="runs")
+
 ProgramArgument = Annotated[
     str,
     typer.Argument(
@@ -43,6 +46,11 @@ LMOption = Annotated[
     str | None, typer.Option("--lm", help="provider/model, as openai/gpt-5-mini or telic/tiny.")
 ]
 ThreadsOption = Annotated[int | None, typer.Option("--num-threads", help="How many rows at once.")]
+RunDirOption = Annotated[
+    Path | None, typer.Option("--run-dir", help="Keep the run there, or go on with the one that is there.")
+]
+RunArgument = Annotated[str, typer.Argument(help="The folder of a run, or its name or the beginning of it.")]
+JSONOption = Annotated[bool, typer.Option("--json", help="As JSON.")]
 MaxErrorsOption = Annotated[
     int | None, typer.Option("--max-errors", help="Stop when so many rows have failed.")
 ]
@@ -63,9 +71,11 @@ def evaluate(
     ] = None,
     num_threads: ThreadsOption = None,
     max_errors: MaxErrorsOption = None,
+    run_dir: RunDirOption = None,
 ) -> None:
     """Score a program on examples. Ctrl-C and --max-errors keep the finished rows in --out."""
-    _guarded("telic.cli._evaluate", program, data, metric, lm, inputs, state, out, num_threads, max_errors)
+    options = (num_threads, max_errors, run_dir)
+    _guarded("telic.cli._evaluate", program, data, metric, lm, inputs, state, out, *options)
 
 
 @app.command("compile")
@@ -85,11 +95,44 @@ def compile_program(
     valset: Annotated[Path | None, typer.Option("--valset", help="Examples to choose by.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Of the optimizer.")] = None,
     num_threads: ThreadsOption = None,
+    run_dir: RunDirOption = None,
+    budget: Annotated[
+        str | None, typer.Option("--budget", help="Limits, as usd=4,calls=1000,tokens=…,seconds=….")
+    ] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Only tell what it would cost.")] = False,
 ) -> None:
-    """Compile a program toward a metric and save the result."""
+    """Compile a program toward a metric and save the result. Killed, the same command goes on."""
     options = tuple(option or ())
     job = (program, data, metric, out, optimizer, options, lm, inputs, valset, seed, num_threads)
+    job = (*job, run_dir, budget, plan)
     _guarded("telic.cli._compile", *job)
+
+
+@runs.command("list")
+def list_runs(
+    folder: Annotated[Path | None, typer.Argument(help="Where to look; left out: the user's runs.")] = None,
+    as_json: JSONOption = False,
+) -> None:
+    """List the runs that are kept, the newest last."""
+    _guarded("telic.cli._runs", "list", folder, as_json)
+
+
+@runs.command("show")
+def show_run(run: RunArgument, as_json: JSONOption = False) -> None:
+    """Show what a run came to: its spend, its candidates, its report."""
+    _guarded("telic.cli._runs", "show", run, as_json)
+
+
+@runs.command("resume")
+def resume_run(run: RunArgument) -> None:
+    """Go on with a run of `telic compile` that was killed, interrupted or stopped."""
+    _guarded("telic.cli._runs", "resume", run)
+
+
+@runs.command("compare")
+def compare_runs(first: RunArgument, second: RunArgument) -> None:
+    """Show two runs side by side, with a paired test where they were scored on the same rows."""
+    _guarded("telic.cli._runs", "compare", first, second)
 
 
 @app.command("demo")

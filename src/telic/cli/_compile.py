@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import inspect
+import json
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from rich.console import Console
 
+from telic._hash import content_key
 from telic._text import did_you_mean, join_names
+from telic.budget import Budget
 from telic.cli import _target
 from telic.context import context
-from telic.errors import ConfigurationError
+from telic.errors import ConfigurationError, JournalError
+from telic.journal import new_folder, was_killed
 from telic.optimizers import (
     BootstrapFewShot,
     BootstrapFewShotWithRandomSearch,
@@ -28,6 +33,10 @@ OPTIMIZERS: dict[str, Any] = {
 }
 
 
+COMMAND = "command.json"
+"""In a run's folder: the command that began it."""
+
+
 class Job(NamedTuple):
     """What the command line asks for."""
 
@@ -42,6 +51,9 @@ class Job(NamedTuple):
     valset: Path | None = None
     seed: int | None = None
     num_threads: int | None = None
+    run_dir: Path | None = None
+    budget: str | None = None
+    plan_only: bool = False
 
 
 def run(*asked: Any) -> None:
@@ -56,6 +68,7 @@ def run(*asked: Any) -> None:
         CompileStopped: Too many failures; the best program so far is saved.
     """
     job = Job(*asked)
+    budget = read_budget(job.budget)
     out = _target.check_out(job.out, (".json",))
     program = _target.load_module(job.program)
     trainset = _target.load_rows(job.data, job.inputs, program)
@@ -63,14 +76,17 @@ def run(*asked: Any) -> None:
     lm = _target.load_lm(job.lm)
     optimizer = make_optimizer(job)
     console = Console()
+    data: dict[str, Any] = {"trainset": trainset, **({} if valset is None else {"valset": valset})}
     settings: dict[str, Any] = {} if lm is None else {"lm": lm}
     if job.num_threads is not None:
         settings["num_threads"] = job.num_threads
     with context(**settings):
+        if job.plan_only:
+            console.print(str(optimizer.plan(program, **data)), soft_wrap=True, highlight=False)
+            return
+        folder = _run_folder(job, type(optimizer).__name__)
         try:
-            compiled = optimizer.compile(
-                program, trainset=trainset, **({} if valset is None else {"valset": valset})
-            )
+            compiled = optimizer.compile(program, **data, run_dir=folder, budget=budget)
         except (CompileInterrupted, CompileStopped) as stopped:
             if stopped.program is not None:
                 stopped.program.save(out)
@@ -79,6 +95,79 @@ def run(*asked: Any) -> None:
     compiled.save(out)
     console.print(str(compiled.report), soft_wrap=True, highlight=False)
     console.print(f"saved: {out}", soft_wrap=True, highlight=False)
+
+
+def _run_folder(job: Job, name: str) -> Path:
+    """Return the folder of the run, with the command in it that goes on with it."""
+    plain = {key: str(value) if isinstance(value, Path) else value for key, value in job._asdict().items()}
+    known = {"cwd": os.getcwd(), "job": plain}
+    digest = content_key(known)[:8]
+    folder = new_folder(f"{name}-{digest}", was_killed) if job.run_dir is None else job.run_dir
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / COMMAND).write_text(
+            json.dumps({**known, "job": {**plain, "run_dir": str(folder.resolve())}, "words": _words(job)}),
+            encoding="utf-8",
+        )
+    except OSError as error:
+        raise JournalError(
+            f"the run's folder {str(folder)!r} cannot be written to: {error.strerror or error}; choose another "
+            "--run-dir",
+            folder=str(folder),
+        ) from error
+    return folder
+
+
+def _words(job: Job) -> list[str]:
+    """Return the command line of a job."""
+    words = [
+        "telic",
+        "compile",
+        job.program,
+        "--data",
+        str(job.data),
+        "--metric",
+        job.metric,
+        "--out",
+        str(job.out),
+    ]
+    words += ["--optimizer", job.optimizer]
+    words += [word for option in job.options for word in ("--option", option)]
+    flags = {"--lm": job.lm, "--inputs": job.inputs, "--valset": job.valset, "--seed": job.seed,
+             "--num-threads": job.num_threads, "--run-dir": job.run_dir, "--budget": job.budget}  # fmt: skip
+    return words + [word for flag, value in flags.items() if value is not None for word in (flag, str(value))]
+
+
+def job_of(plain: dict[str, Any]) -> Job:
+    """Return the job that a run's folder names."""
+    known: dict[str, Any] = {name: value for name, value in plain.items() if name in Job._fields}
+    for name in ("data", "out", "valset", "run_dir"):
+        known[name] = None if known.get(name) is None else Path(known[name])
+    known["options"] = tuple(known.get("options", ()))
+    return Job(**known)
+
+
+def read_budget(text: str | None) -> Budget | None:
+    """Return the budget of a text such as "usd=4,calls=1000".
+
+    Raises:
+        ConfigurationError: It is none.
+    """
+    if text is None:
+        return None
+    limits: dict[str, Any] = {}
+    for part in text.split(","):
+        name, _, value = part.partition("=")
+        name = name.strip()
+        if name not in ("usd", "calls", "tokens", "seconds"):
+            raise ConfigurationError(
+                f"--budget {text!r}: {name!r} is no limit; write usd=4,calls=1000,tokens=…,seconds=…"
+            )
+        try:
+            limits[name] = int(value) if name in ("calls", "tokens") else float(value)
+        except ValueError as error:
+            raise ConfigurationError(f"--budget {text!r}: {name} must be a number, got {value!r}") from error
+    return Budget(**limits)
 
 
 def make_optimizer(job: Job) -> Any:

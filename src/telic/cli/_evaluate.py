@@ -26,6 +26,7 @@ def run(
     out: Path | None,
     num_threads: int | None,
     max_errors: int | None,
+    run_dir: Path | None = None,
 ) -> None:
     """Evaluate and print.
 
@@ -51,7 +52,7 @@ def run(
     console = Console()
     with context(**({} if lm is None else {"lm": lm})):
         try:
-            result = evaluate(program)
+            result = evaluate(program, run_dir=run_dir)
         except (EvaluationError, EvaluationInterrupted) as error:
             _keep(EvaluationResult(list(error.results), metric_name=metric_name), out, console)
             raise

@@ -64,10 +64,12 @@ def lm_identity(lm: Any) -> Any:
     dump = getattr(lm, "dump_state", None)
     state: Any = dump() if callable(dump) else {"model": str(getattr(lm, "model", type(lm).__qualname__))}
     # An LM in this process is what its class and the functions it holds do, whatever it is called.
-    functions = {
-        name: held for name, held in vars(lm).items() if isinstance(held, (FunctionType, MethodType))
+    kind: type = cast("Any", type(lm))
+    held: dict[str, Any] = getattr(lm, "__dict__", {})
+    functions: dict[str, Any] = {
+        name: one for name, one in held.items() if isinstance(one, (FunctionType, MethodType))
     }
-    return [type(lm).__qualname__, stable(state), _class_code(type(lm)), stable(functions)]
+    return [kind.__qualname__, stable(state), _class_code(kind), stable(functions)]
 
 
 def settings_key() -> list[Any]:
@@ -129,7 +131,8 @@ def _function(function: Any, depth: int) -> Any:
     if depth > _DEPTH:
         return function.__qualname__
     closure = [_cell(cell) for cell in function.__closure__ or ()]
-    defaults: list[Any] = [*(function.__defaults__ or ()), *sorted((function.__kwdefaults__ or {}).items())]
+    by_name: dict[str, Any] = function.__kwdefaults__ or {}
+    defaults: list[Any] = [*(function.__defaults__ or ()), *sorted(by_name.items())]
     return [
         "function",
         function.__qualname__,

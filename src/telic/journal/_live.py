@@ -372,7 +372,7 @@ def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         foreign = not (folder / JOURNAL).exists() and any(
-            path.name not in ("lock", REPLIES, "candidates") for path in folder.iterdir()
+            path.name not in ("lock", REPLIES, "candidates", "command.json") for path in folder.iterdir()
         )
     except OSError as error:
         raise JournalError(
