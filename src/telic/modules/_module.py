@@ -20,6 +20,7 @@ from telic.data import Prediction
 from telic.errors import ConfigurationError, InputError, ProgramError, StateError
 from telic.execution import run_coroutine, run_in_thread
 from telic.modules import _state
+from telic.modules._assert_settings import activate
 from telic.modules._batch import Batch
 from telic.modules._flow import adrive, as_flow, drive
 from telic.modules._frame import arun_framed, run_framed
@@ -196,6 +197,20 @@ class Module(Node):
                 f"the predictors of {type(self).__name__} use {len(lms)} different LMs; read `.lm` of each"
             )
         return next(iter(lms.values()), None)
+
+    # Assertions
+
+    def activate_assertions(self, handler: Any = None, **options: Any) -> Self:
+        """Set how assertions in this module are treated, by DSPy's name for it, and return it. They work without.
+
+        Args:
+            handler: One of `telic.primitives.assertions`, with what it sets in `assertion_settings`; None: the usual.
+            options: `max_backtracks`, `bypass_assert` or `bypass_suggest`: attributes of the module from then on.
+
+        Raises:
+            ConfigurationError: The handler or an option is not known.
+        """
+        return activate(self, handler, options)
 
     # Copies
 
