@@ -95,9 +95,15 @@ def mentions(annotation: Any, kind: type, _seen: frozenset[Any] = frozenset()) -
     if not isinstance(annotation, type) or annotation in _seen:
         return False
     fields: Any = getattr(annotation, "model_fields", None)
-    if fields is None:
-        fields = getattr(annotation, "__dataclass_fields__", {})
-    inner = [getattr(field, "annotation", getattr(field, "type", None)) for field in fields.values()]
+    if fields is not None:
+        inner = [field.annotation for field in fields.values()]
+    elif hasattr(annotation, "__dataclass_fields__"):
+        try:
+            inner = [*typing.get_type_hints(annotation).values()]
+        except (NameError, TypeError):
+            return True  # names that cannot be looked up from here: anything
+    else:
+        return False
     return any(mentions(one, kind, _seen | {annotation}) for one in inner)
 
 

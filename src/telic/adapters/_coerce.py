@@ -109,7 +109,7 @@ def _converter(annotation: Any, field: FieldInfo, restore: Restore) -> Coercer |
     if annotation is Any or annotation is object:
         return _anything(restore)
     read = from_text_method(annotation)
-    return None if read is None else _self_read(field, read, restore)
+    return None if read is None else _self_read(annotation, field, read, restore)
 
 
 def _above_one(limit: Any) -> bool:
@@ -235,10 +235,13 @@ def _anything(restore: Restore) -> Coercer:
     return anything
 
 
-def _self_read(field: FieldInfo, read: Callable[[str], Any], restore: Restore) -> Coercer:
+def _self_read(kind: Any, field: FieldInfo, read: Callable[[str], Any], restore: Restore) -> Coercer:
     def self_read(raw: Any) -> Any:
         try:
-            return read(restore(raw) if isinstance(raw, str) else json.dumps(raw, ensure_ascii=False))
+            if isinstance(raw, str):
+                return read(restore(raw))
+            value = kind.of(raw)
+            return value if isinstance(value, kind) else read(json.dumps(raw, ensure_ascii=False))
         except ValueError as error:
             raise _mismatch(field, raw, error) from None
 

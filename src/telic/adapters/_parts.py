@@ -80,6 +80,16 @@ def join_pieces(pieces: Iterable[Piece]) -> Content:
     return [*parts, {"type": "text", "text": last}] if last else parts
 
 
+def part_text(part: Part) -> str:
+    """Return what stands for a part where only text can: its text, its address, or its type."""
+    text = part.get("text")
+    if isinstance(text, str):
+        return text
+    inner = part.get(str(part.get("type")))
+    url: Any = cast("Part", inner).get("url") if isinstance(inner, dict) else None
+    return url if isinstance(url, str) and not url.startswith("data:") else f"<{part.get('type')}>"
+
+
 def as_piece(pieces: Iterable[Piece]) -> Piece:
     """Return pieces as one."""
     return join_pieces(pieces)

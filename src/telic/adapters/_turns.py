@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, cast, final
 
 from telic.adapters._annotations import bare_annotation, mentions
-from telic.adapters._parts import Content, Piece, as_text, join_pieces, parts_piece
+from telic.adapters._parts import Content, Piece, as_text, join_pieces, part_text, parts_piece
 from telic.adapters._values import value_text
 from telic.errors import InputError
 from telic.signatures import type_adapter
@@ -165,7 +165,7 @@ def value_piece(value: Any, field: Any, guard: Guard) -> Piece:
 
 def text_of(piece: Piece) -> str:
     """Return the text of a piece, for turns that hold text only."""
-    return piece if isinstance(piece, str) else "".join(part.get("text", "") for part in piece)
+    return piece if isinstance(piece, str) else "".join(map(part_text, piece))
 
 
 def history_turns(
