@@ -376,3 +376,54 @@ def test_in_a_conversation_the_steps_know_the_earlier_answers(able):
     assert "Rome." in last.messages[2]["content"]
     assert "Largest?" in last.messages[1]["content"]
     assert past.with_turn(found, question="And there?").messages[2]["answer"] == "many"
+
+
+BUREAUS = {"Rome": "italy", "Oslo": "norway"}
+
+
+def italy(city: str) -> int:
+    """One of the bureaus."""
+    return PEOPLE[city]
+
+
+def norway(city: str) -> int:
+    """One of the bureaus."""
+    return PEOPLE[city]
+
+
+def imitator(native, teaches=False):
+    """An LM that asks the right bureau only where a demo of such a trajectory shows it, or where it teaches."""
+
+    def reply(request):
+        at = max(n for n, m in enumerate(request.messages) if m["role"] == "user")
+        last = request.messages[at]["content"]
+        city = next(city for city in PEOPLE if f"in {city}?" in last)
+        before, after = str(request.messages[:at]), str(request.messages[at:])
+        if "`[[ ## reasoning ## ]]`" in last:
+            told = last.partition("observation_0: ")[2].split()
+            return {"reasoning": "Told.", "answer": told[0] if told else "?"}
+        shown = teaches or (f"in {city}?" in before and BUREAUS[city] in before)
+        name = BUREAUS[city] if shown else "finish"
+        if "700000" in after:
+            name = "finish"
+        args = {} if name == "finish" else {"city": city}
+        if native:
+            return says("So.", (name, args))
+        return {"next_thought": "So.", "next_tool_name": name, "next_tool_args": args}
+
+    return FunctionLM(reply, capabilities=ABLE if native else Capabilities())
+
+
+@pytest.mark.parametrize(("taught", "used"), [(True, True), (False, False), (True, False), (False, True)])
+def test_whole_trajectories_as_demos_help_and_in_either_way(taught, used):
+    agent = ReAct("question -> answer", tools=[italy, norway])
+    teacher = agent.deepcopy()
+    teacher.set_lm(imitator(taught, teaches=True))
+    compiled = telic.BootstrapFewShot(right, max_bootstrapped_demos=2, max_labeled_demos=0).compile(
+        agent, teacher=teacher, trainset=TRAIN
+    )
+    evaluate = telic.Evaluate(devset=TRAIN, metric=right)
+
+    with telic.context(lm=imitator(used)):
+        assert evaluate(agent).score == 0.0
+        assert evaluate(compiled).score == 100.0
