@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from telic._hash import content_key
 from telic.data import AssertionOutcome, Prediction
-from telic.evaluate._keys import callable_key, example_key, program_key, settings_key
+from telic.evaluate._keys import callable_key, program_key, settings_key, stable
 from telic.journal import Unstorable, pack, unpack
 
 if TYPE_CHECKING:
@@ -21,10 +22,11 @@ if TYPE_CHECKING:
 
 def row_key(job: Any, index: int, example: Example) -> list[Any]:
     """Return the key of a row."""
-    if job.key is None:
+    if job.key is None:  # the settings in force do not change while a job lasts
         scores = [job.failure_score, job.suggest_cost]
-        job.key = [program_key(job.program, code=True), callable_key(job.metric.metric), scores]
-    return ["row", job.key, index, example_key(example), settings_key()]
+        parts = [program_key(job.program, code=True), callable_key(job.metric.metric), scores, settings_key()]
+        job.key = content_key(parts)
+    return ["row", job.key, index, stable(example)]
 
 
 def packed_row(row: Any) -> Any:

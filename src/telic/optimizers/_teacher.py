@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, final
 
+from telic._hash import content_key
 from telic.context import context
 from telic.context import get as get_setting
 from telic.data import AssertionOutcome
@@ -13,7 +14,6 @@ from telic.evaluate import (
     FATAL,
     MetricCall,
     callable_key,
-    example_key,
     inputs_of,
     program_failure,
     program_key,
@@ -66,7 +66,7 @@ class Teacher:
         self._seed = seed
         self._counter_examples = counter_examples
         self._predictors = program.named_predictors()
-        self._key: list[Any] | None = None
+        self._key: str | None = None
         self._paths = {id(predictor): path for path, predictor in self._predictors}
 
     def attempt(self, index: int, example: Example) -> Try:
@@ -83,7 +83,7 @@ class Teacher:
             return self._attempt(index, example)
         if self._key is None:
             self._key = self._own_key()
-        key = ["teach", self._key, index, example_key(example), settings_key()]
+        key = ["teach", self._key, index, stable(example)]
 
         def read(form: Any) -> Try:
             demos, asserted = unpack(form)
@@ -91,18 +91,11 @@ class Teacher:
 
         return run.step(key, lambda: self._attempt(index, example), packed=_packed_try, unpacked=read)
 
-    def _own_key(self) -> list[Any]:
-        metric = callable_key(self._metric.metric)
-        settings = stable(self._settings)
-        return [
-            program_key(self._program, code=True),
-            metric,
-            self._threshold,
-            settings,
-            self._max_rounds,
-            self._seed,
-            self._counter_examples,
-        ]
+    def _own_key(self) -> str:
+        """Return the part of its steps' keys that all examples share; settings do not change meanwhile."""
+        program, metric = program_key(self._program, code=True), callable_key(self._metric.metric)
+        own = [self._threshold, stable(self._settings), self._max_rounds, self._seed]
+        return content_key([program, metric, own, settings_key()])
 
     def _attempt(self, index: int, example: Example) -> Try:
         program, paths = self._without(example)
