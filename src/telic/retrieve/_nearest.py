@@ -21,6 +21,8 @@ Found = tuple[list[int], list[float]]
 """Places in the corpus, best first, and their scores."""
 
 _SCORES: Final = 1 << 24  # scores that are in memory at once: 64 MB of float32
+_TOGETHER: Final = 8  # as many queries are one product of two matrices
+_SMALL: Final = 9215  # numbers of a matrix that OpenBLAS multiplies in the calling thread
 _SAMPLE: Final = 200
 _RECALL_K: Final = 10
 
@@ -64,12 +66,28 @@ class Exact:
         together = max(1, _SCORES // len(self._vectors))
         for start in range(0, len(queries), together):
             part = queries[start : start + together]
-            # One query is a product of a matrix and a vector, which reads the vectors once and copies nothing.
-            rows = [self._vectors @ part[0]] if len(part) == 1 else part @ self._vectors.T
+            rows = (
+                [_products(self._vectors, query) for query in part]
+                if len(part) < _TOGETHER
+                else part @ self._vectors.T
+            )
             for scores in rows:
                 places = best_first(scores, k)
                 found.append((places, [float(scores[place]) for place in places]))
         return found
+
+
+def _products(vectors: Any, query: Any) -> Any:
+    """Return `vectors @ query`, shape `(N,)`, computed in this thread.
+
+    The product is bound by memory, so that more threads gain little; but OpenBLAS wakes them for anything larger than
+    `_SMALL`, and where the cores are busy it waits for the last one: 20 ms in place of 1.
+    """
+    count, dimension = vectors.shape
+    rows = max(1, _SMALL // dimension)
+    whole = count - count % rows
+    head = (vectors[:whole].reshape(-1, rows, dimension) @ query).reshape(-1)
+    return head if whole == count else load("numpy").concatenate([head, vectors[whole:] @ query])
 
 
 @final
