@@ -298,3 +298,9 @@ asyncio.run(main())
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, done.stdout) == (7, "begun\n"), done.stderr
+
+
+def test_the_size_of_the_context_is_declared_without_loading_the_weights():
+    shipped = TinyClient("tiny")
+
+    assert shipped.capabilities.context_tokens == shipped._engine().network.shape.context

@@ -6,7 +6,9 @@ the request and its sample index: the same request gives the same answer again, 
 
 from __future__ import annotations
 
+import json
 import queue
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, final
 
@@ -84,7 +86,9 @@ class TinyClient:
     @property
     def capabilities(self) -> Capabilities:
         """Text alone: JSON and tools work where they are asked for, but prompts in words are what it knows best."""
-        return Capabilities()
+        if self._given is not None:
+            return Capabilities(context_tokens=self._given.network.shape.context)
+        return _capabilities_of(self.model)
 
     def complete(self, request: Request) -> Response:
         """Return the answer to `request`.
@@ -162,6 +166,17 @@ class TinyClient:
         require("numpy", extra="tiny", purpose=f"the LM 'telic/{self.model}'")
         engine: Engine = load("telic.lm.tiny._load").shipped_engine(self.model)
         return engine
+
+
+@lru_cache(maxsize=8)
+def _capabilities_of(model: str) -> Capabilities:
+    """Return what shipped weights can do, from the head of their file; the rest of it is loaded by the first call."""
+    try:
+        with (_FOLDER / f"{model}.safetensors").open("rb") as file:
+            head = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        return Capabilities(context_tokens=int(json.loads(head["__metadata__"]["shape"])["context"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return Capabilities()  # damaged: the first call says so
 
 
 @final
