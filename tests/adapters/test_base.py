@@ -45,7 +45,6 @@ def test_arguments_that_ask_for_nothing_are_accepted(make):
 @pytest.mark.parametrize(
     ("options", "instead"),
     [
-        ({"callbacks": [object()]}, r"telic\.configure\(callbacks"),
         ({"native_response_types": [str]}, "leave it out"),
         ({"use_json_adapter_fallback": True}, "max_retries"),
     ],

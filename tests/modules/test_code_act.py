@@ -223,7 +223,7 @@ def test_callbacks_are_told_of_tools_that_code_calls():
 
     class Told:
         def on_tool_start(self, call_id, instance, inputs):
-            seen.append((instance.name, inputs))
+            seen.append((instance.name, inputs["kwargs"]))
 
     with telic.context(callbacks=[Told()]):
         run(act("print(population('Rome'))", True), answer("1"))

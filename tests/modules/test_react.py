@@ -374,7 +374,7 @@ def test_callbacks_are_told_of_tools():
 
     class Watch(BaseCallback):
         def on_tool_start(self, call_id, instance, inputs):
-            told.append((instance.name, inputs))
+            told.append((instance.name, inputs["kwargs"]))
 
         def on_tool_end(self, call_id, outputs, exception=None):
             told.append((outputs, type(exception)))

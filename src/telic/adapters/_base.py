@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from telic.signatures import FieldInfo
 
 _NOTHING_NATIVE = Capabilities()
-_CALLBACKS = "adapters tell callbacks nothing; telic.configure(callbacks=[…]) hears of modules and LMs"
 _NATIVE = "the types that LMs answer with beside their text are Citations and Reasoning; name these, or leave it out"
 _FALLBACK = (
     "a second paid call is never made silently; leave it out: a JSON reply is read as it is, and `max_retries` says "
@@ -49,6 +48,7 @@ class Adapter:
     """The base of prompt formats.
 
     Args:
+        callbacks: Told when predictors have this adapter render messages and parse replies.
         use_native_function_calling: True: the tools of a signature with an input of `Tool`s and an output of
             `ToolCalls` go into the request of LMs that declare function calling, and calls are read back. False: all
             fields travel as text. None: as the format does it by itself, True for `JSONAdapter` alone.
@@ -64,6 +64,7 @@ class Adapter:
     """
 
     _layouts: WeakKeyDictionary[Any, Layout] | None = None
+    callbacks: Sequence[Any] = ()
     use_native_function_calling: bool | None = None
     parallel_tool_calls: bool | None = None
     native_response_types: Sequence[type] = NATIVE_TYPES
@@ -78,12 +79,13 @@ class Adapter:
         parallel_tool_calls: bool | None = None,
     ) -> None:
         for option, given, instead in (
-            ("callbacks", callbacks, _CALLBACKS),
             ("native_response_types", set(native_response_types or ()) - set(NATIVE_TYPES), _NATIVE),
             ("use_json_adapter_fallback", use_json_adapter_fallback, _FALLBACK),
         ):
             if given:
                 raise ConfigurationError(f"{type(self).__name__}({option}={given!r}): {instead}")
+        if callbacks:
+            self.callbacks = list(callbacks)
         self.use_native_function_calling = use_native_function_calling
         self.parallel_tool_calls = parallel_tool_calls
         if native_response_types is not None:

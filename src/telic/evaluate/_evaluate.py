@@ -40,7 +40,13 @@ _OPTIONS: Final = (
     "save_as_json",
 )
 _CALL_OPTIONS: Final = (*_OPTIONS, "callback_metadata")
-"""`callback_metadata` is taken and left alone: callbacks see the evaluation itself."""
+"""`callback_metadata` is for callbacks alone: `on_evaluate_start` finds it in `inputs`."""
+
+
+def _told(run: Run, metric: Any, overrides: dict[str, Any]) -> dict[str, Any]:
+    """Return what callbacks hear of an evaluation."""
+    told = {"program": run.job.program, "metric": metric, "devset": run.plan.devset}
+    return {**told, "callback_metadata": overrides.get("callback_metadata")}
 
 
 @final
@@ -138,7 +144,7 @@ class Evaluate:
             BudgetExceeded: A limit of the budget; `.results` too.
         """
         run = self._prepare(program, metric, devset, overrides)
-        call = begin("evaluate", self, {"program": program, "devset": run.plan.devset})
+        call = begin("evaluate", self, _told(run, self.metric if metric is None else metric, overrides))
         try:
             with kept(run_dir, budget, run.job, run.plan.devset) as keeper:
                 run.work()
@@ -162,7 +168,7 @@ class Evaluate:
     ) -> EvaluationResult:
         """`__call__` on the caller's event loop. Sync programs run in threads beside it, sync metrics on it."""
         run = self._prepare(program, metric, devset, overrides)
-        call = begin("evaluate", self, {"program": program, "devset": run.plan.devset})
+        call = begin("evaluate", self, _told(run, self.metric if metric is None else metric, overrides))
         try:
             with kept(run_dir, budget, run.job, run.plan.devset) as keeper:
                 await run.awork()

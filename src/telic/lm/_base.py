@@ -239,7 +239,7 @@ class BaseLM:
         return ForwardClient(self), f"python:{kind.__module__}.{kind.__qualname__}{options}", False
 
     def _begin(self, request: Request) -> Any:
-        return begin("lm", self, {"prompt": None, "messages": list(request.messages), **request.options})
+        return begin("lm", self, {"prompt": None, "messages": list(request.messages), "kwargs": dict(request.options)})
 
     def _record(
         self, request: Request, response: Response | None, error: BaseException | None, seconds: float

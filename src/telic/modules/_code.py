@@ -22,6 +22,7 @@ from telic.execution import run_in_thread
 from telic.modules._react_tools import ToolRun
 from telic.protocols import Execution, Interpreter
 from telic.sandbox import MontyInterpreter
+from telic.tracing import begin, finish
 from telic.types import Tool
 
 _FENCE: Final = re.compile(
@@ -123,7 +124,15 @@ class Execute:
 
     def _execute(self, loop: Any) -> Execution:
         tools = {name: HostTool(f, loop) if isinstance(f, Tool) else f for name, f in self.tools.items()}
-        return self.interpreter.execute(self.code, self.variables, tools)
+        told = {"code": self.code, "variables": self.variables}
+        call = begin("interpreter_execute", self.interpreter, told)
+        try:
+            done = self.interpreter.execute(self.code, self.variables, tools)
+        except BaseException as error:
+            finish(call, None, error)
+            raise
+        finish(call, done)
+        return done
 
 
 @final

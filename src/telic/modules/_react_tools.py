@@ -56,7 +56,7 @@ class ToolRun:
 
     def run(self) -> Any:
         """Call it in this thread, or, with a limit of time, in another one; an async one is run to its end."""
-        call = begin("tool", self.tool, dict(self.arguments))
+        call = begin("tool", self.tool, {"kwargs": dict(self.arguments)})
         try:
             result = self._run() if self._is_program else step(self.tool, dict(self.arguments), self._run)
         except BaseException as error:
@@ -67,7 +67,7 @@ class ToolRun:
 
     async def arun(self) -> Any:
         """Await it; a plain one runs in a worker thread, or, with a limit of time, in one of its own."""
-        call = begin("tool", self.tool, dict(self.arguments))
+        call = begin("tool", self.tool, {"kwargs": dict(self.arguments)})
         try:
             result = await (
                 self._arun() if self._is_program else astep(self.tool, dict(self.arguments), self._arun)

@@ -86,8 +86,8 @@ class Emitter(BaseCallback):
     def on_module_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
         """Tell of a module's call."""
         self._open[call_id] = instance
-        given: dict[str, Any] = inputs["kwargs"]
-        if inputs["args"]:
+        given: dict[str, Any] = inputs.get("kwargs", inputs)
+        if inputs.get("args"):
             given = {"args": inputs["args"], **given}
         self._channel.put(ModuleStart(self.path_of(instance), instance, given, call_id, ACTIVE_CALL_ID.get()))
 

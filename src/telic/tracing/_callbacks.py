@@ -30,6 +30,11 @@ ACTIVE_CALL_ID: contextvars.ContextVar[str | None] = contextvars.ContextVar("tel
 class BaseCallback:
     """Subclass it, override what you want to see, and pass it: `configure(callbacks=[MyCallback()])`.
 
+    The setting's callbacks hear of all calls; those of a module, LM, adapter or tool (`callbacks=[…]`) of its own.
+    `inputs` are, for modules: `args` and `kwargs`; LMs: `prompt`, `messages`, `kwargs`; adapters: `signature`, `demos`
+    and `inputs`, or `signature` and `completion`; tools: `kwargs`; evaluations: `program`, `metric`, `devset` and
+    `callback_metadata`. While `…_start` runs, `ACTIVE_CALL_ID` still holds the call that this one is made in.
+
     Every `…_start` gets the call's id, the object that is called and its inputs by name; every `…_end` the
     same id, the outputs (None after a failure) and the exception (None after a success).
     """
@@ -78,6 +83,14 @@ class BaseCallback:
     ) -> None:
         """An evaluation has ended."""
 
+    def on_interpreter_execute_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
+        """Code of an LM begins to run."""
+
+    def on_interpreter_execute_end(
+        self, call_id: str, outputs: Any | None, exception: BaseException | None = None
+    ) -> None:
+        """The code has run; `outputs` is an `Execution`, in which errors of the code itself are told."""
+
     def on_compile_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
         """A compile begins."""
 
@@ -100,7 +113,8 @@ def begin(kind: str, instance: Any, inputs: dict[str, Any]) -> ObservedCall | No
     """Tell callbacks that a call begins; None where there are none, and then `finish` does nothing.
 
     Args:
-        kind: "module", "lm", "adapter_format", "adapter_parse", "tool", "evaluate" or "compile".
+        kind: "module", "lm", "adapter_format", "adapter_parse", "tool", "interpreter_execute", "evaluate" or
+            "compile".
         instance: The object that is called; its own `callbacks` come after the setting's.
         inputs: The call's inputs by name.
     """
