@@ -1,0 +1,74 @@
+"""The numbers for the best of many, against simulations and sums done by hand."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+import telic
+from telic.evaluate import Comparison
+from telic.optimizers._selection import corrected, fresh_rows, optimism, rows_to_tell
+from telic.testing._optimizers import Nested, sums
+
+
+def test_optimism_is_about_what_the_choice_adds():
+    """20 candidates that are right in 60 % of 50 rows: the best looks better than it is, by what is estimated."""
+    rng = random.Random(0)
+    true, estimated = [], []
+    for trial in range(40):
+        scores = [[float(rng.random() < 0.6) for _ in range(50)] for _ in range(20)]
+        true.append(max(sum(row) / 50 for row in scores) - 0.6)
+        estimated.append(optimism(scores, seed=trial))
+    assert sum(estimated) / 40 == pytest.approx(sum(true) / 40, abs=0.035)
+
+
+def test_one_candidate_or_equal_ones_are_no_choice():
+    assert optimism([[1.0, 0.0]]) == 0.0
+    assert optimism([[1.0, 0.0]] * 9) == 0.0
+    assert optimism([]) == 0.0
+    assert optimism([[1.0], [0.0]]) == 0.0
+
+
+def test_a_clear_winner_is_hardly_lucky():
+    rng = random.Random(1)
+    scores = [[1.0] * 50, *([float(rng.random() < 0.3) for _ in range(50)] for _ in range(9))]
+    assert optimism(scores) == pytest.approx(0.0, abs=0.001)
+
+
+def test_optimism_of_large_searches_takes_little_work():
+    scores = [[float((i * j) % 3 == 0) for i in range(2000)] for j in range(1, 60)]
+    assert optimism(scores) >= 0.0
+
+
+def test_the_p_value_is_corrected_for_the_choice():
+    comparison = Comparison(0.2, (0.1, 0.3), 0.01, 50, 12, 2, "exact McNemar")
+
+    assert corrected(comparison, 1) is comparison
+    assert corrected(comparison, 4).p_value == pytest.approx(0.04)
+    assert corrected(comparison, 400).p_value == 1.0
+    assert corrected(comparison, 4).better
+    assert not corrected(comparison, 6).better
+
+
+def test_the_rows_needed_are_those_of_a_test_with_80_percent_power():
+    first = [1.0] * 12 + [0.0] * 88
+    second = [0.0] * 100
+    # mean 0.12, variance 0.12 * 0.88 * 100 / 99; (1.96 + 0.84)² * variance / 0.12²
+    assert rows_to_tell(first, second) == 59
+    assert rows_to_tell([1.0, 0.0], [0.0, 1.0]) is None
+    assert rows_to_tell([1.0], [0.0]) is None
+    assert rows_to_tell([1.0] * 10, [0.0] * 10) == 10
+
+
+def test_rows_that_a_program_shows_are_not_fresh():
+    rows = sums(12)
+    program = Nested()
+    program.answer.demos = rows[:3]
+    program.inner.steps[0].demos = [telic.Example(question=rows[3].question, note="n")]
+
+    fresh = fresh_rows(rows, program, 100, seed=0)
+
+    assert [row.question for row in fresh] == [row.question for row in rows[4:]]
+    assert len(fresh_rows(rows, program, 5, seed=0)) == 5
+    assert fresh_rows(rows[:8], program, 100, seed=0) == []
