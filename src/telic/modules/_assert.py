@@ -205,6 +205,9 @@ def _ask_again(found: Found, name: str, message: str) -> None:
     record.note.refuse(dict(record.fresh().items()), message, name)
     if frame.used is None:
         frame.used = {}
+    emitter = setting("send_stream")
+    if emitter is not None:
+        emitter.backtracked(record.predictor, record.call_id, message)
     key = _key(found, name)
     frame.used[key] = frame.used.get(key, 0) + 1
     raise Backtrack(frame)
@@ -220,8 +223,11 @@ def _passed(frame: Frame, kind: str, name: str, target: Any) -> None:
 
 
 def _finish(frame: Frame | None, outcome: AssertionOutcome, found: Found | None) -> None:
-    """Note a decided assertion, at the running module and at the step that it is about."""
+    """Note a decided assertion, at the running module and at the step that it is about; tell the stream of it."""
+    emitter = setting("send_stream")
     if frame is None:
+        if emitter is not None:
+            emitter.assertion(outcome)
         return
     if found is not None:
         record = found.record
@@ -234,6 +240,8 @@ def _finish(frame: Frame | None, outcome: AssertionOutcome, found: Found | None)
         step = record.prediction
         step.note_assertions((*step.get_assertions(), outcome), step.get_correction())
     frame.outcomes.append(outcome)
+    if emitter is not None:
+        emitter.assertion(outcome)
 
 
 def _told(found: Found, allowed: int) -> str:

@@ -79,7 +79,7 @@ class Frame:
         """
         if self.script is None:
             return None
-        found: Asked | None = self.script.find(call)
+        found: Asked | None = self._find(call)
         if found is None:
             return None
         call.note = found.note
@@ -139,10 +139,21 @@ class Frame:
         return result
 
     def _found(self, record: Done) -> Done | None:
-        found: Done | None = None if self.script is None else self.script.find(record)
+        found: Done | None = self._find(record)
         if found is None or found.stale:
             return None
         self.records.append(found)
+        return found
+
+    def _find(self, asked: Any) -> Any:
+        script = self.script
+        if script is None:
+            return None
+        found = script.find(asked)
+        if found is None and (emitter := setting("send_stream")) is not None:
+            for record in script.void():
+                if type(record) is Asked:
+                    emitter.backtracked(record.predictor, record.call_id, "the steps before it have changed")
         return found
 
     def _keep(self, record: Done, before: int, result: Any, error: Exception | None) -> None:

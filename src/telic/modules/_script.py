@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 from telic.data import Correction, Prediction
 from telic.modules._value_copy import value_copy
+from telic.tracing import ACTIVE_CALL_ID
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -68,11 +69,12 @@ class Record:
 class Asked(Record):
     """A predictor call. It is the same as another if both send the same request to the same LM."""
 
-    __slots__ = ("call", "note", "prediction", "predictor", "rows")
+    __slots__ = ("call", "call_id", "note", "prediction", "predictor", "rows")
 
     def __init__(self, predictor: Any, call: OpenCall) -> None:
         self.predictor = predictor
         self.call = call
+        self.call_id = ACTIVE_CALL_ID.get()
         self.note: Note | None = call.note
         self.prediction: Any = None
         self.rows: list[dict[str, Any]] | None = None
@@ -175,6 +177,14 @@ class Script:
                 if record.same(asked):
                     return self._left.pop(index)
         return None
+
+    def void(self) -> list[Record]:
+        """Return what an ended script still holds, once: steps of the run before that do not come again."""
+        if not self.ended or _lane() != self._lane:
+            return []
+        with self._lock:
+            left, self._left = self._left, []
+        return left
 
     @property
     def ended(self) -> bool:

@@ -11,6 +11,7 @@ from telic.streaming._events import (
     Custom,
     ModuleEnd,
     ModuleStart,
+    Retracted,
     Spent,
     ToolEnd,
     ToolStart,
@@ -74,6 +75,20 @@ class Emitter(BaseCallback):
         """Tell of an assertion that was decided; `outcome` has `passed`, `name` and `message`."""
         self._channel.put(
             AssertionChecked(outcome.passed, outcome.name, outcome.message, outcome, ACTIVE_CALL_ID.get())
+        )
+
+    def backtracked(self, predictor: Any, call_id: str | None, message: str) -> None:
+        """Take back what a predictor's call answered: an assertion lets it, or what came before it, be asked again."""
+        signature = predictor.signature
+        self._channel.put(
+            Retracted(
+                self.path_of(predictor),
+                signature.__name__,
+                tuple(signature.output_fields),
+                "backtrack",
+                message,
+                "" if call_id is None else call_id,
+            )
         )
 
     def spent(self, usage: Usage, lm: str, predictor: Any, cached: bool) -> None:
