@@ -23,15 +23,19 @@ def written(path, *records):
 
 def test_what_is_appended_is_read_in_order(tmp_path):
     path = tmp_path / "a.jsonl"
-    records = [{"n": n, "text": "ü\n\u2028 \"quoted\""} for n in range(20)]
+    records = [{"n": n, "text": 'ü\n\u2028 "quoted"'} for n in range(20)]
 
     written(path, *records)
 
     assert read(path) == (records, path.stat().st_size)
-    assert [json.loads(line)["n"] for line in path.read_text(encoding="utf-8").split("\n") if line] == list(range(20))
+    assert [json.loads(line)["n"] for line in path.read_text(encoding="utf-8").split("\n") if line] == list(
+        range(20)
+    )
 
 
-@pytest.mark.parametrize("value", [1 << 80, "lone \ud800", "NUL \x00", "", None, [[]], -0.0, 1e308, {"": {"": ""}}])
+@pytest.mark.parametrize(
+    "value", [1 << 80, "lone \ud800", "NUL \x00", "", None, [[]], -0.0, 1e308, {"": {"": ""}}]
+)
 def test_odd_values_come_back(tmp_path, value):
     written(tmp_path / "a", {"v": value})
 
@@ -101,7 +105,9 @@ def test_many_threads_write_whole_lines(tmp_path):
         thread.join()
     file.close()
 
-    assert sorted(r["n"] for r in read(tmp_path / "a")[0]) == sorted(1000 * k + n for k in range(8) for n in range(200))
+    assert sorted(r["n"] for r in read(tmp_path / "a")[0]) == sorted(
+        1000 * k + n for k in range(8) for n in range(200)
+    )
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
@@ -141,6 +147,8 @@ def test_a_closed_file_takes_and_gives_nothing(tmp_path):
         file.read(place)
 
 
-@pytest.mark.parametrize("line", [b"", b"\n", b"{}", b'{"a":1}', b'{"a":1,"crc":"00000000"}', b"[1]", b'"crc":"'])
+@pytest.mark.parametrize(
+    "line", [b"", b"\n", b"{}", b'{"a":1}', b'{"a":1,"crc":"00000000"}', b"[1]", b'"crc":"']
+)
 def test_lines_of_others_are_none_of_ours(line):
     assert decode(line) is None

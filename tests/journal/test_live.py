@@ -136,7 +136,15 @@ def test_a_journal_of_another_format_is_refused(tmp_path):
     from telic.journal._lines import encode
 
     (tmp_path / "run").mkdir()
-    header = {"e": "run", "format": 99, "kind": "compile", "name": "Mine", "identity": IDENTITY, "about": {}, "at": 0}
+    header = {
+        "e": "run",
+        "format": 99,
+        "kind": "compile",
+        "name": "Mine",
+        "identity": IDENTITY,
+        "about": {},
+        "at": 0,
+    }
     (tmp_path / "run" / "journal.jsonl").write_bytes(encode(header))
 
     with pytest.raises(RunMismatchError, match="format 99"):
@@ -161,7 +169,9 @@ def test_a_process_that_was_killed_leaves_no_lock(tmp_path):
         "LiveRun(Path(sys.argv[1]), kind='compile', name='Mine', identity={'program': 'p', 'data': 'd'})\n"
         "print('open', flush=True); time.sleep(60)"
     )
-    child = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "run")], stdout=subprocess.PIPE, text=True)
+    child = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path / "run")], stdout=subprocess.PIPE, text=True
+    )
     assert child.stdout.readline() == "open\n"
     with pytest.raises(RunLockedError) as caught:
         opened(tmp_path)

@@ -12,11 +12,13 @@ from telic.journal._lines import decode, encode
 ATOMS = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
 VALUES = st.recursive(
     ATOMS,
-    lambda inner: st.lists(inner)
-    | st.lists(inner).map(tuple)
-    | st.dictionaries(st.text() | st.integers() | st.just("$"), inner)
-    | st.dictionaries(st.text(min_size=1), inner).map(Example)
-    | st.dictionaries(st.text(min_size=1), inner).map(Prediction),
+    lambda inner: (
+        st.lists(inner)
+        | st.lists(inner).map(tuple)
+        | st.dictionaries(st.text() | st.integers() | st.just("$"), inner)
+        | st.dictionaries(st.text(min_size=1), inner).map(Example)
+        | st.dictionaries(st.text(min_size=1), inner).map(Prediction)
+    ),
     max_leaves=10,
 )
 
@@ -49,7 +51,9 @@ def test_inputs_and_samples_come_back():
     assert unpack(pack(Usage(1, 2, cost_usd=None, calls=1))) == Usage(1, 2, cost_usd=None, calls=1)
 
 
-@pytest.mark.parametrize("value", [object(), {1, 2}, b"bytes", 1j, [object()], {"a": (b"",)}, Example(a=object())])
+@pytest.mark.parametrize(
+    "value", [object(), {1, 2}, b"bytes", 1j, [object()], {"a": (b"",)}, Example(a=object())]
+)
 def test_what_has_no_exact_form_is_refused(value):
     with pytest.raises(Unstorable, match="no exact JSON form"):
         pack(value)

@@ -10,7 +10,7 @@ import threading
 import pytest
 
 import telic
-from telic import Budget, BootstrapFewShot, BootstrapFewShotWithRandomSearch, LabeledFewShot, Run
+from telic import BootstrapFewShot, BootstrapFewShotWithRandomSearch, Budget, LabeledFewShot, Run
 from telic.errors import (
     ConfigurationError,
     JournalError,
@@ -145,7 +145,7 @@ def test_two_compiles_do_not_share_a_folder(tmp_path):
     def reply(text, wanted):
         inside.set()
         assert go_on.wait(20)
-        return {name: "1" for name in wanted}
+        return dict.fromkeys(wanted, "1")
 
     asked = CountingLM(reply)
     thread = threading.Thread(target=lambda: compiled(asked=asked, run_dir=tmp_path / "run"))

@@ -11,7 +11,7 @@ from telic.testing._optimizers import Branching, CountingLM, Nested, equal_answe
 
 
 def counting(name="counting"):
-    return CountingLM(lambda text, wanted: {name: "1" for name in wanted}, name)
+    return CountingLM(lambda text, wanted: dict.fromkeys(wanted, "1"), name)
 
 
 def plan(optimizer, program=None, asked=None, **data):
