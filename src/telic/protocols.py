@@ -140,7 +140,11 @@ class Execution(NamedTuple):
 
 
 class Interpreter(Protocol):
-    """Runs LM-written code between its walls. One interpreter is one session, for one caller at a time."""
+    """Runs LM-written code between its walls. One interpreter is one session, for one caller at a time.
+
+    `telic.sandbox` has three: `MontyInterpreter` (the default), `DenoInterpreter`, and for trusted code
+    `SubprocessInterpreter`; each says at the top of its file what its walls hold back, and what not.
+    """
 
     def execute(
         self,

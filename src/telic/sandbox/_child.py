@@ -1,7 +1,9 @@
-"""The program that `SubprocessInterpreter` starts: runs code, keeps its names, asks the host for its functions.
+"""What runs in the other process: runs code, keeps its names, asks the host for its functions.
 
-It stands alone: the standard library, and no telic. It speaks JSON lines over the pipes that were its standard input
-and output; what code prints, and what programs that it starts print, goes to a file. Nothing is ever unpickled.
+It stands alone: the standard library, and no telic. It speaks the JSON lines of `_session`; nothing is ever unpickled.
+`SubprocessInterpreter` starts it as a program (`main`): the pipes are those that were its standard input and output,
+and what code prints, and what programs that it starts print, goes to a file. `DenoInterpreter` loads it into Pyodide,
+and calls `serve` for each line.
 """
 
 from __future__ import annotations
@@ -9,12 +11,14 @@ from __future__ import annotations
 import ast
 import builtins
 import ctypes
+import io
 import json
 import os
 import queue
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 try:
@@ -24,6 +28,7 @@ except ImportError:  # Windows
 
 SUBREAPER = 36
 SOURCE = "<code>"
+CHUNK = 8192
 
 
 class Host:
@@ -62,20 +67,28 @@ class Host:
         def call(*args: Any, **kwargs: Any) -> Any:
             if threading.get_ident() != self.main:
                 raise RuntimeError(f"{name} can be called from the main thread alone")
-            try:
-                message = json.dumps({"call": name, "args": args, "kwargs": kwargs}, default=repr)
-            except (TypeError, ValueError, RecursionError) as error:
-                raise TypeError(f"{name} takes plain data: {error}") from None
-            self.replies.write(message.encode("utf-8", "replace") + b"\n")
+            self.replies.write(asking(name, args, kwargs).encode("utf-8", "replace") + b"\n")
             self.replies.flush()
-            answer = self.receive()
-            if "raise" in answer:
-                kind, said = answer["raise"]
-                raise built_in(kind)(said)
-            return answer["value"]
+            return answered(self.receive())
 
         call.__name__ = name
         return call
+
+
+def asking(name: str, args: Any, kwargs: Any) -> str:
+    """Return the line that calls a function of the host."""
+    try:
+        return json.dumps({"call": name, "args": args, "kwargs": kwargs}, default=repr)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise TypeError(f"{name} takes plain data: {error}") from None
+
+
+def answered(answer: dict[str, Any]) -> Any:
+    """Return what the host's function returned, or raise what it raised."""
+    if "raise" in answer:
+        kind, said = answer["raise"]
+        raise built_in(kind)(said)
+    return answer["value"]
 
 
 def built_in(kind: str) -> type[BaseException]:
@@ -166,6 +179,64 @@ def flushed() -> dict[str, Any]:
     return result
 
 
+class Output(io.TextIOBase):
+    """What `print` writes to in Pyodide: sent to the host in pieces."""
+
+    def __init__(self, send: Callable[[str], object]) -> None:
+        self.send = send
+        self.parts: list[str] = []
+        self.size = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        self.parts.append(text)
+        self.size += len(text)
+        if self.size >= CHUNK:
+            self.flush()
+        return len(text)
+
+    def flush(self) -> None:
+        if self.parts:
+            text, self.parts, self.size = "".join(self.parts), [], 0
+            self.send(json.dumps({"print": text}))
+
+
+NAMES: dict[str, Any] = {"__name__": "__main__"}
+"""The names of the one session that runs in Pyodide."""
+
+
+def serve(text: str, send: Callable[[str], object], receive: Callable[[], str]) -> str:
+    """Run one request in Pyodide; return its result as a line."""
+    request = json.loads(text)
+    sys.stdout = sys.stderr = printed = Output(send)
+
+    def function(name: str) -> Any:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            asked = asking(name, args, kwargs)
+            printed.flush()
+            send(asked)
+            return answered(json.loads(receive()))
+
+        call.__name__ = name
+        return call
+
+    functions = {name: function(name) for name in request["tools"]}
+    NAMES.update(request["variables"], **functions)
+    result = run(request["code"], NAMES)
+    forget(functions, NAMES)
+    printed.flush()
+    return json.dumps(result)
+
+
+def forget(functions: dict[str, Any], names: dict[str, Any]) -> None:
+    """Take the host's functions out of the names again, where code put nothing else there."""
+    for name, function in functions.items():
+        if names.get(name) is function:
+            del names[name]
+
+
 def main() -> None:
     output, memory, file = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     sys.argv = [""]
@@ -179,9 +250,7 @@ def main() -> None:
         functions = {name: host.function(name) for name in request["tools"]}
         names.update(request["variables"], **functions)
         result = run(request["code"], names)
-        for name, function in functions.items():
-            if names.get(name) is function:
-                del names[name]
+        forget(functions, names)
         host.send(flushed() or result)
 
 
