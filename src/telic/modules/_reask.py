@@ -66,7 +66,7 @@ def read_all(
         except TruncatedReplyError as error:
             failures.append(_with_limit(error, lm, request))
         except AdapterParseError as error:
-            second = plan.second_step(completion, inputs) if hasattr(plan, "second_step") else None
+            second = _second_step(plan, completion, inputs)
             if second is None:
                 row, spent, last = yield from _ask_again(
                     plan, inputs, lm, request, completion, error, max_retries
@@ -86,6 +86,11 @@ def read_all(
             len(failures), len(response.completions), failures[0],
         )  # fmt: skip
     return Reading(rows, response if usage is response.usage else response._replace(usage=usage))
+
+
+def _second_step(plan: Any, completion: Completion, inputs: Mapping[str, Any]) -> Any:
+    """Return the call of another LM that reads this reply, or None where the adapter has none."""
+    return plan.second_step(completion, inputs) if hasattr(plan, "second_step") else None
 
 
 def _ask_second(
@@ -141,6 +146,10 @@ def _ask_again(
         except TruncatedReplyError as cut:
             error = _with_limit(cut, lm, again)
         except AdapterParseError as next_error:
+            second = _second_step(plan, completion, inputs)
+            if second is not None:
+                row, spent, last = yield from _ask_second(second, again, max_retries - len(attempts))
+                return row, usage.plus(spent), last
             error = next_error
         attempts.append(error)
     error.attempts = tuple(attempts)
