@@ -219,6 +219,49 @@ def test_calls_off_plain_code_in_threads_too_streamed_or_not(config):
         assert asyncio.run(main())
 
 
+class Awaited(Module):
+    """Only `aforward`: read by plain code, it runs on a loop of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.ask = Predict("question -> answer")
+
+    async def aforward(self, question):
+        return await self.ask.acall(question=question)
+
+
+class Mixed(Module):
+    """Plain code that awaits, inside code that is awaited."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = Awaited()
+
+    def forward(self, question):
+        return self.inner(question=question)
+
+
+@pytest.mark.parametrize("program", [Awaited(), Mixed()], ids=["awaited", "mixed"])
+@pytest.mark.parametrize("way", ["sync", "async"])
+def test_calls_off_coroutines_in_plain_code_too(program, way):
+    with FaultServer(REPLY, faults=stall_within(0.9)) as server, context(lm=lm(server)):
+        if way == "sync":
+            with program.stream(question="q") as stream:
+                first_delta(stream)
+        else:
+
+            async def main():
+                async with program.stream(question="q") as stream:
+                    async for event in stream:
+                        if isinstance(event, FieldDelta):
+                            break
+
+            asyncio.run(main())
+
+        assert server.wait_until(lambda: server.open_connections == 0)
+    assert telic_threads() == []
+
+
 def test_many_streams_at_once_do_not_mix(look):
     def answer(asked):
         question = asked["messages"][-1]["content"].split("\n")[1]
