@@ -147,7 +147,7 @@ class Adapter:
         """
         asked = self.use_native_function_calling
         if capabilities.function_calling and (self._native_by_itself if asked is None else asked):
-            native = native_plan(self, signature, demos)
+            native = native_plan(self, signature, demos, capabilities)
             if native is not None:
                 return native
         if not self._overrides("format"):

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, cast, final
 
 from telic._hash import content_key
-from telic._text import truncate
+from telic._text import join_names, truncate
 from telic.adapters._annotations import bare_annotation, holds, union_members
 from telic.adapters._describe import INCOMPLETE, NOT_SUPPLIED, list_fields
 from telic.adapters._markers import has_markers
@@ -21,7 +21,8 @@ from telic.adapters._turns import past_turns
 from telic.adapters._values import value_text
 from telic.errors import AdapterParseError, InputError, TruncatedReplyError
 from telic.protocols import Capabilities
-from telic.types import Tool, ToolCall, ToolCalls
+from telic.signatures import default_instructions
+from telic.types import Reasoning, Tool, ToolCall, ToolCalls
 
 if TYPE_CHECKING:
     from telic.adapters._turns import Content
@@ -138,19 +139,22 @@ def _holds_tools(annotation: Any) -> bool:
     return holds(bare, Tool)
 
 
-def native_plan(adapter: Prompter, signature: Any, demos: Sequence[Any]) -> NativePlan | None:
+def native_plan(
+    adapter: Prompter, signature: Any, demos: Sequence[Any], capabilities: Capabilities
+) -> NativePlan | None:
     """Return the plan of a signature whose tools travel in the request, or None where it has no such fields."""
     fields = native_fields(signature)
     if fields is None:
         return None
-    rest = signature.delete(fields.tools).delete(fields.calls)
-    prompt = bare_prompt(adapter, rest)
+    rest = _without(signature, fields)
+    others = capabilities._replace(function_calling=False)
+    prompt = bare_prompt(adapter, rest, others)
     shown = [
         turn
         for number, demo in enumerate(demos)
         for turn in _demo_turns(adapter, rest, fields.calls, demo, f"demo {number}")
     ]
-    read = adapter.plan(rest, (), _NOTHING_NATIVE).parse
+    read = adapter.plan(rest, (), others).parse
 
     def options(inputs: Mapping[str, Any]) -> Mapping[str, Any]:
         return tool_options(inputs.get(fields.tools), adapter.parallel_tool_calls)
@@ -176,6 +180,16 @@ def native_plan(adapter: Prompter, signature: Any, demos: Sequence[Any]) -> Nati
     return NativePlan((*prompt.prefix, *shown), turns, options, parse, _AGAIN)
 
 
+def _without(signature: Any, fields: NativeFields) -> Any:
+    """Return the signature without the two fields, also in instructions that nobody wrote."""
+    rest = signature.delete(fields.tools).delete(fields.calls)
+    if signature.instructions != default_instructions(signature.input_fields, signature.output_fields):
+        return rest
+    if rest.output_fields:
+        return rest.with_instructions(default_instructions(rest.input_fields, rest.output_fields))
+    return rest.with_instructions(f"Given {join_names(rest.input_fields)}, call the tools that are needed.")
+
+
 class BarePrompt(NamedTuple):
     """The messages of a signature, some or all of whose outputs are not written as fields."""
 
@@ -183,15 +197,16 @@ class BarePrompt(NamedTuple):
     turns: Turns
 
 
-def bare_prompt(adapter: Prompter, rest: Any) -> BarePrompt:
+def bare_prompt(adapter: Prompter, rest: Any, capabilities: Capabilities = _NOTHING_NATIVE) -> BarePrompt:
     """Return how an adapter shows a signature; one without outputs says nothing of the form of the reply.
 
     Args:
         adapter: Whose blocks the inputs stand in.
         rest: The signature, without the fields that travel outside of the prompt.
+        capabilities: What else the LM does natively.
     """
     if rest.output_fields:
-        plan = adapter.plan(rest, (), _NOTHING_NATIVE)
+        plan = adapter.plan(rest, (), capabilities)
         before = len(plan.prefix)
 
         def after(inputs: Mapping[str, Any]) -> list[Message]:
@@ -296,7 +311,7 @@ def _said(completion: Completion, inputs: Mapping[str, Any] | None, rest: Any, r
     """Return the outputs beside the calls, as far as the LM gave them: few do, and the calls are what counts.
 
     What is missing is its default; without one it is "" for text and None for anything else. Words without the marks of
-    the format are the first output that is text.
+    the format are the first output that is text, and a `Reasoning` is what came in the channel of that name.
     """
     text = completion.text.strip()
     try:
@@ -308,7 +323,9 @@ def _said(completion: Completion, inputs: Mapping[str, Any] | None, rest: Any, r
         if name in values:
             continue
         is_text = bare_annotation(field.annotation) is str
-        if is_text and unmarked:
+        if holds(field.annotation, Reasoning):
+            values[name] = Reasoning(completion.reasoning or "")
+        elif is_text and unmarked:
             values[name], unmarked = unmarked, ""
         else:
             values[name] = field.get_default() if field.has_default else "" if is_text else None

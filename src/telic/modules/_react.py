@@ -76,8 +76,8 @@ class ReAct(FlowModule, Generic[S]):
         tools: Functions, sync or async, or `Tool`s; none may be called `finish`.
         max_iters: How many steps at most; `program(…, max_iters=…)` changes one call.
         native: How tools are called. False: as fields of text. True: by the LM's own function calling, whatever it
-            declares. None: natively where the LM declares it, unless the adapter in force was made with
-            `use_native_function_calling=False`.
+            declares. None: natively where the LM declares it, unless it shows its reasoning (servers want that back,
+            and a trajectory does not keep it) or the adapter was made with `use_native_function_calling=False`.
         tool_timeout: Seconds that a tool may take which has no `timeout` of its own; None: as long as it takes.
         max_observation_chars: How much of what a tool returns the LM gets to see; the rest is counted, not shown.
         callbacks: Told of this module's calls.

@@ -61,8 +61,8 @@ class StepPredict(Predict[Any]):
     Args:
         signature: Inputs and `trajectory`, for `next_thought`, `next_tool_name` and `next_tool_args`.
         tools: All tools, `finish` among them.
-        native: True: always call natively. False: never. None: where the LM declares function calling and the adapter
-            was not made with `use_native_function_calling=False`.
+        native: True: always call natively. False: never. None: where the LM declares function calling, does not show
+            its reasoning, and the adapter was not made with `use_native_function_calling=False`.
         words: Instructions before anything was learned.
     """
 
@@ -71,7 +71,6 @@ class StepPredict(Predict[Any]):
         self.tools = tuple(tools)
         self.native = native
         self.words = words
-        self._steps: NativeSteps | None = None
 
     def _prepared(self, signature: Any, demos: Sequence[Any], lm: Any) -> PreparedPlan:
         adapter = setting("adapter")
@@ -80,10 +79,9 @@ class StepPredict(Predict[Any]):
         capabilities = getattr(lm, "capabilities", _NOT_NATIVE)
         if not self._calls_natively(adapter, capabilities):
             return super()._prepared(signature, demos, lm)
-        steps = self._steps
-        if steps is None or steps.inner is not adapter:
-            steps = self._steps = NativeSteps(adapter, self.tools, self.words)
         kept = self._plans
+        known = (e.adapter for e in kept if isinstance(e.adapter, NativeSteps) and e.adapter.inner is adapter)
+        steps = next(known, None) or NativeSteps(adapter, self.tools, self.words)
         entry, plans = prepared(kept, signature, demos, steps, capabilities)
         if plans is not kept:
             self._plans = plans
@@ -98,7 +96,9 @@ class StepPredict(Predict[Any]):
             )
         if self.native is not None:
             return self.native
-        return able and capabilities.function_calling and adapter.use_native_function_calling is not False
+        # A server that shows its reasoning wants it back with the calls, and a trajectory does not keep it.
+        sure = capabilities.function_calling and not capabilities.reasoning_text
+        return able and sure and adapter.use_native_function_calling is not False
 
 
 @final

@@ -110,10 +110,7 @@ def _signature_of(program: Any, listed: Mapping[str, Any]) -> Any:
 def _of_signature(signature: Any) -> tuple[dict[str, Parameter], dict[str, str]]:
     """Return the inputs of a signature as arguments, and what is said of them."""
     fields: Mapping[str, Any] = signature.input_fields
-    made = {
-        name: Parameter(name, one.annotation, _default_of(one))
-        for name, one in fields.items()
-    }
+    made = {name: Parameter(name, one.annotation, _default_of(one)) for name, one in fields.items()}
     return made, {name: one.desc for name, one in fields.items() if one.desc}
 
 

@@ -190,6 +190,7 @@ def test_capabilities_are_claimed_only_where_they_are_known():
         ("openai", "gpt-4", "http://localhost:1/v1", True),
         ("openai", "my-own-model", "http://localhost:1/v1", False),
         ("deepseek", "deepseek-chat", None, True),
+        ("deepseek", "deepseek-reasoner", None, False),
         ("vllm", "any", None, False),
         ("openrouter", "some/model", None, False),
     ],

@@ -89,7 +89,6 @@ HOSTS: Final[Mapping[str, Host]] = {
         "https://generativelanguage.googleapis.com/v1beta/openai",
         ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
         native_n=False,
-        function_calling=True,
     ),
     "huggingface": Host(
         "https://router.huggingface.co/v1", ("HF_TOKEN",), native_n=False, response_schema=False

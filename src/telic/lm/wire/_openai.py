@@ -227,5 +227,7 @@ class OpenAIDialect:
             # A server behind another address may be anything: only names that are OpenAI's own count there.
             schema = _SCHEMA.match(name) is not None or (is_default and _JSON_ONLY.match(name) is None)
             tools = is_default or schema or _JSON_ONLY.match(name) is not None
+        if self.provider in ("deepseek", "moonshot") and ("reason" in name or "think" in name):
+            tools = False  # they want their reasoning back with each call
         reasoning = self._is_reasoning or "reason" in name or name.startswith(("o3", "o4", "deepseek-r1"))
         return Capabilities(schema, self._host.json_object, function_calling=tools, reasoning=reasoning)
