@@ -135,6 +135,24 @@ def test_a_row_that_was_given_up_asks_no_lm_any_more():
     assert budget.used.calls == 1
 
 
+def test_a_row_that_was_given_up_leaves_no_steps_in_the_trace():
+    leave, ended = threading.Event(), threading.Event()
+    predict = telic.Predict("question -> answer")
+
+    def slow(question):
+        predict(question=question)
+        leave.wait(30)
+        ended.set()
+
+    trace = []
+    with telic.context(lm=echo(), trace=trace):
+        Parallel(timeout=0.4)([(slow, {"question": "slow"}), (predict, {"question": "quick"})])
+        leave.set()
+        assert ended.wait(10)
+
+    assert [step.inputs["question"] for step in trace] == ["quick"]
+
+
 def test_rows_are_given_up_once_few_are_left():
     first, leave = threading.Event(), threading.Event()
 

@@ -112,11 +112,13 @@ class Stragglers:
 class _Row:
     """One row in a thread of its own."""
 
-    __slots__ = ("_budget", "_error", "_value", "_work", "ended", "started")
+    __slots__ = ("_budget", "_error", "_outer", "_trace", "_value", "_work", "ended", "started")
 
     def __init__(self, work: Callable[[], Any]) -> None:
         self._work = work
         self._budget = Budget(parent=setting("budget"))
+        self._outer: list[Any] | None = setting("trace")
+        self._trace: list[Any] | None = None if self._outer is None else []
         self._value: Any = None
         self._error: BaseException | None = None
         self.ended = False
@@ -128,7 +130,7 @@ class _Row:
 
     def _run(self, changed: threading.Condition) -> None:
         try:
-            with context(budget=self._budget):
+            with context(budget=self._budget, trace=self._trace):
                 self._value = self._work()
         except BaseException as error:  # noqa: BLE001  raised where the row is waited for
             self._error = error
@@ -141,6 +143,9 @@ class _Row:
         self._budget.calls = 0
 
     def result(self) -> Any:
+        """Return what it returned, or raise what it raised; only now its steps reach the trace outside."""
+        if self._outer is not None and self._trace is not None:
+            self._outer += self._trace
         if self._error is not None:
             raise self._error
         return self._value
