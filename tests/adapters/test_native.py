@@ -220,3 +220,27 @@ def test_it_goes_over_the_wire_in_both_dialects():
             with telic.context(lm=lm, adapter=NATIVE[0]):
                 found = telic.Predict(Act)(question="Rome?", tools=[Tool(weather)])
         assert found.calls.tool_calls[0].args == {"city": "Rome"}
+
+
+def test_reasoning_that_comes_beside_the_calls_is_its_field():
+    class Think(Act):
+        thought: telic.Reasoning = telic.OutputField()
+
+    reply = called("", "weather")._replace(reasoning="It may rain.")
+    found, _ = ask([reply], Think, able=ABLE._replace(reasoning_text=True))
+
+    assert str(found.thought) == "It may rain."
+    assert len(found.calls) == 1
+
+
+def test_instructions_that_nobody_wrote_name_only_what_is_there():
+    typed = {"custom_types": {"Tool": Tool, "ToolCalls": ToolCalls}}
+    for text in (
+        "question, tools: list[Tool] -> calls: ToolCalls",
+        "question, tools: list[Tool] -> note, calls: ToolCalls",
+    ):
+        _, lm = ask([called("", "weather")], telic.Signature(text, **typed))
+        prompt = lm.requests[0].messages[0]["content"]
+        assert "`question`" in prompt
+        assert "`tools`" not in prompt
+        assert "`calls`" not in prompt

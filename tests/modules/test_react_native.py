@@ -1,5 +1,7 @@
 import asyncio
+import copy
 import json
+import pickle
 import threading
 
 import pytest
@@ -427,3 +429,93 @@ def test_whole_trajectories_as_demos_help_and_in_either_way(taught, used):
     with telic.context(lm=imitator(used)):
         assert evaluate(agent).score == 0.0
         assert evaluate(compiled).score == 100.0
+
+
+def test_callbacks_hear_of_every_tool_of_a_turn():
+    told = []
+
+    class Watch(telic.tracing.BaseCallback):
+        def on_tool_end(self, call_id, outputs, exception=None):
+            told.append(outputs)
+
+    turn = says("", ("population", {"city": "Rome"}), ("population", {"city": "Oslo"}))
+    with telic.context(lm=ScriptedLM([turn, DONE, ANSWER], capabilities=ABLE), callbacks=[Watch()]):
+        ReAct("question -> answer", tools=[population])(question="?")
+
+    assert sorted(told, key=str) == [2_700_000, 700_000, "Completed."]
+
+
+def test_agents_are_copied_and_pickled_after_use():
+    agent = ReAct("question -> answer", tools=[population])
+    with telic.context(lm=ScriptedLM([LOOK, DONE, ANSWER] * 4, capabilities=ABLE)):
+        found = agent(question="?")
+        for made in (agent.deepcopy(), copy.deepcopy(agent), pickle.loads(pickle.dumps(agent))):
+            assert made(question="?") == found
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_an_assertion_after_an_agent_calls_no_tool_again(is_async):
+    asked = []
+
+    def population(city: str) -> int:
+        asked.append(city)
+        return PEOPLE[city]
+
+    class Brief(telic.Module):
+        def __init__(self):
+            self.agent = ReAct("question -> answer", tools=[population])
+
+        def forward(self, question):
+            found = self.agent(question=question)
+            telic.Assert(found.answer == "few", "Say few.")
+            return found
+
+    turn = says("", ("population", {"city": "Rome"}), ("population", {"city": "Oslo"}))
+    lm = ScriptedLM([turn, DONE, ANSWER, {**ANSWER, "answer": "few"}], capabilities=ABLE)
+    with telic.context(lm=lm):
+        program = Brief()
+        found = asyncio.run(program.acall(question="?")) if is_async else program(question="?")
+
+    assert found.answer == "few"
+    assert sorted(asked) == ["Oslo", "Rome"]
+    assert len(lm.requests) == 4
+
+
+def test_a_server_that_shows_its_reasoning_is_asked_by_text():
+    text = {"next_thought": "t", "next_tool_name": "finish", "next_tool_args": {}}
+
+    _, lm = run([text, ANSWER], able=ABLE._replace(reasoning_text=True))
+
+    assert "tools" not in lm.requests[0].options
+
+
+def test_anthropic_gets_blocks_of_its_own():
+    seen = []
+
+    def answer(body):
+        seen.append(body)
+        if "tools" not in body:
+            text = "[[ ## reasoning ## ]]\nr\n\n[[ ## answer ## ]]\nmany\n\n[[ ## completed ## ]]"
+            content = [{"type": "text", "text": text}]
+        else:
+            both = [("population", {"city": city}) for city in PEOPLE] if len(seen) == 1 else [("finish", {})]
+            content = [{"type": "tool_use", "id": f"t{n}", "name": name, "input": args}
+                       for n, (name, args) in enumerate(both)]  # fmt: skip
+        return {
+            "content": content,
+            "stop_reason": "end_turn",
+            "usage": {"input_tokens": 1, "output_tokens": 1},
+        }
+
+    with FaultServer(answer) as server:
+        lm = telic.LM("anthropic/claude-x", api_key="k", base_url=server.host, cache=False)
+        with telic.context(lm=lm):
+            found = ReAct("question -> answer", tools=[population])(question="?")
+
+    assert found.trajectory["observation_1"] == 700_000
+    _, assistant, results = seen[1]["messages"]
+    assert [block["type"] for block in assistant["content"]] == ["tool_use", "tool_use"]
+    assert [block["tool_use_id"] for block in results["content"]] == [
+        block["id"] for block in assistant["content"]
+    ]
+    assert [block["content"] for block in results["content"]] == ["2700000", "700000"]
