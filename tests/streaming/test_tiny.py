@@ -20,7 +20,10 @@ def test_the_embedded_lm_streams_token_by_token(look, events_of):
             pytest.skip(f"the model's answer does not parse: {error}")
         plain = program(question="What is 2 + 2?")
 
-    assert look.texts(events) == {("predict", "reasoning"): plain.reasoning, ("predict", "answer"): plain.answer}
+    assert look.texts(events) == {
+        ("predict", "reasoning"): plain.reasoning,
+        ("predict", "answer"): plain.answer,
+    }
     assert len(look.of(events, FieldDelta)) > 2
 
 
