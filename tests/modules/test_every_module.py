@@ -222,6 +222,14 @@ def test_it_is_described_copied_and_reset(name):
 
 
 @every_module
+def test_the_answer_stands_last_so_that_samples_of_it_can_be_counted(name):
+    with telic.context(lm=solver()):
+        samples = [MAKERS[name]()(**row.inputs()) for row in (ROWS[0], ROWS[1], ROWS[1])]
+
+    assert majority(samples).answer == ROWS[1].answer
+
+
+@every_module
 def test_an_lm_set_on_it_reaches_all_its_parts(name):
     program, lm = MAKERS[name](), solver()
     program.set_lm(lm)

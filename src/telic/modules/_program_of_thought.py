@@ -152,7 +152,7 @@ class ProgramOfThought(FlowModule, Generic[S]):
                 error=error,
             )
         answer = yield Call(self.generate_output, **inputs, final_generated_code=code, code_output=output)
-        return Prediction.of({**dict(answer.items()), "final_generated_code": code, "code_output": output})
+        return Prediction.of({"final_generated_code": code, "code_output": output, **dict(answer.items())})
 
 
 def _tried(

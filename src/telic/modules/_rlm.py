@@ -201,7 +201,7 @@ class RLM(FlowModule, Generic[S]):
 
 
 def _result(outputs: Mapping[str, Any], trajectory: list[dict[str, str]], reasoning: str) -> Prediction:
-    return Prediction.of({**outputs, "trajectory": trajectory, "final_reasoning": reasoning})
+    return Prediction.of({"trajectory": trajectory, "final_reasoning": reasoning, **outputs})
 
 
 def _refuse_names(signature: Any) -> None:
