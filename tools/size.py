@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent / "src" / "telic"
 
 MAX_FILE_LINES = 400
+LONG_FILES = {"errors.py"}  # the whole tree on one page
 MAX_FUNCTION_LINES = 80
 MAX_PARAMETERS = 10
 MAX_CORE_LINES = 28_000  # floors 0-8; a raise needs its reason in ARCHITECTURE.md
@@ -233,7 +234,7 @@ def worst(files: Sequence[File], number: int) -> Iterator[str]:
 def over_budget(files: Sequence[File]) -> Iterator[str]:
     """Yield what breaks the budget, in words."""
     for file in files:
-        if file.lines > MAX_FILE_LINES:
+        if file.lines > MAX_FILE_LINES and file.path not in LONG_FILES:
             yield f"{file.path} has {file.lines} lines (at most {MAX_FILE_LINES}): split it by noun"
         for function in file.functions:
             where = f"{file.path}:{function.name}"

@@ -436,3 +436,7 @@ class EvaluationError(TelicError):
     def __init__(self, message: str, *, results: Sequence[Any] = ()) -> None:
         super().__init__(message)
         self.results: Sequence[Any] = results
+
+
+ENDS_A_RUN = (BudgetExceeded, LMOutageError, JournalError)
+"""What nobody may work around: no further call would fare better. Whoever catches errors lets these through."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from hashlib import sha256
 from types import CodeType, FunctionType, MethodType
 from typing import Any, Final, cast
 
@@ -116,8 +117,8 @@ def _stable_object(value: Any, depth: int) -> Any:
     if callable(getattr(value, "dump_state", None)) and hasattr(value, "complete"):
         return lm_identity(value)
     if isinstance(value, bytes):
-        return content_key(value)
-    for name in ("to_dict", "model_dump"):
+        return ["bytes", sha256(value).hexdigest()]
+    for name in ("tobytes", "to_dict", "model_dump"):  # arrays and pictures show only a part of themselves
         method = getattr(value, name, None)
         if callable(method):
             return [type(value).__qualname__, stable(method(), depth + 1)]

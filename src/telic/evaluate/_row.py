@@ -17,13 +17,11 @@ from telic.context import pop as pop_setting
 from telic.context import push as push_setting
 from telic.data import AssertionOutcome, Example, Prediction
 from telic.errors import (
+    ENDS_A_RUN,
     AdapterParseError,
     AssertionFailed,
-    BudgetExceeded,
-    JournalError,
     LMAuthError,
     LMBillingError,
-    LMOutageError,
     NotConfiguredError,
     ProgramError,
     TelicError,
@@ -34,7 +32,7 @@ from telic.execution import is_async, run_coroutine, run_in_thread, stray_cancel
 from telic.modules import Flow, adrive, drive, watched
 from telic.tracing import UsageTracker
 
-FATAL = (BudgetExceeded, NotConfiguredError, LMAuthError, LMBillingError, LMOutageError, JournalError)
+FATAL = (*ENDS_A_RUN, NotConfiguredError, LMAuthError, LMBillingError)
 """What stops a loop over rows at once: no other row would fare better."""
 
 

@@ -15,12 +15,12 @@ from telic._text import plural
 from telic.context import context
 from telic.context import get as setting
 from telic.data import Score, Step
-from telic.errors import BudgetExceeded, ConfigurationError, InputError, LMAuthError, LMBillingError
+from telic.errors import ENDS_A_RUN, ConfigurationError, InputError, LMAuthError, LMBillingError
 from telic.modules._flow import Call, Effect, Flow, UseTool
 from telic.modules._module import FlowModule
 from telic.modules._tree import Node
 
-FATAL = (BudgetExceeded, ConfigurationError, LMAuthError, LMBillingError)
+FATAL = (*ENDS_A_RUN, ConfigurationError, LMAuthError, LMBillingError)
 """What another attempt cannot mend."""
 
 

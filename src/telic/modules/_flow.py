@@ -22,7 +22,7 @@ from telic._optional import load
 from telic._replay import astep
 from telic._replay import step as replayed_step
 from telic.context import get as setting
-from telic.errors import BudgetExceeded, TelicError
+from telic.errors import ENDS_A_RUN, TelicError
 from telic.execution import RunStopped, is_async, run_all, run_coroutine, run_in_thread
 from telic.modules._frame import Backtrack
 
@@ -141,7 +141,7 @@ class Gather:
         return self._results(results)
 
     def _results(self, results: Sequence[Any]) -> list[Any]:
-        kinds = (BudgetExceeded, Backtrack) if self.keep_errors else BaseException
+        kinds = (*ENDS_A_RUN, Backtrack) if self.keep_errors else BaseException
         for result in results:
             if isinstance(result, kinds):
                 raise result

@@ -16,13 +16,13 @@ from telic._optional import load
 from telic._replay import astep, step
 from telic._text import did_you_mean, join_names, truncate
 from telic._unset import UNSET
-from telic.errors import BudgetExceeded, NotConfiguredError, ToolError
+from telic.errors import ENDS_A_RUN, NotConfiguredError, ToolError
 from telic.execution import run_coroutine
 from telic.modules._flow import Effect, Gather, UseTool
 from telic.tracing import begin, finish
 from telic.types import Tool
 
-FATAL: Final = (BudgetExceeded, NotConfiguredError)
+FATAL: Final = (*ENDS_A_RUN, NotConfiguredError)
 """What no further step can mend: it ends the run, also when a tool raises it."""
 _MAX_ERROR_CHARS: Final = 500
 

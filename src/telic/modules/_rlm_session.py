@@ -9,7 +9,7 @@ from typing import Any, Final, cast, final
 from telic._text import did_you_mean, join_names, plural, truncate
 from telic.context import get as setting
 from telic.data import Request
-from telic.errors import BudgetExceeded, LMAuthError, LMBillingError, LMError, NotConfiguredError, ToolError
+from telic.errors import ENDS_A_RUN, LMAuthError, LMBillingError, LMError, NotConfiguredError, ToolError
 from telic.lm import as_lm
 from telic.modules._flow import Gather, UseTool
 from telic.modules._value_text import value_text
@@ -168,7 +168,7 @@ def _within(field: Any) -> str:
 
 
 def _tellable(error: BaseException) -> bool:
-    fatal = (BudgetExceeded, NotConfiguredError, LMAuthError, LMBillingError)
+    fatal = (*ENDS_A_RUN, NotConfiguredError, LMAuthError, LMBillingError)
     return isinstance(error, LMError) and not isinstance(error, fatal)
 
 

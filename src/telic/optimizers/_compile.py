@@ -94,6 +94,7 @@ class Compile:
         self._options = {} if options is None else dict(options)
         self._data = data
         self._budget: Budget | None = None
+        self._folder: str | None = None
         self._owns = False
         self._prefix = ""
         self._started = time.perf_counter()
@@ -194,7 +195,7 @@ class Compile:
             spend=self.tracker.by_role() if live is None or not self._owns else live.spend.by_role(),
             seconds=time.perf_counter() - self._started if live is None or not self._owns else live.seconds,
             notes=tuple(self.notes),
-            run_dir=None if live is None else str(live.folder),
+            run_dir=self._folder,
             failed_calls=0 if live is None else live.spend.failed,
             **found,
         )
@@ -277,6 +278,7 @@ class Compile:
         outer: LiveRun | None = get_setting("run")
         if outer is not None and self._run_dir is None:
             self.live, self._prefix = outer, f"{outer.nested(self._name)}/"
+            self._folder = str(outer.folder)
         else:
             self._open()
         try:
@@ -331,7 +333,7 @@ class Compile:
                 return self._open()
             self.note(f"this compile is not kept and cannot be resumed: {error}", warn=True)
             return None
-        self._owns = True
+        self._owns, self._folder = True, str(folder)
         if self.live.resumed:
             spent = self.live.carried
             self.note(f"resumed {str(folder)!r}: {spent.calls:,} calls had been paid for", warn=not asked)

@@ -14,7 +14,7 @@ from typing import Any, Final, final
 
 from telic._text import truncate
 from telic.errors import (
-    BudgetExceeded,
+    ENDS_A_RUN,
     LMAuthError,
     LMBillingError,
     MissingExtraError,
@@ -24,7 +24,7 @@ from telic.errors import (
 from telic.sandbox._plain import plain
 
 _FATAL: Final = (
-    BudgetExceeded,
+    *ENDS_A_RUN,
     LMAuthError,
     LMBillingError,
     MissingExtraError,
