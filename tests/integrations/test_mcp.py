@@ -166,6 +166,15 @@ def test_structured_results_are_values():
         assert call(tools, "describe", city={"name": "Rome"}) == {"said": "Rome in ?"}
 
 
+def test_tools_of_several_servers_are_told_apart_by_a_prefix(stdio):
+    with telic.mcp_tools(COMMAND, only=["population", "files.read"], prefix="geo.") as more:
+        assert [tool.name for tool in more] == ["geo_population", "geo_files_read"]
+        assert call(more, "geo_population", city="Rome") == "2700000"
+        telic.ReAct("question -> answer", tools=[*stdio, *more])
+        with pytest.raises(ConfigurationError, match="'population' is another one's"):
+            telic.ReAct("question -> answer", tools=[*stdio, *stdio])
+
+
 def test_a_server_that_dies_is_an_error_of_each_call_and_none_at_the_end():
     with telic.mcp_tools(COMMAND) as tools:
         with pytest.raises(ToolError, match="could not run die|connection to its MCP server is closed"):

@@ -32,6 +32,7 @@ def mcp_tool(
     result_mode: ResultMode = "text",
     timeout: float | None = None,
     loop: Any = None,
+    prefix: str = "",
 ) -> Tool:
     """Return one tool of an MCP session.
 
@@ -42,6 +43,7 @@ def mcp_tool(
             structured content, where the server gives one.
         timeout: Seconds for one call; None: as the agent says.
         loop: The event loop that the session lives on; None: the one that runs now.
+        prefix: What the LM sees before the tool's name.
 
     Raises:
         ConfigurationError: An option is impossible, or the tool's schema is no object's.
@@ -51,7 +53,7 @@ def mcp_tool(
     if result_mode not in ("text", "structured"):
         raise ConfigurationError(f"result_mode must be 'text' or 'structured', got {result_mode!r}")
     call = _Call(session, str(tool.name), result_mode, _running_loop() if loop is None else loop)
-    name = _NOT_IN_NAMES.sub("_", call.name)[:64]
+    name = _NOT_IN_NAMES.sub("_", f"{prefix}{call.name}")[:64]
     name = name if name[:1].isalpha() or name[:1] == "_" else f"_{name}"[:64]
     said = tool.description if tool.description else getattr(tool, "title", None)
     return Tool.from_schema(call.start, name, said if said else "", tool.inputSchema, timeout=timeout)

@@ -35,6 +35,7 @@ def mcp_tools(
     headers: Mapping[str, str] | None = None,
     timeout: float = 60.0,
     result_mode: ResultMode = "text",
+    prefix: str = "",
 ) -> McpTools:
     """Return a context manager, for `with` and `async with`, whose value is the list of an MCP server's tools.
 
@@ -47,6 +48,7 @@ def mcp_tools(
         headers: Sent with every request to a URL.
         timeout: Seconds: to connect, and for each call of a tool.
         result_mode: As for `Tool.from_mcp_tool`.
+        prefix: What the LM sees before the tools' names, to tell those of several servers apart.
 
     Raises:
         MissingExtraError: The package `mcp` is not installed.
@@ -57,7 +59,7 @@ def mcp_tools(
         >>> mcp_tools("uvx mcp-server-time --local-timezone=UTC", only=["get_current_time"])
         McpTools('uvx …', closed)
     """
-    return McpTools(_Address(server, env, cwd, headers), only, timeout, result_mode)
+    return McpTools(_Address(server, env, cwd, headers), only, timeout, result_mode, prefix)
 
 
 @final
@@ -68,13 +70,19 @@ class McpTools:
     """
 
     def __init__(
-        self, address: _Address, only: Iterable[str] | None, timeout: float, result_mode: ResultMode
+        self,
+        address: _Address,
+        only: Iterable[str] | None,
+        timeout: float,
+        result_mode: ResultMode,
+        prefix: str,
     ) -> None:
         require("mcp", extra="mcp", purpose=_PURPOSE)
         self._address = address
         self._only = None if only is None else list(only)
         self._timeout = checked_timeout(timeout, f"{_PURPOSE}: timeout")
         self._mode: ResultMode = result_mode
+        self._prefix = prefix
         self._link: _Link | None = None
 
     def __enter__(self) -> list[Tool]:
@@ -121,7 +129,12 @@ class McpTools:
         made: dict[str, Tool] = {}
         for name in wanted:
             tool = mcp_tool(
-                link.session, by_name[name], result_mode=self._mode, timeout=self._timeout, loop=link.loop
+                link.session,
+                by_name[name],
+                result_mode=self._mode,
+                timeout=self._timeout,
+                loop=link.loop,
+                prefix=self._prefix,
             )
             if tool.name in made:
                 raise ConfigurationError(
