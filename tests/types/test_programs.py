@@ -319,3 +319,57 @@ def test_a_dummy_lm_writes_field_types():
         result = program(docs=[Document("a")])
 
     assert (type(result.why), type(result.program), len(result.sources)) == (Reasoning, Code, 1)
+
+
+# DSPy's files
+
+MARKED = "<<CUSTOM-TYPE-START-IDENTIFIER>>{}<<CUSTOM-TYPE-END-IDENTIFIER>>"
+
+
+def marked(*parts):
+    return MARKED.format(json.dumps(list(parts)))
+
+
+def test_pictures_in_programs_that_dspy_saved_are_loaded(tmp_path):
+    look = Signature(
+        "picture: Image, pictures: list[Image], sound: Audio, file: File, docs: list[Document], note -> code: Code, why: Reasoning"
+    )
+    gif = Image(GIF)
+    demo = {
+        "picture": marked(*Image("https://x/y.png").to_parts()),
+        "pictures": [marked(*gif.to_parts())],
+        "sound": marked(*Audio(b"ID3").to_parts()),
+        "file": marked(*File(file_id="f").to_parts()),
+        "docs": [marked(*Document("words", "T").to_parts())],
+        "note": marked(*gif.to_parts()),
+        "code": "x = 1",
+        "why": "so",
+    }
+    fields = [{"prefix": f"{name}:", "description": ""} for name in look.fields]
+    path = tmp_path / "program.json"
+    path.write_text(
+        json.dumps({"demos": [demo], "signature": {"instructions": "Look.", "fields": fields}, "lm": None})
+    )
+    program = telic.Predict(look)
+
+    program.load(path)
+
+    found = program.demos[0]
+    assert (found["picture"], found["pictures"]) == (Image("https://x/y.png"), [gif])
+    assert (found["sound"], found["file"]) == (Audio(b"ID3"), File(file_id="f"))
+    assert found["docs"] == [Document("words", "T")]
+    assert found["note"] == demo["note"]  # a text stays a text, whatever stands in it
+    assert (found["code"], found["why"]) == ("x = 1", "so")
+
+
+@pytest.mark.parametrize(
+    "broken", ["not json", "[]", "[3]", "{}", '[{"type": "image_url"}]', '[{"type": "x"}, {"type": "y"}]']
+)
+def test_marks_around_something_else_are_an_error_of_the_file(broken, tmp_path):
+    path = tmp_path / "program.json"
+    fields = [{"prefix": "x", "description": ""}] * 3
+    demo = {"picture": MARKED.format(broken), "question": "q", "answer": "a"}
+    path.write_text(json.dumps({"demos": [demo], "signature": {"instructions": "Look.", "fields": fields}}))
+
+    with pytest.raises(telic.StateMismatchError, match="picture"):
+        telic.Predict(Look).load(path)

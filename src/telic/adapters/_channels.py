@@ -13,10 +13,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, cast, final
 
 from telic._text import truncate
-from telic.adapters._annotations import holds, mentions
+from telic.adapters._annotations import holds
 from telic.errors import AdapterParseError
 from telic.signatures import default_instructions
-from telic.types import Citations, Document, FieldType, Reasoning
+from telic.types import Citations, Document, FieldType, Reasoning, mentions
 
 if TYPE_CHECKING:
     from telic.adapters._plan import Parse

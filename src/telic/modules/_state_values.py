@@ -11,6 +11,7 @@ from telic._optional import load
 from telic.data import Example
 from telic.errors import StateError, StateMismatchError
 from telic.signatures import type_adapter, type_name
+from telic.types import FieldType, History, mentions, unmarked
 
 
 class NotFinite(float):
@@ -75,6 +76,8 @@ def typed_value(value: Any, field: Any, where: str) -> Any:
         return value
     if kind is str and value.startswith("Not supplied"):
         return value
+    if mentions(field.annotation, FieldType) or mentions(field.annotation, History):
+        value = unmarked(value)
     try:
         typed = type_adapter(field.annotation).validate_python(value)
         return typed if _text(plain_value(typed, where)) == _text(value) else value

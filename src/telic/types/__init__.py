@@ -10,6 +10,8 @@ from telic.types._document import Document as Document
 from telic.types._file import File as File
 from telic.types._history import History as History
 from telic.types._image import Image as Image
+from telic.types._marked import unmarked as unmarked
+from telic.types._mentions import mentions as mentions
 from telic.types._reasoning import Reasoning as Reasoning
 from telic.types._tool import Tool as Tool
 from telic.types._tool import checked_timeout as checked_timeout
