@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from telic.datasets.tiny import TinyDataset
 
-M = 5  # attempts that are compared
+M = 3  # attempts that are compared
 
 
 class Compared(telic.Module):
@@ -68,7 +68,10 @@ LINES = (
             "MultiChainComparison": lambda d: Compared(d.signature),
         },
     ),
-    Line("two_hops", {"Predict": predict, "ChainOfThought": chain, "MultiChainComparison": lambda d: Compared(d.signature)}),
+    Line(
+        "two_hops",
+        {"Predict": predict, "ChainOfThought": chain, "MultiChainComparison": lambda d: Compared(d.signature)},
+    ),
 )  # fmt: skip
 
 
@@ -79,7 +82,9 @@ def main() -> None:
     parser.add_argument("--lm", default="telic/tiny")
     parser.add_argument("--only", default="", help="tasks whose name contains this")
     args = parser.parse_args()
-    print("| task | strategy | right | 95 % interval | n | LM calls per row | failures |\n|---|---|---|---|---|---|---|")
+    print(
+        "| task | strategy | right | 95 % interval | n | LM calls per row | failures |\n|---|---|---|---|---|---|---|"
+    )
     for line in LINES:
         if args.only not in line.task:
             continue
@@ -89,7 +94,9 @@ def main() -> None:
                 data = tiny.load(line.task, n_train=0, n_val=0, n_test=args.rows, seed=seed)
                 lm = telic.LM(args.lm, temperature=0.0, cache=False, max_tokens=200)
                 with telic.context(lm=lm):
-                    result = telic.Evaluate(devset=data.testset, metric=data.metric, num_threads=16)(make(data))
+                    result = telic.Evaluate(devset=data.testset, metric=data.metric, num_threads=16)(
+                        make(data)
+                    )
                 right += sum(bool(score) for _, _, score in result.results)
                 rows += len(result.results)
                 calls += result.spend.calls
