@@ -2,7 +2,6 @@
 
 from telic.streaming._emitter import Emitter as Emitter
 from telic.streaming._emitter import emit as emit
-from telic.streaming._emitter import tell_assertion as tell_assertion
 from telic.streaming._events import AssertionChecked as AssertionChecked
 from telic.streaming._events import Custom as Custom
 from telic.streaming._events import Event as Event

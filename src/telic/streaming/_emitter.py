@@ -134,14 +134,3 @@ def emit(value: object) -> None:
     emitter: Emitter | None = setting("send_stream")
     if emitter is not None:
         emitter.emit(value)
-
-
-def tell_assertion(outcome: Any) -> None:
-    """Tell the stream of the program that runs here, if there is one, of an assertion that was decided.
-
-    Args:
-        outcome: Has `passed`, `name` and `message`: an `AssertionOutcome`.
-    """
-    emitter: Emitter | None = setting("send_stream")
-    if emitter is not None:
-        emitter.assertion(outcome)
