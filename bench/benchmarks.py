@@ -32,11 +32,10 @@ def run(name: str, arguments: list[str]) -> str:
     made = subprocess.run(command, capture_output=True, text=True, check=False)
     if made.returncode:
         raise SystemExit(f"{' '.join(command)} ended with {made.returncode}:\n{made.stderr[-2000:]}")
-    said = f"`python bench/{name}.py {' '.join(arguments)}`".replace(" `", "`")
-    return (
-        f"{said}, {dt.datetime.now(dt.UTC).date().isoformat()}, {time.monotonic() - start:.0f} s on {platform.machine()}\n\n"
-        f"{made.stdout.strip()}"
-    )
+    said = " ".join(["python", f"bench/{name}.py", *arguments])
+    today = dt.datetime.now(dt.UTC).date().isoformat()
+    taken = f"{time.monotonic() - start:.0f} s on {platform.machine()}"
+    return f"`{said}`, {today}, {taken}\n\n{made.stdout.strip()}"
 
 
 def replaced(page: str, name: str, table: str) -> str:
