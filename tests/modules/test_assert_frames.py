@@ -478,6 +478,86 @@ def test_a_chain_that_can_never_hold_costs_at_most_its_retries_for_each_call():
     assert [count(n) for n in (1, 2, 3, 6)] == [3, 8, 15, 48]
 
 
+def test_a_call_whose_inputs_change_with_the_clock_is_corrected_all_the_same():
+    class Clock(Module):
+        def __init__(self):
+            self.time = 0
+            self.first = Predict("now: int -> a")
+            self.inner = Asks()
+
+        def forward(self):
+            self.time += 1
+            a = self.first(now=self.time).a
+            b = [self.inner(now=self.time, a=letter) for letter in "xy"]
+            Assert(_good(b[1]), "bad")
+            return a, b
+
+    class Asks(Module):
+        def __init__(self):
+            self.ask = Predict("now: int, a -> b")
+
+        def forward(self, now, a):
+            return self.ask(now=now, a=a).b
+
+    program = Clock()
+    lm = Counting(bad=("b",))
+    program.set_lm(lm)
+
+    a, b = program()
+
+    assert a == "good a of 2"
+    assert b == ["bad b of x", "good b of y"]
+    assert len(lm.calls) == 6
+
+
+def test_a_forward_that_does_not_come_to_the_call_again_is_told_of(caplog):
+    class Once(Module):
+        def __init__(self):
+            self.runs = 0
+            self.ask = Predict("a -> b")
+            self.other = Predict("a -> c")
+
+        def forward(self):
+            self.runs += 1
+            made = self.ask(a="x").b if self.runs == 1 else self.other(a="x").c
+            Suggest(
+                made == "never",
+                "no",
+                target_module=self.ask if self.runs == 1 else self.other,
+                max_backtracks=1,
+            )
+
+    program = Once()
+    program.set_lm(Counting())
+    program()
+
+    assert program.runs == 3
+    assert "'other' was asked 2 times" in caplog.text
+
+
+def test_a_tool_made_in_forward_is_the_same_tool_in_the_next_run():
+    calls = []
+
+    class Ask(Module):
+        def __init__(self):
+            self.ask = Predict("a -> b")
+
+        def look(self, x: str) -> str:
+            calls.append(x)
+            return x
+
+        def forward(self, a):
+            b = self.ask(a=Tool(self.look)(x=a)).b
+            Assert(_good(b), "bad")
+            return b
+
+    program = Ask()
+    program.set_lm(Counting(bad=("b",)))
+
+    assert program(a="x") == "good b of x"
+    assert calls == ["x"]
+
+
 def test_flows_and_gathered_calls_are_replayed():
     tools = []
 

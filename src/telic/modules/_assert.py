@@ -247,7 +247,10 @@ def _finish(frame: Frame | None, outcome: AssertionOutcome, found: Found | None)
 def _told(found: Found, allowed: int) -> str:
     note = found.record.note
     asked = 1 if note is None else 1 + note.attempts
-    return f"{found.title!r} was asked {plural(asked, 'time')} (max_backtracks={allowed})"
+    told = f"{found.title!r} was asked {plural(asked, 'time')} (max_backtracks={allowed})"
+    if allowed and asked == 1:
+        told += "; forward took another way each time it ran again, and did not come to that call"
+    return told
 
 
 def _give_up(

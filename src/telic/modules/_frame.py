@@ -77,10 +77,15 @@ class Frame:
         Raises:
             Exception: What the call raised.
         """
-        if self.script is None:
+        script = self.script
+        if script is None:
             return None
         found: Asked | None = self._find(call)
         if found is None:
+            if script.waits:
+                call.note = script.pending(predictor, self._count(predictor, script))
+            if call.note is not None:
+                call.note.pending = False
             return None
         call.note = found.note
         if found.note is not None and found.note.pending:
@@ -91,6 +96,15 @@ class Frame:
             self.failed(predictor, call, found.error)
             raise found.error
         return found.fresh()
+
+    def _count(self, predictor: Any, script: Script) -> int:
+        """Return how many calls of a predictor there were so far in the run that `script` belongs to."""
+        count, frame = 0, self
+        while True:
+            count += sum(type(r) is Asked and r.predictor is predictor for r in frame.records)
+            if frame.parent is None or frame.parent.script is not script:
+                return count
+            frame = frame.parent
 
     def answered(self, predictor: Any, call: OpenCall, prediction: Prediction) -> None:
         """Record a call that was answered."""

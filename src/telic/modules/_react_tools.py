@@ -58,7 +58,7 @@ class ToolRun:
         """Call it in this thread, or, with a limit of time, in another one; an async one is run to its end."""
         call = begin("tool", self.tool, {"kwargs": dict(self.arguments)})
         try:
-            result = self._run() if self._is_program else step(self.tool, dict(self.arguments), self._run)
+            result = self._run() if self._is_program else step(self.tool.func, dict(self.arguments), self._run)
         except BaseException as error:
             finish(call, None, error)
             raise
@@ -70,7 +70,7 @@ class ToolRun:
         call = begin("tool", self.tool, {"kwargs": dict(self.arguments)})
         try:
             result = await (
-                self._arun() if self._is_program else astep(self.tool, dict(self.arguments), self._arun)
+                self._arun() if self._is_program else astep(self.tool.func, dict(self.arguments), self._arun)
             )
         except BaseException as error:
             finish(call, None, error)

@@ -153,7 +153,9 @@ class Script:
     """
 
     def __init__(self, records: list[Record], base: Script | None) -> None:
-        self._left = records
+        self._left = list(records)
+        self._records = records
+        self._again = [r for r in records if type(r) is Asked and r.note is not None and r.note.pending]
         self._base = base
         self._missed = False
         self._lane = _lane()
@@ -176,6 +178,24 @@ class Script:
             for index, record in enumerate(self._left):
                 if record.same(asked):
                     return self._left.pop(index)
+        return None
+
+    @property
+    def waits(self) -> bool:
+        """Whether a call of this thread or task is still to be asked again."""
+        return any(r.note is not None and r.note.pending for r in self._again) and _lane() == self._lane
+
+    def pending(self, predictor: Any, nth: int) -> Note | None:
+        """Return the note of a call that is to be asked again, and is met in other words: the n-th of its predictor.
+
+        So it is asked again also where `forward` puts the time of day, or chance, into what it asks.
+        """
+        for record in self._records:
+            if type(record) is Asked and record.predictor is predictor:
+                if nth == 0:
+                    note = record.note
+                    return note if note is not None and note.pending else None
+                nth -= 1
         return None
 
     def void(self) -> list[Record]:

@@ -164,7 +164,7 @@ class Tool:
         checked = self.check(arguments)
         if hasattr(self.func, "acall"):  # a program: its own steps are replayed
             return self.func(**checked)
-        return (astep if self.is_async else step)(self, checked, lambda: self.func(**checked))
+        return (astep if self.is_async else step)(self.func, checked, lambda: self.func(**checked))
 
     async def acall(self, **arguments: Any) -> Any:
         """Check the arguments and await the function; a plain one runs in a worker thread.
@@ -176,7 +176,7 @@ class Tool:
         acall: Callable[..., Any] | None = getattr(self.func, "acall", None)
         if acall is not None:  # a program
             return await acall(**checked)
-        return await astep(self, checked, lambda: self._awaited(checked))
+        return await astep(self.func, checked, lambda: self._awaited(checked))
 
     async def _awaited(self, checked: dict[str, Any]) -> Any:
         if self.is_async:
