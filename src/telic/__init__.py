@@ -141,6 +141,7 @@ if TYPE_CHECKING:
     from telic.modules import load as load
     from telic.modules import majority as majority
     from telic.modules import syncify as syncify
+    from telic.optimizers import COPRO as COPRO
     from telic.optimizers import BootstrapFewShot as BootstrapFewShot
     from telic.optimizers import BootstrapFewShotWithRandomSearch as BootstrapFewShotWithRandomSearch
     from telic.optimizers import BootstrapFewShotWithRandomSearch as BootstrapRS
@@ -177,6 +178,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "COPRO",
     "KNN",
     "LM",
     "RLM",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from telic import BootstrapFewShot, BootstrapFewShotWithRandomSearch, LabeledFewShot
+from telic import COPRO, BootstrapFewShot, BootstrapFewShotWithRandomSearch, LabeledFewShot
 from telic.testing import OptimizerConformance
 
 
@@ -23,3 +23,8 @@ class TestBootstrapFewShotWithRandomSearch(OptimizerConformance):
         return BootstrapFewShotWithRandomSearch(
             metric, max_bootstrapped_demos=2, max_labeled_demos=3, num_candidate_programs=2, **settings
         )
+
+
+class TestCOPRO(OptimizerConformance):
+    def make_optimizer(self, metric, **settings):
+        return COPRO(metric=metric, breadth=3, depth=2, **settings)

@@ -46,6 +46,8 @@ class Work(NamedTuple):
     """Without this part nothing can be returned but the program as it was given: a budget must hold it."""
     lm: Any = None
     """Which LM; None: the program's own or the configured one."""
+    characters: Span | None = None
+    """Of one prompt; None: those of the program's prompts, and of the demonstrations."""
 
 
 class CostPlan(NamedTuple):
@@ -86,13 +88,14 @@ def plan_of(
     for part in work:
         each = per_run if part.calls is None else part.calls
         here = (part.runs[0] * each[0], part.runs[1] * each[1])
-        prompts = (prompt[0] / _CHARACTERS[0], (prompt[1] + part.demos * row_text) / _CHARACTERS[1])
+        size = (prompt[0], prompt[1] + part.demos * row_text) if part.characters is None else part.characters
+        prompts = (size[0] / _CHARACTERS[0], size[1] / _CHARACTERS[1])
         replies = _reply_tokens(program, part.lm)
-        size = [here[0] * (prompts[0] + replies[0]), here[1] * (prompts[1] + replies[1])]
+        count = [here[0] * (prompts[0] + replies[0]), here[1] * (prompts[1] + replies[1])]
         costs = _cost(program, part.lm, here, prompts, replies)
         usd = None if usd is None or costs is None else [usd[0] + costs[0], usd[1] + costs[1]]
         calls = [calls[0] + here[0], calls[1] + here[1]]
-        tokens = [tokens[0] + int(size[0]), tokens[1] + int(size[1]) + 1]
+        tokens = [tokens[0] + int(count[0]), tokens[1] + int(count[1]) + 1]
         least += part.runs[0] * max(1, each[0]) if part.first else 0
     counted = f"counted from its modules, a run of the program makes {_shown(per_run)} calls"
     notes = [] if calls_per_run is not None else [f"{counted}; pass calls_per_run= for loops of your own"]

@@ -17,14 +17,13 @@ from telic.evaluate import MetricCall, check_count, checked_examples
 from telic.optimizers._base import Optimizer
 from telic.optimizers._bootstrap import Bootstrap, BootstrapOptions, check_bootstrap
 from telic.optimizers._checks import check_settings, check_student, check_teacher
+from telic.optimizers._choice import Scored, Tally, best_of
 from telic.optimizers._compile import Compile
 from telic.optimizers._labeled import put_labelled
-from telic.optimizers._measure import rechecked
 from telic.optimizers._plan import Work
 from telic.optimizers._progress import check_display
-from telic.optimizers._report import CandidatePrograms
-from telic.optimizers._search import SUGGEST_COST, Entry, Search
-from telic.optimizers._selection import SPLIT_FROM, corrected, optimism, split_rows, tell_size
+from telic.optimizers._search import Entry, Search
+from telic.optimizers._selection import SPLIT_FROM, split_rows
 
 if TYPE_CHECKING:
     import os
@@ -159,7 +158,11 @@ class BootstrapFewShotWithRandomSearch(Optimizer):
 
             def best(stopped: str | None) -> Any:
                 fresh = made if made is not scored and self.recheck else []
-                return _winner(run, search, fresh, stopped=stopped, seed=self.seed)
+                complete = [entry for entry in search.entries if entry.complete]
+                found = [Scored(search.candidate_of(entry), entry.result) for entry in complete]
+                given = next((one for one in found if one.candidate.seed in (-4, -3)), None)
+                tally = Tally(stopped, search.failures, search.extra_runs)
+                return best_of(run, found, given, fresh, tally=tally, seed=self.seed)
 
             return run.guarded(look, best)
 
@@ -233,59 +236,3 @@ class BootstrapFewShotWithRandomSearch(Optimizer):
 
 
 BootstrapRS = BootstrapFewShotWithRandomSearch
-
-
-def _winner(run: Compile, search: Search, fresh: Sequence[Example], *, stopped: str | None, seed: int) -> Any:
-    """Return the best complete candidate (the first of equals) with the report of the search, or None.
-
-    Args:
-        run: The compile.
-        search: Its candidates.
-        fresh: Rows to check the winner on that did not choose it; [] where there are none.
-        stopped: Why the search ended early: then nothing more is paid for.
-        seed: Of the choice of fresh rows.
-    """
-    complete = [entry for entry in search.entries if entry.complete]
-    if not complete:
-        return None
-    results = {id(entry): entry.result for entry in complete}
-    ranked = sorted(
-        complete, key=lambda entry: -results[id(entry)].mean
-    )  # stable: the first of equals stays first
-    best = ranked[0]
-    chosen = results[id(best)]
-    given = next((entry for entry in complete if entry.seed in (-4, -3)), None)
-    known = None if given is None else results[id(given)]
-    found: dict[str, Any] = {}
-    if given is not None and known is not None:
-        found["baseline"] = known.score
-        found["comparison"] = corrected(chosen.compare(known), len(ranked) - 1)
-        tell_size(run, chosen, known)
-    candidates = [search.candidate_of(entry) for entry in ranked]
-    wished = sum(count.failed for count in chosen.assertions.values() if count.kind == "suggest")
-    if wished:
-        run.note(
-            f"each failed Suggest of a row took {SUGGEST_COST} off its score: {wished} in the rows of the winner"
-        )
-    program = best.program.deepcopy()
-    program._compiled = True
-    if stopped is None:
-        run.decide("winner", [best.seed, chosen.score])
-    if len(ranked) > 1:
-        found["optimism"] = 100 * optimism(
-            [[row.score for row in result.rows] for result in results.values()]
-        )
-        if given is not None and best is not given and stopped is None:
-            found |= rechecked(run, best.program, given.program, fresh, len(chosen.rows), seed)
-        run.note(
-            f"the best of {len(ranked)} candidates was chosen on these {len(chosen.rows)} rows: its score is likely to "
-            f"be {found['optimism']:.1f} points too high, and the p value of the comparison is corrected for the choice"
-        )
-    program.candidate_programs = CandidatePrograms(candidates)
-    program.report = run.report(
-        **{"stopped": stopped, "score": chosen.score, "candidates": candidates, **found},
-        assertions=chosen.assertions,
-        failures=search.failures,
-        extra_runs=search.extra_runs,
-    )
-    return program

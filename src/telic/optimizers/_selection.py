@@ -55,7 +55,9 @@ def optimism(scores: Sequence[Sequence[float]], seed: int = 0) -> float:
         found = [sum([row[i] for i in chosen_by]) / half for row in distinct]
         best = max(range(len(found)), key=found.__getitem__)
         total += found[best] - sum([distinct[best][i] for i in others]) / len(others)
-    return max(0.0, total / splits / math.sqrt(2))  # luck shrinks with the root of the rows, and these were half
+    return max(
+        0.0, total / splits / math.sqrt(2)
+    )  # luck shrinks with the root of the rows, and these were half
 
 
 def corrected(comparison: Comparison, tried: int) -> Comparison:
