@@ -1,4 +1,4 @@
-"""A compile in a process of its own, to be killed: `python task.py FOLDER URL KILL_AT OPTIMIZER`."""
+"""A compile in a process of its own, to be killed: `python task.py FOLDER URL KILL_AT OPTIMIZER THREADS`."""
 
 import os
 import signal
@@ -8,7 +8,7 @@ import telic
 from telic.testing._optimizers import equal_answer, sums
 
 
-def main(folder, url, kill_at, kind):
+def main(folder, url, kill_at, kind, threads):
     left = [int(kill_at)]
 
     def tap(event):
@@ -17,7 +17,7 @@ def main(folder, url, kill_at, kind):
             os.kill(os.getpid(), signal.SIGKILL)
 
     lm = telic.LM("openai/counted", base_url=url, api_key="none", cache=False, temperature=0.7)
-    settings = {"num_threads": 1, "display_progress": False, "max_errors": 50}
+    settings = {"num_threads": int(threads), "display_progress": False, "max_errors": 50}
     if kind == "BootstrapFewShot":
         optimizer = telic.BootstrapFewShot(
             equal_answer, max_bootstrapped_demos=2, max_labeled_demos=2, **settings

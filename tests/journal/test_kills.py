@@ -24,12 +24,10 @@ def answers(request):
     return f"[[ ## answer ## ]]\n{a + b if share(text) < 0.6 else a + b + 1}\n\n[[ ## completed ## ]]"
 
 
-def start(folder, url, kill_at, kind):
+def start(folder, url, kill_at, kind, threads=1):
+    arguments = [str(folder), url, str(kill_at), kind, str(threads)]
     return subprocess.run(
-        [sys.executable, str(TASK), str(folder), url, str(kill_at), kind],
-        capture_output=True,
-        text=True,
-        check=False,
+        [sys.executable, str(TASK), *arguments], capture_output=True, text=True, check=False
     )
 
 
@@ -37,9 +35,9 @@ def asked(server):
     return Counter(json.dumps(request.body["messages"]) for request in server.requests)
 
 
-def whole(folder, kind):
+def whole(folder, kind, threads=1):
     with FaultServer(answers) as server:
-        done = start(folder, server.url, -1, kind)
+        done = start(folder, server.url, -1, kind, threads)
         assert done.returncode == 0, done.stderr
         return done.stdout, asked(server)
 
@@ -73,6 +71,16 @@ def test_a_killed_process_resumes_to_the_same_result_without_paying_again(tmp_pa
     before = killed_and_resumed(tmp_path / "killed", kind, kill_at, expected, calls)
 
     assert 0 < before < sum(calls.values())
+
+
+def test_a_process_killed_with_many_calls_under_way_resumes(tmp_path):
+    kind = KINDS[1]
+    expected, calls = whole(tmp_path / "whole", kind, threads=8)
+    with FaultServer(answers) as server:
+        assert start(tmp_path / "killed", server.url, 30, kind, threads=8).returncode == -9
+        assert start(tmp_path / "killed", server.url, -1, kind, threads=8).stdout == expected
+        extra = sum((asked(server) - calls).values())
+    assert extra <= 2 * 8  # those under way at the kill, and runs that were tried ahead
 
 
 @pytest.mark.slow

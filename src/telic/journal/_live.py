@@ -254,7 +254,9 @@ class LiveRun:
             number = len(self._candidates)
             path = Path("candidates") / f"{number:04d}.json"
             save(self.folder / path)
-            kept = {"e": "candidate", "k": label, "file": path.as_posix(), **plain}
+            paid = self.spend.total
+            spent = {"calls": paid.calls, "tokens": paid.total_tokens, "usd": paid.cost_usd}
+            kept = {"e": "candidate", "k": label, "file": path.as_posix(), "spent": spent, **plain}
             self._append(kept)
             with self._lock:
                 self._candidates[label] = kept

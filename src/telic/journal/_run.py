@@ -28,7 +28,7 @@ class RunCandidate(NamedTuple):
     interval: tuple[float, float] | None
     """95 % interval of the score."""
     record: Mapping[str, Any]
-    """All that was written down."""
+    """All that was written down; `spent` is what the run had paid by then: calls, tokens, usd."""
 
     def load(self, program: T) -> T:
         """Load its state into `program`, one of the same shape, and return it."""

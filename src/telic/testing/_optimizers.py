@@ -25,7 +25,7 @@ from telic.data import Example
 from telic.errors import ConfigurationError, LMInvalidRequestError, LMTransportError
 from telic.journal import Run
 from telic.lm import BaseLM
-from telic.modules import Module, Predict
+from telic.modules import Module, Predict, Suggest
 
 FIELD = re.compile(r"\[\[ ## (\w+) ## \]\]")
 SUM = re.compile(r"What is (\d+) plus (\d+)\?")
@@ -152,14 +152,29 @@ class Asynchronous(Module):
         return await self.step.acall(question=question)
 
 
+class Asserting(Module):
+    """A program that wants its first answer otherwise, sometimes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.step = Predict("question -> answer")
+
+    def forward(self, question: str) -> Any:
+        """Ask, again where the answer is not liked."""
+        made = self.step(question=question)
+        Suggest(share(question + made.answer) < 0.7, "another one, please")
+        return made
+
+
 PROGRAMS = {
     "plain": lambda: Predict("question -> answer"),
     "nested": Nested,
     "looping": Looping,
     "branching": Branching,
     "asynchronous": Asynchronous,
+    "asserting": Asserting,
 }
-CALLS_PER_RUN = {"nested": (2, 4), "looping": (2, 4)}
+CALLS_PER_RUN = {"nested": (2, 4), "looping": (2, 4), "asserting": (1, 6)}
 
 
 class OptimizerConformance:
@@ -249,6 +264,23 @@ class OptimizerConformance:
             assert self.found(self.compile(lm, folder)) == expected, f"killed at event {number}"
             lost = killed.event == "reply"  # it had come, and could not be written down any more
             assert lm.calls <= whole.calls + lost, f"killed at event {number}, a {killed.event}"
+
+    def test_killed_with_many_threads_at_work_it_is_as_never_killed(self, tmp_path: Path) -> None:
+        """The same result, whatever was under way; programs of more than one step too."""
+        for name in ("nested", "looping", "asserting"):
+            whole, make = self.lm(), PROGRAMS[name]
+            expected = self.found(self.compile(whole, tmp_path / name, make(), threads=8))
+            for number in _spread(Run(tmp_path / name).events + whole.calls, 4):
+                folder = tmp_path / f"{name}-{number}"
+                try:
+                    with context(journal_tap=_Killer(number)):
+                        self.compile(self.lm(), folder, make(), threads=8)
+                except Killed:
+                    pass
+                assert self.found(self.compile(self.lm(), folder, make(), threads=8)) == expected, (
+                    name,
+                    number,
+                )
 
     def test_a_finished_run_given_again_costs_nothing(self, tmp_path: Path) -> None:
         """The same folder again: the same result without a call, its spend as it was."""
