@@ -31,7 +31,7 @@ from telic.optimizers._base import Optimizer
 from telic.optimizers._checks import check_student
 from telic.optimizers._choice import Tally, best_of
 from telic.optimizers._compile import Compile
-from telic.optimizers._copro_ascent import Ascent
+from telic.optimizers._copro_ascent import Ascent, ClimbOptions
 from telic.optimizers._plan import Work
 from telic.optimizers._progress import check_display
 from telic.optimizers._propose_asks import check_prompt_model, check_temperature
@@ -166,7 +166,7 @@ class COPRO(Optimizer):
         data: dict[str, Any] = {"trainset": rows, "valset": held_out}
         with context(**traced), Compile(arranged, student, run_dir=run_dir, budget=budget, **data) as run:
             fresh, chosen_by = split_rows(run, rows, held_out, self.seed, purpose="to check the winner")
-            ascent = Ascent(arranged, run, student, chosen_by, metric)
+            ascent = Ascent(arranged._options(), run, student, chosen_by, metric)
 
             def best(stopped: str | None) -> Any:
                 checked = fresh if fresh is not chosen_by and self.recheck else []
@@ -198,6 +198,17 @@ class COPRO(Optimizer):
         check_count("num_threads", made.num_threads, 1, optional=True)
         check_count("max_errors", made.max_errors, 1, optional=True)
         return made
+
+    def _options(self) -> ClimbOptions:
+        return ClimbOptions(
+            self.breadth,
+            self.depth,
+            self.prompt_model,
+            self.init_temperature,
+            self.prefix,
+            get_setting("max_errors") if self.max_errors is None else self.max_errors,
+            self.seed,
+        )
 
     def _work(
         self, program: Any, trainset: Sequence[Example], valset: Sequence[Example] | None

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from statistics import fmean, pstdev
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
 
 from telic._seed import derive_seed
-from telic.context import get as get_setting
 from telic.evaluate import EvaluationResult, MetricCall
 from telic.optimizers._choice import Scored
 from telic.optimizers._propose import (
@@ -25,7 +24,6 @@ from telic.signatures import make_signature
 if TYPE_CHECKING:
     from telic.data import Example
     from telic.optimizers._compile import Compile
-    from telic.optimizers._copro import COPRO
     from telic.optimizers._pool import Source
     from telic.optimizers._report import Candidate
 
@@ -37,12 +35,24 @@ _OUTPUT: Final = "proposed_instruction"
 _PREFIX: Final = "proposed_prefix_for_output_field"
 
 
+class ClimbOptions(NamedTuple):
+    """The settings of one climb; see `COPRO`."""
+
+    breadth: int
+    depth: int
+    prompt_model: Any
+    init_temperature: float
+    prefix: bool
+    max_errors: int
+    seed: int
+
+
 @final
 class Ascent:
     """One climb.
 
     Args:
-        settings: The optimizer.
+        settings: How far to look.
         run: The compile.
         student: The program as it was given.
         rows: Rows to score on.
@@ -50,7 +60,7 @@ class Ascent:
     """
 
     def __init__(
-        self, settings: COPRO, run: Compile, student: Any, rows: Sequence[Example], metric: MetricCall
+        self, settings: ClimbOptions, run: Compile, student: Any, rows: Sequence[Example], metric: MetricCall
     ) -> None:
         self.asks = Asks(run, settings.prompt_model, settings.init_temperature)
         self.failures: list[str] = []
@@ -186,9 +196,8 @@ class Ascent:
             self._scored[by_seed[entry.seed]] = Scored(candidate, result)
             return candidate
 
-        most = self._settings.max_errors
         return Search(
-            entries, self._rows, self._metric, max_errors=get_setting("max_errors") if most is None else most,
+            entries, self._rows, self._metric, max_errors=self._settings.max_errors,
             stop_at_score=None, scored=scored,
         )  # fmt: skip
 
