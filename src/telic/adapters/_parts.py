@@ -37,12 +37,22 @@ def has_parts(value: Any) -> bool:
 
 def holds_parts(value: Any, depth: int = 0) -> bool:
     """Return whether a value has parts, or contains one that has."""
-    if type(value) in _ATOMS or depth > _MAX_DEPTH:
+    kind: type = type(cast("object", value))
+    if kind in _ATOMS or depth > _MAX_DEPTH:
         return False
-    if has_parts(value):
+    inner: Any
+    if kind is list or kind is tuple:
+        inner = value
+    elif kind is dict:
+        inner = value.values()
+    elif has_parts(value):
         return True
-    inner = _inner(value)
-    return inner is not None and any(holds_parts(item, depth + 1) for item in inner)
+    else:
+        inner = _inner(value)
+    for item in inner:  # noqa: SIM110  done for every value that is no text, and `any` takes three times as long
+        if type(item) not in _ATOMS and holds_parts(item, depth + 1):
+            return True
+    return False
 
 
 def parts_piece(value: Any, guard: Guard) -> Piece | None:
@@ -190,9 +200,9 @@ def _json(value: Any, guard: Guard, depth: int = 0) -> Iterator[Piece]:
     yield "}"
 
 
-def _inner(value: Any) -> Iterable[Any] | None:
-    """Return what a container, a model or a dataclass holds, or None for anything else."""
+def _inner(value: Any) -> Iterable[Any]:
+    """Return what a container, a model or a dataclass holds; nothing for anything else."""
     if isinstance(value, (list, tuple, set, frozenset)):
         return cast("Iterable[Any]", value)
     fields = plain_fields(value)
-    return None if fields is None else fields.values()
+    return () if fields is None else fields.values()
