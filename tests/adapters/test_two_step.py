@@ -6,6 +6,7 @@ import telic
 from telic.adapters import TwoStepAdapter
 from telic.data import Completion
 from telic.errors import AdapterParseError, ConfigurationError, LMRateLimitError, TruncatedReplyError
+from telic.protocols import Capabilities
 from telic.signatures import Signature
 from telic.testing import FunctionLM, ScriptedLM
 
@@ -151,3 +152,17 @@ def test_parsing_without_a_predictor_says_who_reads_free_text():
 def test_what_is_no_lm_is_refused(model):
     with pytest.raises(ConfigurationError, match="extraction_model"):
         TwoStepAdapter(model)
+
+
+def test_calls_of_tools_are_read_out_of_words_also_where_the_lm_could_make_them():
+    typed = {"Tool": telic.Tool, "ToolCalls": telic.ToolCalls}
+    act = Signature("question, tools: list[Tool] -> calls: ToolCalls", custom_types=typed)
+    first = ScriptedLM(["I would look up 2+2."], capabilities=Capabilities(function_calling=True))
+    second = ScriptedLM(
+        ['[[ ## calls ## ]]\n{"tool_calls": [{"name": "look", "args": {}}]}\n\n[[ ## completed ## ]]']
+    )
+    with telic.context(lm=first, adapter=TwoStepAdapter(second, use_native_function_calling=True)):
+        found = telic.Predict(act)(question="2+2?", tools=[telic.Tool(lambda: 1, name="look")])
+
+    assert [call.name for call in found.calls] == ["look"]
+    assert "tools" not in first.requests[0].options

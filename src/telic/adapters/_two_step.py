@@ -76,7 +76,8 @@ class TwoStepAdapter(ChatAdapter):
         self, signature: Any, demos: Sequence[Any] = (), capabilities: Capabilities = _NOTHING_NATIVE
     ) -> TwoStepPlan:
         """Return the prompt of a predictor state, and how its replies are read; see `Adapter.plan`."""
-        first = super().plan(signature, demos, capabilities)
+        # Calls of tools are found in the answer's words, like any other output.
+        first = super().plan(signature, demos, capabilities._replace(function_calling=False))
         return TwoStepPlan(first, SecondPlan(self.extraction_model, signature))
 
     def deltas(self, signature: Any) -> None:
