@@ -3,6 +3,7 @@ import asyncio
 import pytest
 
 import telic
+from telic.data import Request
 from telic.errors import (
     BudgetExceeded,
     ConfigurationError,
@@ -68,6 +69,18 @@ def test_a_draw_that_the_user_chose_has_draws_of_its_own_in_every_attempt():
     assert samples[:3] == samples[3:]
     other = BestOfN(telic.Predict("question -> answer", rollout_id=8), N=3, reward_fn=length, threshold=9)
     assert not set(samples) & {request.sample for request in ask(other, answers(*"abc"))[1].requests}
+
+
+def test_so_has_a_draw_that_was_chosen_for_an_lm():
+    lm = telic.LM("openai/some-model", api_key="none", rollout_id=1)
+
+    def sample(own, outside):
+        with telic.context(sample=outside):
+            return lm._final(Request([], {}, sample=own)).sample
+
+    assert sample(0, 0) == 1
+    assert len({sample(0, number) for number in range(4)} | {0, 1, 2, 3}) == 7  # 1 is the LM's own
+    assert sample(2, 0) == 2  # what a predictor says stands before what the LM says
 
 
 def test_nested_searches_and_samples_outside_draw_afresh():

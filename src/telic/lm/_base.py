@@ -14,6 +14,7 @@ from time import perf_counter
 from typing import Any, Self, cast
 
 from telic._replay import astep, step
+from telic._seed import derive_seed
 from telic.context import get as setting
 from telic.data import Message, Request, Response
 from telic.errors import ConfigurationError, InputError
@@ -131,9 +132,7 @@ class BaseLM:
         started = perf_counter()
         try:
             run = setting("run")
-            response = await (
-                self._aanswer(request) if run is None else akept_or_asked(run, self, request)
-            )
+            response = await (self._aanswer(request) if run is None else akept_or_asked(run, self, request))
         except BaseException as error:
             self._record(request, None, error, perf_counter() - started)
             finish(observed, None, error)
@@ -218,8 +217,12 @@ class BaseLM:
             check_options(laid_over, "settings.lm_options")
         merged = {**(defaults or {}), **options, **(laid_over or {})}
         rollout = merged.pop("rollout_id", None)
-        if not sample and rollout is not None:
+        if rollout is not None and not sample:
             sample = rollout
+        elif rollout is not None and sample == setting(
+            "sample"
+        ):  # a search: draws of its own for this rollout
+            sample = derive_seed(sample, "rollout", rollout)
         if any(value is None for value in merged.values()):
             merged = {name: value for name, value in merged.items() if value is not None}
         return Request(request.messages, merged, sample=sample, prefix=request.prefix, cache=request.cache)
@@ -239,7 +242,9 @@ class BaseLM:
         return ForwardClient(self), f"python:{kind.__module__}.{kind.__qualname__}{options}", False
 
     def _begin(self, request: Request) -> Any:
-        return begin("lm", self, {"prompt": None, "messages": list(request.messages), "kwargs": dict(request.options)})
+        return begin(
+            "lm", self, {"prompt": None, "messages": list(request.messages), "kwargs": dict(request.options)}
+        )
 
     def _record(
         self, request: Request, response: Response | None, error: BaseException | None, seconds: float
