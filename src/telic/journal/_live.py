@@ -22,10 +22,12 @@ import time
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timezone
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, TypeVar, final
 
-from telic._hash import content_key
+from telic._hash import canonical_json, content_key
+from telic._optional import load
 from telic.context import get as setting
 from telic.context import pop, push
 from telic.data import Usage
@@ -367,7 +369,12 @@ class LiveRun:
 
 def step_digest(key: object) -> str:
     """Return what a step is known by."""
-    return content_key(key)[:32]
+    orjson = load("orjson")  # for each row of an evaluation: three times as fast as canonical JSON
+    try:
+        text: bytes = orjson.dumps(key, option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # large integers, lone surrogates, odd objects
+        text = canonical_json(key)
+    return sha256(text).hexdigest()[:32]
 
 
 def _make(folder: Path) -> None:
