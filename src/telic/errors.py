@@ -237,7 +237,7 @@ class BudgetExceeded(TelicError):
         limit: Which limit: "usd", "calls", "tokens" or "seconds".
         allowed: Its value.
         used: What had been used when the call was refused.
-        results: The rows that an evaluation had finished, in order; empty elsewhere.
+        results: The rows that an evaluation, or results that `Parallel`, had finished, in order; empty elsewhere.
     """
 
     def __init__(self, message: str, *, limit: str = "", allowed: float = 0.0, used: float = 0.0) -> None:

@@ -230,6 +230,30 @@ def test_the_answer_stands_last_so_that_samples_of_it_can_be_counted(name):
 
 
 @every_module
+def test_a_spent_budget_ends_it_as_such(name):
+    program = MAKERS[name]()
+    for calls in (0, 1):
+        budget, lm = telic.Budget(calls=calls), solver(first_draw_is_wrong=True)
+        with telic.context(lm=lm, budget=budget):
+            try:
+                found = program(**ROWS[0].inputs())
+            except telic.BudgetExceeded:
+                pass
+            else:
+                assert (calls, len(lm.requests)) == (1, 1), found
+        assert len(lm.requests) <= calls
+
+
+@every_module
+def test_it_streams_to_its_end(name):
+    with telic.context(lm=solver()):
+        events = list(MAKERS[name]().stream(**ROWS[0].inputs()))
+
+    assert type(events[-1]).__name__ == "Finished"
+    assert events[-1].prediction.answer == ROWS[0].answer
+
+
+@every_module
 def test_an_lm_set_on_it_reaches_all_its_parts(name):
     program, lm = MAKERS[name](), solver()
     program.set_lm(lm)

@@ -69,6 +69,21 @@ def test_too_many_failures_end_it_with_what_was_finished():
         asyncio.run(Parallel(max_errors=2).acall([(fails, (n,)) for n in range(5)]))
 
 
+@pytest.mark.parametrize("timeout", [None, 30])
+def test_a_spent_budget_is_raised_as_such_with_what_was_finished(timeout):
+    predict = telic.Predict("question -> answer")
+    pairs = [(predict, {"question": str(n)}) for n in range(6)]
+    parallel = Parallel(num_threads=1, timeout=timeout)
+
+    with telic.context(lm=echo(), budget=telic.Budget(calls=3)), pytest.raises(BudgetExceeded) as caught:
+        parallel(pairs)
+    assert [found.answer for found in caught.value.results] == ["0", "1", "2"]
+    assert (caught.value.limit, caught.value.allowed) == ("calls", 3.0)
+    assert isinstance(caught.value.__cause__, RunStopped)
+    with telic.context(lm=echo(), budget=telic.Budget(calls=3)), pytest.raises(BudgetExceeded):
+        asyncio.run(parallel.acall(pairs))
+
+
 def test_a_row_that_takes_too_long_is_given_up_and_the_others_go_on():
     leave = threading.Event()
     pairs = [(abs, (-1,)), (leave.wait, (30,)), (abs, (-3,))]

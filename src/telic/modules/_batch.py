@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, cast, final
 
 from telic.context import get as setting
 from telic.data import Example
-from telic.errors import ConfigurationError, InputError
-from telic.execution import arun_all, run_all
+from telic.errors import BudgetExceeded, ConfigurationError, InputError
+from telic.execution import RunStopped, arun_all, run_all
 from telic.modules._flow import UseTool
 from telic.modules._stragglers import watch
 
@@ -61,6 +62,7 @@ class Batch(NamedTuple):
         Raises:
             RunStopped: `max_errors` was reached; `.outcomes` has what was finished.
             RunInterrupted: Ctrl-C (a `KeyboardInterrupt`); `.outcomes` too.
+            BudgetExceeded: `.results` has what was finished.
         """
         stragglers = watch(self.timeout, self.straggler_limit, len(work))
 
@@ -68,7 +70,8 @@ class Batch(NamedTuple):
             call = partial(_run_one, _called, *pair, self.access_examples)
             return call() if stragglers is None else stragglers.run(call)
 
-        return self._results(work, run_all(work, one, **self._limits()))
+        with _budget_as_such():
+            return self._results(work, run_all(work, one, **self._limits()))
 
     async def arun(self, work: Work) -> Any:
         """`run` for callers on an event loop: programs are awaited on it, plain functions run in worker threads."""
@@ -80,7 +83,8 @@ class Batch(NamedTuple):
             call = _in_turn(cast("list[Any]", made)) if isinstance(made, list) else made
             return await (call if stragglers is None else stragglers.arun(call))
 
-        return self._results(work, await arun_all(work, one, **self._limits()))
+        with _budget_as_such():
+            return self._results(work, await arun_all(work, one, **self._limits()))
 
     def _limits(self) -> dict[str, Any]:
         return {
@@ -98,6 +102,20 @@ class Batch(NamedTuple):
             [work[outcome.index][1] for outcome in failed],
             [outcome.error for outcome in failed],
         )
+
+
+@contextmanager
+def _budget_as_such() -> Generator[None]:
+    """Raise a spent budget as what it is, so that whoever runs the program around this knows to stop."""
+    try:
+        yield
+    except RunStopped as stopped:
+        spent = stopped.__cause__
+        if not isinstance(spent, BudgetExceeded):
+            raise
+        raised = BudgetExceeded(str(spent), limit=spent.limit, allowed=spent.allowed, used=spent.used)
+        raised.results = [outcome.value for outcome in stopped.outcomes if outcome.ok]
+        raise raised from stopped
 
 
 def _called(program: Any, args: Sequence[Any], inputs: dict[str, Any]) -> Any:

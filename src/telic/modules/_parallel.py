@@ -70,6 +70,7 @@ class Parallel:
         Raises:
             RunStopped: Too many failed; `.outcomes` has what was finished.
             RunInterrupted: Ctrl-C (a `KeyboardInterrupt`); `.outcomes` too.
+            BudgetExceeded: A limit of the budget in force was reached; `.results` has what was finished.
         """
         return self._batch(num_threads).run(exec_pairs)
 
