@@ -76,7 +76,8 @@ def test_json_values_stay_what_they_are(tmp_path):
         ("a.json", '{\n "data": []\n}', "line 1.*one object a line, or"),
         ("a.json", "[" * 100_000, "nested too deeply|not JSON"),
         ("a.jsonl", '{"base": 1}', "cannot be called 'base'"),
-        ("a.parquet", "x", "cannot read '.parquet' files; use .csv"),
+        ("a.xlsx", "x", "cannot read '.xlsx' files; use `.csv`"),
+        ("a.parquet", "x", "is no parquet file that can be read"),
     ],
 )
 def test_what_cannot_be_used_is_refused_with_file_and_row(tmp_path, name, text, said):
@@ -91,7 +92,7 @@ def test_missing_files_and_folders_are_named(tmp_path):
     with pytest.raises(DatasetError, match="no file '.*gone.csv'"):
         load_examples(tmp_path / "gone.csv")
     (tmp_path / "folder.csv").mkdir()
-    with pytest.raises(DatasetError, match="cannot be read: Is a directory"):
+    with pytest.raises(DatasetError, match="has no data files; it needs `.csv`"):
         load_examples(tmp_path / "folder.csv")
 
 

@@ -1,7 +1,58 @@
 """Rows to learn from and to measure by."""
 
-from telic.datasets._loaders import DataLoader as DataLoader
-from telic.datasets._loaders import load_examples as load_examples
-from telic.datasets._loaders import split as split
+from __future__ import annotations
 
-__all__ = ["DataLoader", "load_examples", "split"]
+from typing import TYPE_CHECKING, Any
+
+from telic._optional import load as _import
+from telic.datasets._check import Finding as Finding
+from telic.datasets._check import check_examples as check_examples
+from telic.datasets._dataloader import DataLoader as DataLoader
+from telic.datasets._loaders import load_examples as load_examples
+from telic.datasets._splits import check_splits as check_splits
+from telic.datasets._splits import split as split
+from telic.datasets._splits import without_overlap as without_overlap
+
+if TYPE_CHECKING:
+    from telic.datasets._dataset import Dataset as Dataset
+    from telic.datasets._dataset import Origin as Origin
+    from telic.datasets.classification import Banking77 as Banking77
+    from telic.datasets.classification import TextClassification as TextClassification
+    from telic.datasets.gsm8k import GSM8K as GSM8K
+    from telic.datasets.hotpotqa import HotPotQA as HotPotQA
+    from telic.datasets.math import MATH as MATH
+
+_LATER = {
+    "Banking77": "telic.datasets.classification",
+    "Dataset": "telic.datasets._dataset",
+    "GSM8K": "telic.datasets.gsm8k",
+    "HotPotQA": "telic.datasets.hotpotqa",
+    "MATH": "telic.datasets.math",
+    "Origin": "telic.datasets._dataset",
+    "TextClassification": "telic.datasets.classification",
+}
+
+__all__ = [
+    "GSM8K",
+    "MATH",
+    "Banking77",
+    "DataLoader",
+    "Dataset",
+    "Finding",
+    "HotPotQA",
+    "Origin",
+    "TextClassification",
+    "check_examples",
+    "check_splits",
+    "load_examples",
+    "split",
+    "without_overlap",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'telic.datasets' has no attribute {name!r}")
+    value = getattr(_import(_LATER[name]), name)
+    globals()[name] = value
+    return value

@@ -1,4 +1,4 @@
-"""Rows of a file as examples: CSV, TSV, JSON and JSON lines.
+"""Rows of files as examples: CSV, TSV, JSON, JSON lines and parquet, or a folder of such.
 
 All rows of a file have the same columns, and a file that breaks this, or cannot be read, is refused with its name
 and the row at fault: a metric that meets a missing label after an hour of paid calls is the costly way to find out.
@@ -13,24 +13,27 @@ import io
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, cast, final
+from typing import Any, Final, cast
 
-from telic._seed import derive
+from telic._optional import require
 from telic._text import did_you_mean, join_names, truncate
 from telic.data import Example
 from telic.errors import DatasetError
+
+ENDINGS: Final = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
+"""Of the files that can be read."""
 
 Row = tuple[int, dict[str, Any]]
 """The line (or, in a JSON list, the place counted from 1) where a row stands, and its values."""
 
 
 def load_examples(path: str | Path, inputs: str | Sequence[str] | None = None) -> list[Example]:
-    r"""Read examples from a `.csv`, `.tsv`, `.json` or `.jsonl` file.
+    r"""Read examples from a `.csv`, `.tsv`, `.json`, `.jsonl` or `.parquet` file, or from all of these in a folder.
 
-    A `.json` file holds a list of objects, or one object a line.
+    A `.json` file holds a list of objects, or one object a line. Parquet needs the extra `parquet`.
 
     Args:
-        path: The file.
+        path: The file, or a folder whose files have the same columns.
         inputs: Which columns are inputs, as names or as one string "context, question"; None leaves that open
             (`example.with_inputs(…)` declares it later).
 
@@ -49,7 +52,9 @@ def load_examples(path: str | Path, inputs: str | Sequence[str] | None = None) -
         {'question': 'Two plus two?'}
     """
     file = Path(path)
-    rows = list(_rows(file, _read(file)))
+    if file.is_dir():
+        return _of_folder(file, inputs)
+    rows = list(_parquet_rows(file) if file.suffix.lower() == ".parquet" else _rows(file, _read(file)))
     if not rows:
         raise DatasetError(f"{str(file)!r} has no rows; it needs at least one example")
     columns = list(rows[0][1])
@@ -59,123 +64,36 @@ def load_examples(path: str | Path, inputs: str | Sequence[str] | None = None) -
     return examples if names is None else [example.with_inputs(*names) for example in examples]
 
 
-def split(examples: Sequence[Example], *sizes: float, seed: int = 0) -> list[list[Example]]:
-    """Shuffle examples and cut them into parts: a trainset, a valset, a testset.
-
-    Args:
-        examples: What to split; it stays as it is.
-        sizes: One number a part: a share between 0 and 1 (`0.5`), or a count (`200`). What is left over after the
-            last part is left out, except where shares add up to 1.
-        seed: The same seed and number of examples give the same parts.
-
-    Returns:
-        The parts, in the order of `sizes`; no example is in two of them.
-
-    Raises:
-        DatasetError: The parts need more examples than there are, or one would be empty.
-
-    Example:
-        >>> rows = [Example(n=n) for n in range(10)]
-        >>> [len(part) for part in split(rows, 0.6, 0.2, 0.2, seed=1)]
-        [6, 2, 2]
-    """
-    counts = _counts(len(examples), sizes)
-    order = list(range(len(examples)))
-    derive(seed, "split", len(examples)).shuffle(order)
-    parts: list[list[Example]] = []
-    start = 0
-    for count in counts:
-        parts.append([examples[index] for index in order[start : start + count]])
-        start += count
-    return parts
+def _of_folder(folder: Path, inputs: str | Sequence[str] | None) -> list[Example]:
+    """Return the rows of all data files of a folder, in the order of their names."""
+    files = sorted(
+        file for file in folder.iterdir() if file.suffix.lower() in ENDINGS and file.name[:1] != "."
+    )
+    if not files:
+        raise DatasetError(
+            f"the folder {str(folder)!r} has no data files; it needs {join_names(ENDINGS)} files"
+        )
+    found: list[Example] = []
+    for file in files:
+        rows = load_examples(file, inputs)
+        if found and set(rows[0].keys()) != set(found[0].keys()):
+            raise DatasetError(
+                f"{str(file)!r} has the columns {join_names(rows[0].keys())}, and {str(files[0])!r} has "
+                f"{join_names(found[0].keys())}; the files of one folder need the same ones"
+            )
+        found += rows
+    return found
 
 
-@final
-class DataLoader:
-    """Files as examples, under the names that DSPy programs use.
-
-    Deviations: values of CSV files stay strings (nothing guesses types), and splits are seeded.
-    """
-
-    def from_csv(
-        self, file_path: str | Path, fields: Sequence[str] | None = None, input_keys: Sequence[str] = ()
-    ) -> list[Example]:
-        """Read a CSV file; `fields` keeps those columns only, `input_keys` are declared as inputs.
-
-        Raises:
-            DatasetError: As `load_examples`.
-        """
-        return self._load(file_path, fields, input_keys)
-
-    def from_json(
-        self, file_path: str | Path, fields: Sequence[str] | None = None, input_keys: Sequence[str] = ()
-    ) -> list[Example]:
-        """Read a JSON or JSON-lines file; as `from_csv`.
-
-        Raises:
-            DatasetError: As `load_examples`.
-        """
-        return self._load(file_path, fields, input_keys)
-
-    def from_pandas(
-        self, df: Any, fields: Sequence[str] | None = None, input_keys: Sequence[str] = ()
-    ) -> list[Example]:
-        """Return the rows of a data frame as examples; as `from_csv`, with the frame's own values.
-
-        Raises:
-            DatasetError: It has no rows, or lacks a column that `fields` or `input_keys` name.
-        """
-        columns = [str(name) for name in df.columns]
-        if len(df) == 0:
-            raise DatasetError("the data frame has no rows; it needs at least one example")
-        for name in (*(() if fields is None else fields), *input_keys):
-            if name not in columns:
-                raise DatasetError(
-                    f"the data frame has no column {name!r}{did_you_mean(name, columns)}; it has {join_names(columns)}"
-                )
-        kept = columns if fields is None else list(fields)
-        rows = [Example({name: row[name] for name in kept}) for _, row in df.iterrows()]
-        return [row.with_inputs(*input_keys) for row in rows] if input_keys else rows
-
-    def sample(self, dataset: Sequence[Example], n: int, *, seed: int = 0) -> list[Example]:
-        """Return `n` examples drawn without putting back, in the order of the dataset.
-
-        Raises:
-            DatasetError: There are fewer than `n`.
-        """
-        if not 0 < n <= len(dataset):
-            raise DatasetError(f"cannot sample {n} of {len(dataset)} examples")
-        chosen = sorted(derive(seed, "sample", n, len(dataset)).sample(range(len(dataset)), n))
-        return [dataset[index] for index in chosen]
-
-    def train_test_split(
-        self,
-        dataset: Sequence[Example],
-        train_size: float = 0.75,
-        test_size: float | None = None,
-        random_state: int | None = None,
-    ) -> dict[str, list[Example]]:
-        """Return `{"train": …, "test": …}`, shuffled by `random_state` (None: 0).
-
-        Raises:
-            DatasetError: As `split`.
-        """
-        train = _counts(len(dataset), (train_size,))[0]
-        rest: float = len(dataset) - train if test_size is None else test_size
-        parts = split(dataset, train, rest, seed=0 if random_state is None else random_state)
-        return {"train": parts[0], "test": parts[1]}
-
-    def _load(
-        self, path: str | Path, fields: Sequence[str] | None, input_keys: Sequence[str]
-    ) -> list[Example]:
-        examples = load_examples(path, inputs=tuple(input_keys) or None)
-        if fields is None:
-            return examples
-        unknown = [name for name in fields if name not in examples[0]]
-        if unknown:
-            raise DatasetError(_no_column(Path(path), unknown[0], list(examples[0].keys())))
-        dropped = [name for name in examples[0].keys() if name not in fields]  # noqa: SIM118  an Example is no dict
-        return [example.without(*dropped) for example in examples]
+def _parquet_rows(file: Path) -> Iterator[Row]:
+    parquet: Any = require("pyarrow.parquet", extra="parquet", purpose=f"reading {file.name!r}")
+    try:
+        rows: list[dict[str, Any]] = parquet.read_table(file).to_pylist()
+    except FileNotFoundError as error:
+        raise DatasetError(f"there is no file {str(file)!r} (looked in {str(Path.cwd())!r})") from error
+    except (OSError, ValueError) as error:  # of pyarrow's own classes
+        raise DatasetError(f"{str(file)!r} is no parquet file that can be read: {error}") from error
+    yield from enumerate(rows, 1)
 
 
 def _read(file: Path) -> str:
@@ -199,7 +117,7 @@ def _rows(file: Path, text: str) -> Iterator[Row]:
         return _line_rows(file, text)
     if suffix == ".json":
         return _list_rows(file, text)
-    raise DatasetError(f"{str(file)!r}: cannot read {suffix!r} files; use .csv, .tsv, .json or .jsonl")
+    raise DatasetError(f"{str(file)!r}: cannot read {suffix!r} files; use {join_names(ENDINGS)}")
 
 
 def _table_rows(file: Path, text: str, *, delimiter: str) -> Iterator[Row]:
@@ -299,20 +217,3 @@ def _names_are_text(file: Path, line: int, values: dict[str, Any]) -> dict[str, 
     if "base" in values:  # `Example(base=…)` means another example
         raise DatasetError(f"{str(file)!r}, row at {line}: a column cannot be called 'base'; rename it")
     return values
-
-
-def _counts(total: int, sizes: Sequence[float]) -> list[int]:
-    counts = [_count(total, size) for size in sizes]
-    if any(isinstance(size, float) for size in sizes) and abs(sum(sizes) - 1.0) < 1e-9:
-        counts[-1] = total - sum(counts[:-1])
-    if any(count < 1 for count in counts) or sum(counts) > total:
-        raise DatasetError(f"cannot split {total} examples into parts of {join_names(map(str, sizes))}")
-    return counts
-
-
-def _count(total: int, size: float) -> int:
-    if isinstance(size, float):
-        if not 0.0 < size <= 1.0:
-            raise DatasetError(f"a part of {size!r}: a share lies between 0 and 1; a count is a whole number")
-        return round(total * size)
-    return size
