@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import asyncio
 
 ROOM: Final = 256
+_HAND_OVER_S: Final = 0.002
 _END: Final = object()
 
 
@@ -26,6 +27,7 @@ class Channel(Protocol):
     """What producers of events see of a queue."""
 
     def put(self, event: Any) -> None: ...
+    def hand_over(self) -> None: ...
     def wait_for_room(self) -> None: ...
     async def await_room(self) -> None: ...
 
@@ -46,6 +48,7 @@ class ThreadChannel:
         self._room = room
         self._events: SimpleQueue[Any] = SimpleQueue()
         self._free = threading.Event()
+        self._taken = threading.Event()
         self._left = False
 
     def put(self, event: Any) -> None:
@@ -53,6 +56,12 @@ class ThreadChannel:
         if self._left:
             raise _left()
         self._events.put(event)
+
+    def hand_over(self) -> None:
+        """Let the reader run for a moment: Python would not, as long as this thread has work."""
+        self._taken.clear()
+        if self._events.qsize():
+            self._taken.wait(_HAND_OVER_S)
 
     def wait_for_room(self) -> None:
         """Wait until the reader has caught up."""
@@ -75,6 +84,8 @@ class ThreadChannel:
     def get(self) -> Any:
         """Return the next event, waiting for it; None at the end."""
         event = self._events.get()
+        if not self._taken.is_set():
+            self._taken.set()
         if not self._free.is_set() and self._events.qsize() <= self._room // 2:
             self._free.set()
         if event is _END:
@@ -110,6 +121,7 @@ class TaskChannel:
         self._awake = False  # a wake-up from another thread is on its way
         self._waiting: list[asyncio.Future[None]] = []
         self._free = threading.Event()
+        self._taken = threading.Event()
         self._left = False
 
     def put(self, event: Any) -> None:
@@ -126,6 +138,13 @@ class TaskChannel:
             except RuntimeError:  # the loop is closed: its tasks are gone, and the reader with them
                 self._left = True
                 raise _left() from None
+
+    def hand_over(self) -> None:
+        """Let the reader run for a moment, unless it is this thread's own loop that it reads in."""
+        if threading.get_ident() != self._thread:
+            self._taken.clear()
+            if self._events:
+                self._taken.wait(_HAND_OVER_S)
 
     def wait_for_room(self) -> None:
         """Wait until the reader has caught up, unless it is this thread's own loop that it reads in."""
@@ -167,6 +186,8 @@ class TaskChannel:
         if event is _END:
             return None
         self._events.popleft()
+        if not self._taken.is_set():
+            self._taken.set()
         if len(self._events) <= self._room // 2:
             self._let_in()
         return event

@@ -163,8 +163,11 @@ class Tap:
         if text:
             self._given = True
             if self._reader is not None:
+                shown = bool(self._texts)
                 for piece in self._reader.feed(text):
                     self._tell(piece)
+                if not shown and self._texts:
+                    self._channel.hand_over()
 
     def _take_whole(self, response: Response) -> Response:
         if response.completions:

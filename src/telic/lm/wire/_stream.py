@@ -1,12 +1,13 @@
 """A streamed answer between the connection and the caller: bytes to events to pieces.
 
-All pieces that have come are taken in one go, so that a fast stream costs one hand-over for many pieces and a slow one
-gives each piece at once.
+Of pieces that have come at once the first few are handed over before the others are decoded, and then twice as many each
+time: a fast stream shows its first words at once and costs few hand-overs, a slow one gives each piece as it comes.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, final
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, final
 
 from telic._http import HttpResponse, HttpStream, ServerSentEvents
 from telic.protocols import Delta
@@ -16,16 +17,23 @@ if TYPE_CHECKING:
     from telic.lm.wire._dialect import Dialect, StreamDecoder
 
 
+_FIRST_PIECES: Final = 8
+_MOST_PIECES: Final = 1024
+
+
 @final
 class StreamReader:
-    """One streamed answer: all pieces that are there are taken in one go."""
+    """One streamed answer."""
 
     def __init__(self, stream: HttpStream, decoder: StreamDecoder, on_close: Any) -> None:
         self._stream = stream
         self._decoder = decoder
         self._on_close = on_close
         self._events = ServerSentEvents()
+        self._came: deque[Any] = deque()  # events that are not decoded yet
+        self._at_once = _FIRST_PIECES  # how many of them are decoded for one hand-over
         self._ready: list[Delta] = []
+        self._read_all = False
         self._finished = False
         self._closed = False
 
@@ -57,11 +65,17 @@ class StreamReader:
             self._on_close()
 
     async def _advance(self) -> None:
-        data = await self._stream.read()
-        events = self._events.feed(data) if data else self._events.finish()
-        for event in events:
+        came = self._came
+        if not came:
+            data = await self._stream.read()
+            came.extend(self._events.feed(data) if data else self._events.finish())
+            self._read_all = not data
+        for _ in range(min(self._at_once, len(came))):
+            event = came.popleft()
             self._ready.extend(self._decoder.feed(event.name, event.data))
-        if not data:
+        if came:
+            self._at_once = min(2 * self._at_once, _MOST_PIECES)
+        elif self._read_all:
             self._ready.append(Delta(response=self._decoder.finish()))
             self._end()
 
