@@ -256,7 +256,11 @@ def test_a_module_runs_over_many_rows_with_a_timeout_too():
         leave.set()
 
 
-@pytest.mark.parametrize("options", [{"timeout": -1}, {"timeout": float("nan")}, {"straggler_limit": -1}])
+@pytest.mark.parametrize(
+    "options",
+    [{"timeout": -1}, {"timeout": float("nan")}, {"timeout": "5"}, {"timeout": True}, {"straggler_limit": -1},
+     {"straggler_limit": 1.5}],
+)  # fmt: skip
 def test_impossible_settings_are_refused(options):
     with pytest.raises(ConfigurationError):
         Parallel(**options)

@@ -129,6 +129,7 @@ def test_the_same_again_is_answered_by_the_cache():
         (len, {"N": 2.5}, "N must be"),
         (len, {"temperature": -1}, "temperature"),
         (len, {"temperature": float("nan")}, "temperature"),
+        (len, {"temperature": "high"}, "temperature"),
         (len, {"fail_count": -1}, "fail_count"),
     ],
 )

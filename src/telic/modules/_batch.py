@@ -47,12 +47,12 @@ class Batch(NamedTuple):
         Raises:
             ConfigurationError: A time or a number cannot work.
         """
-        timeout, limit = self.timeout, self.straggler_limit
-        if timeout is not None and (isinstance(timeout, bool) or not timeout >= 0):
+        timeout, limit = cast("Any", self.timeout), cast("Any", self.straggler_limit)
+        if timeout is not None and not (_is_number(timeout, (int, float)) and timeout >= 0):
             raise ConfigurationError(
                 f"{owner}: timeout must be a number of seconds, or None; got {timeout!r}"
             )
-        if limit is not None and (isinstance(limit, bool) or limit < 0):
+        if limit is not None and not (_is_number(limit, int) and limit >= 0):
             raise ConfigurationError(f"{owner}: straggler_limit must be 0 or more, or None; got {limit!r}")
         return self
 
@@ -102,6 +102,10 @@ class Batch(NamedTuple):
             [work[outcome.index][1] for outcome in failed],
             [outcome.error for outcome in failed],
         )
+
+
+def _is_number(value: Any, kinds: Any) -> bool:
+    return isinstance(value, kinds) and not isinstance(value, bool)
 
 
 @contextmanager

@@ -68,7 +68,7 @@ class SelfConsistency(FlowModule):
         if not callable(module):
             raise ConfigurationError(f"SelfConsistency samples a program, and {module!r} cannot be called")
         check_count(N, 1, "SelfConsistency: N")
-        if isinstance(temperature, bool) or not temperature >= 0:
+        if isinstance(temperature, bool) or not isinstance(temperature, (int, float)) or not temperature >= 0:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError(
                 f"SelfConsistency: temperature must be a number of 0 or more, got {temperature!r}"
             )
