@@ -9,6 +9,7 @@ from telic.errors import AdapterParseError, ConfigurationError, LMRateLimitError
 from telic.protocols import Capabilities
 from telic.signatures import Signature
 from telic.testing import FunctionLM, ScriptedLM
+from telic.types import Document, Reasoning
 
 QA = Signature("question -> answer, score: float")
 FREE = "I would say four, and I am half sure."
@@ -166,3 +167,24 @@ def test_calls_of_tools_are_read_out_of_words_also_where_the_lm_could_make_them(
 
     assert [call.name for call in found.calls] == ["look"]
     assert "tools" not in first.requests[0].options
+
+
+def test_citations_are_looked_up_in_the_documents_of_the_first_step():
+    signature = Signature("docs: list[Document] -> answer, sources: Citations")
+    read = '[[ ## answer ## ]]\na\n\n[[ ## sources ## ]]\n[{"document": 2, "cited_text": "DEEP sea"}]\n\n[[ ## completed ## ]]'
+    second = ScriptedLM([read, read.replace("DEEP", "high"), read])
+    docs = [Document("the sky"), Document("the deep sea")]
+
+    with telic.context(lm=FunctionLM(lambda r: FREE), adapter=TwoStepAdapter(second), max_retries=1):
+        results = [telic.Predict(signature)(docs=docs) for _ in range(2)]
+
+    assert [result.sources[0].start_char_index for result in results] == [4, 4]
+    assert "'high sea' does not stand in document 2" in second.requests[2].messages[-1]["content"]
+
+
+def test_reasoning_of_the_first_lm_is_written_by_the_second():
+    read = "[[ ## reasoning ## ]]\nso\n\n[[ ## answer ## ]]\na\n\n[[ ## completed ## ]]"
+    program = telic.ChainOfThought("question -> answer", rationale_field_type=Reasoning)
+
+    with telic.context(lm=FunctionLM(lambda r: FREE), adapter=TwoStepAdapter(ScriptedLM([read]))):
+        assert program(question="q").reasoning == "so"

@@ -45,7 +45,7 @@ class Channels:
         documents: Whether documents go to the LM as they are.
     """
 
-    __slots__ = ("_cited", "_citing", "_name", "_signature", "_thought", "documents", "shown")
+    __slots__ = ("_cited", "_citing", "_given", "_name", "_signature", "_thought", "documents", "shown")
 
     def __init__(self, signature: Any, capabilities: Capabilities, native: Iterable[type], name: str) -> None:
         """Choose.
@@ -61,10 +61,8 @@ class Channels:
         self._name = name
         self._citing = tuple(f.name for f in outputs if holds(f.annotation, Citations))
         thinking = tuple(f.name for f in outputs if holds(f.annotation, Reasoning))
-        given = self._citing and any(
-            mentions(f.annotation, Document) for f in signature.input_fields.values()
-        )
-        cites = bool(given) and capabilities.citations and Citations in native
+        self._given = any(mentions(f.annotation, Document) for f in signature.input_fields.values())
+        cites = bool(self._citing) and self._given and capabilities.citations and Citations in native
         thinks = bool(thinking) and capabilities.reasoning_text and Reasoning in native
         beside = {*(self._citing if cites else ()), *(thinking if thinks else ())}
         if len(beside) == len(signature.output_fields):
@@ -94,11 +92,10 @@ class Channels:
                 values[name] = Reasoning(completion.reasoning or "")
             for name in self._cited:
                 values[name] = _native_citations(completion)
-            if inputs is not None:
+            given = sources(turn, inputs) if self._citing and inputs is not None else []
+            if given or (self._given and inputs is not None):
                 for name in self._citing:
-                    values[name] = self._verified(
-                        values[name], name, sources(turn, inputs), completion, values
-                    )
+                    values[name] = self._verified(values[name], name, given, completion, values)
             if not self._cited and not self._thought:
                 return values
             return self._signature.check_outputs(

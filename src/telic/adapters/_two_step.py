@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, final
 
+from telic.adapters._channels import Channels
 from telic.adapters._chat import ChatAdapter
 from telic.adapters._describe import prompt_name
 from telic.adapters._markers import has_markers, read_markers
@@ -19,7 +20,9 @@ from telic.protocols import Capabilities, RenderPlan
 from telic.signatures import InputField, make_signature
 
 if TYPE_CHECKING:
+    from telic.adapters._plan import Parse
     from telic.adapters._reading import Reader
+    from telic.adapters._turns import UserTurn
     from telic.data import Completion, Message
 
 _NOTHING_NATIVE = Capabilities()
@@ -78,7 +81,7 @@ class TwoStepAdapter(ChatAdapter):
         """Return the prompt of a predictor state, and how its replies are read; see `Adapter.plan`."""
         # Calls of tools are found in the answer's words, like any other output.
         first = super().plan(signature, demos, capabilities._replace(function_calling=False))
-        return TwoStepPlan(first, SecondPlan(self.extraction_model, signature))
+        return TwoStepPlan(first, SecondPlan(self.extraction_model, signature, self._layout(signature).turn))
 
     def deltas(self, signature: Any) -> None:
         """Return None: the fields are known when the second step is done."""
@@ -103,15 +106,18 @@ class SecondPlan:
     The fields are those of the first step, and so are the validators that its outputs pass.
     """
 
-    __slots__ = ("_name", "_plan", "_signature", "lm")
+    __slots__ = ("_name", "_plan", "_read", "_signature", "lm")
 
-    def __init__(self, lm: Any, signature: Any) -> None:
+    def __init__(self, lm: Any, signature: Any, turn: UserTurn) -> None:
         names = (f"reply{'_' * count}" for count in range(len(signature.output_fields) + 1))
         self._name = next(name for name in names if name not in signature.output_fields)
         fields = {name: (field.annotation, field) for name, field in signature.output_fields.items()}
         asked = make_signature({self._name: (str, InputField()), **fields}, _TASK)
         self._plan: RenderPlan = ChatAdapter().plan(asked, (), getattr(lm, "capabilities", _NOTHING_NATIVE))
         self._signature = signature
+        # Citations are looked up in the documents of the first step.
+        beside = Channels(signature, _NOTHING_NATIVE, (), "TwoStepAdapter")
+        self._read: Parse = beside.read(self._plan.parse, turn)
         self.lm = lm
 
     @property
@@ -134,7 +140,7 @@ class SecondPlan:
 
     def parse(self, completion: Completion, inputs: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Return the output fields of the first step."""
-        return self._signature.check_outputs(self._plan.parse(completion, inputs), inputs)
+        return self._signature.check_outputs(self._read(completion, inputs), inputs)
 
     def reask(self, completion: Completion, error: Exception) -> list[Message]:
         """Return the turns that ask the second LM again."""
