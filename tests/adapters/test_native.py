@@ -244,3 +244,24 @@ def test_instructions_that_nobody_wrote_name_only_what_is_there():
         assert "`question`" in prompt
         assert "`tools`" not in prompt
         assert "`calls`" not in prompt
+
+
+@pytest.mark.parametrize(
+    "written", ["{'city': 'Rome',}", '```json\n{"city": "Rome"}\n```', '{"city": "Rome"} // so']
+)
+def test_arguments_that_are_nearly_json_are_read_at_no_cost(written):
+    reply = Completion("", "tool_calls", None, ({"id": "c", "name": "weather", "arguments": written},))
+
+    found, lm = ask([reply])
+
+    assert found.calls.tool_calls[0].args == {"city": "Rome"}
+    assert len(lm.requests) == 1
+
+
+@pytest.mark.parametrize("written", ['{"city": "Ro', '{"a":' * 100_000, "[1, 2]", "Rome", '{"city": "Rome"'])
+def test_arguments_that_were_cut_or_are_no_object_are_never_run(written):
+    reply = Completion("", "tool_calls", None, ({"id": "c", "name": "weather", "arguments": written},))
+
+    with pytest.raises(AdapterParseError, match="calls of tools for 'Act' could not be used") as caught:
+        ask([reply])
+    assert len(str(caught.value)) < 1500

@@ -10,6 +10,7 @@ from telic.errors import (
     ConfigurationError,
     ContextWindowExceededError,
     InputError,
+    ProgramError,
 )
 from telic.modules import ReAct
 from telic.protocols import Capabilities
@@ -511,3 +512,13 @@ def test_it_works_inside_of_other_programs_with_an_lm_of_its_own():
     with telic.context(trace=trace):
         outer(question="How many in Rome?")
     assert [one.predictor for one in trace] == [outer.agent.react] * 2 + [outer.agent.extract.predict]
+
+
+def test_a_truncation_that_returns_nothing_is_named():
+    class Broken(ReAct):
+        def truncate_trajectory(self, trajectory):
+            trajectory.popitem()
+
+    lm, _ = too_long(0)
+    with telic.context(lm=lm), pytest.raises(ProgramError, match="Broken.truncate_trajectory must return"):
+        Broken("question -> answer", tools=[population])(question="?")

@@ -2,6 +2,8 @@ import asyncio
 import contextvars
 import threading
 
+import hypothesis
+import hypothesis.strategies
 import pytest
 
 import telic
@@ -209,3 +211,17 @@ def test_any_texts_of_steps_come_back_as_they_were():
     assert [m["content"] for m in messages if m["role"] == "tool"] == texts
     assert [m["content"] for m in messages if m["role"] == "assistant"] == [text or None for text in texts]
     assert messages_of("", "x") == []
+
+
+@hypothesis.given(hypothesis.strategies.lists(hypothesis.strategies.text(max_size=40), max_size=4))
+def test_any_text_of_a_step_survives_as_its_lines(texts):
+    shown = {}
+    for number, text in enumerate(texts):
+        shown |= {f"thought_{number}": text, f"tool_name_{number}": "f", f"tool_args_{number}": "{}"}
+        shown |= {f"observation_{number}": text}
+
+    messages = messages_of(trajectory_text(shown), "x")
+
+    assert [m["content"] for m in messages if m["role"] == "tool"] == [
+        "\n".join(t.splitlines()) for t in texts
+    ]

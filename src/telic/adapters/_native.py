@@ -17,6 +17,7 @@ from telic._text import join_names, truncate
 from telic.adapters._annotations import bare_annotation, holds, union_members
 from telic.adapters._describe import INCOMPLETE, NOT_SUPPLIED, list_fields
 from telic.adapters._markers import has_markers
+from telic.adapters._objects import read_json
 from telic.adapters._turns import past_turns
 from telic.adapters._values import value_text
 from telic.errors import AdapterParseError, InputError, TruncatedReplyError
@@ -270,7 +271,7 @@ def calls_of(completion: Completion, signature: Any, adapter_name: str) -> ToolC
     problems: list[str] = []
     for call in completion.tool_calls:
         try:
-            calls.append(ToolCall.of(call))
+            calls.append(ToolCall.of(_repaired(call)))
         except ValueError as error:
             problems.append(str(error))
     if not problems:
@@ -286,6 +287,19 @@ def calls_of(completion: Completion, signature: Any, adapter_name: str) -> ToolC
         lm_response=completion.text,
         problems=tuple(problems),
     )
+
+
+def _repaired(call: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a call with arguments that came as broken JSON mended, as outputs are, but never such as were cut."""
+    written = call.get("arguments")
+    if not isinstance(written, str):
+        return call
+    try:
+        value, is_whole = read_json(written)
+    except ValueError:
+        return call
+    is_closed = written.rstrip().endswith("}") and written.count("{") == written.count("}")
+    return {**call, "arguments": value} if isinstance(value, dict) and (is_whole or is_closed) else call
 
 
 def _with_calls(history: Any, calls_name: str, rest: Any) -> list[Any]:

@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, NamedTuple, Ty
 from telic._optional import load
 from telic._text import join_names
 from telic.data import Prediction
-from telic.errors import AdapterParseError, ConfigurationError, ContextWindowExceededError, InputError
+from telic.errors import (
+    AdapterParseError,
+    ConfigurationError,
+    ContextWindowExceededError,
+    InputError,
+    ProgramError,
+)
 from telic.modules._chain_of_thought import ChainOfThought
 from telic.modules._flow import Call, Effect, Flow
 from telic.modules._inputs import positional_error
@@ -258,8 +264,15 @@ class ReAct(FlowModule, Generic[S]):
         """Leave out so many of the oldest steps; return whether the prompt is shorter for it."""
         before = len(self.format_trajectory(record.shown))
         for _ in range(steps):
-            if record.shown:
-                record.drop(self.truncate_trajectory(dict(record.shown)))
+            if not record.shown:
+                break
+            shorter = self.truncate_trajectory(dict(record.shown))
+            if not isinstance(shorter, dict):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise ProgramError(
+                    f"{type(self).__name__}.truncate_trajectory must return the steps that are left, as a dict of "
+                    f"texts by key; it returned {shorter!r}"
+                )
+            record.drop(shorter)
         return len(self.format_trajectory(record.shown)) < before
 
     def truncate_trajectory(self, trajectory: dict[str, str]) -> dict[str, str]:

@@ -140,7 +140,7 @@ def _arguments(text: str) -> dict[str, Any]:
     """Return arguments from their text; those that were cut to be shown stand as text."""
     try:
         value: Any = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {"cut": text}
     return value if isinstance(value, dict) else {"value": value}  # pyright: ignore[reportUnknownVariableType]
 

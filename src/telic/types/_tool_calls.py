@@ -122,7 +122,7 @@ def _arguments(call: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(value, str):
         try:
             value = load("json").loads(value) if value.strip() else {}
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"the arguments of {call['name']!r} are no JSON ({error})") from error
     if value is None:
         return {}
