@@ -107,9 +107,11 @@ def Suggest(  # noqa: N802  the name that programs use
     return _check("suggest", condition, message, target, name, max_backtracks)
 
 
-def _check(kind: str, condition: Any, message: str, target: Any, name: str | None, limit: int | None) -> bool:
+def _check(kind: str, condition: Any, message: Any, target: Any, name: str | None, limit: int | None) -> bool:
     held = condition if type(condition) is bool else _as_bool(kind, condition)
     check_target(target)
+    if not isinstance(message, str):
+        raise InputError(f"{kind.capitalize()}: the message must be text for the LM, got {message!r}")
     frame: Frame | None = ACTIVE.get()
     if name is None:
         name = _place()

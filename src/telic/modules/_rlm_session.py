@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, cast, final
 
+from telic._replay import step
 from telic._text import did_you_mean, join_names, plural, truncate
 from telic.context import get as setting
 from telic.data import Request
@@ -60,7 +61,8 @@ class Session:
             raise TypeError(f"llm_query_batched takes a list of texts, not {type(prompts).__name__}")
         asked = cast("Sequence[Any]", prompts)
         self._take(asked)
-        answers = Gather((UseTool(self._ask, {"prompt": one}) for one in asked), keep_errors=True).run()
+        effects = [UseTool(self._ask, {"prompt": one}, replayed=False) for one in asked]
+        answers = Gather(effects, keep_errors=True).run()
         for answer in answers:
             if isinstance(answer, BaseException) and not _tellable(answer):
                 raise answer
@@ -137,7 +139,7 @@ class Session:
                 "no LM is configured for llm_query; call telic.configure(lm=…) or pass sub_lm=…"
             )
         request = Request([{"role": "user", "content": prompt}], {})
-        return as_lm(lm).complete(request).completions[0].text
+        return step(lm, prompt, lambda: as_lm(lm).complete(request).completions[0].text)
 
 
 def described(signature: Any, inputs: Mapping[str, Any]) -> str:
