@@ -378,3 +378,29 @@ def test_an_optimizer_without_a_plan_says_so():
 
     with pytest.raises(ConfigurationError, match="Mine does not say what it will do"):
         Mine().plan(telic.Predict("a -> b"), trainset=sums(2))
+
+
+class Swallowing(telic.Module):
+    def __init__(self):
+        super().__init__()
+        self.step = telic.Predict("question -> answer")
+
+    def forward(self, question):
+        try:
+            return self.step(question=question)
+        except Exception:
+            return telic.Prediction(answer="I do not know")
+
+
+def test_a_program_that_swallows_errors_is_not_scored_while_the_lm_is_away(tmp_path):
+    asked = lm()
+    asked.lives = 20
+    with telic.context(outage_patience=0.0):
+        stopped = compiled(asked=asked, program=Swallowing(), run_dir=tmp_path / "run")
+    assert "LM away" in stopped.report.stopped
+
+    asked.lives = None
+    made = compiled(asked=asked, program=Swallowing(), run_dir=tmp_path / "run")
+
+    whole = compiled(program=Swallowing(), run_dir=tmp_path / "whole")
+    assert [c.score for c in made.report.candidates] == [c.score for c in whole.report.candidates]

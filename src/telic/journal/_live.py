@@ -172,6 +172,7 @@ class LiveRun:
 
         Raises:
             JournalError: The result cannot be written down.
+            LMOutageError: An LM stayed away, also where the work caught that.
         """
         digest = step_digest(key)
         place = self._steps.get(digest)
@@ -207,6 +208,8 @@ class LiveRun:
         return value
 
     def _keep(self, digest: str, value: T, packed: Callable[[T], Any]) -> None:
+        if self.outages.ended is not None:
+            raise self.outages.ended
         try:
             form = packed(value)
         except Unstorable:

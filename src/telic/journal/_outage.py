@@ -47,6 +47,8 @@ class Outages:
         self._successes: dict[str, int] = {}
         self._since: dict[str, float] = {}
         self._closing = threading.Event()
+        self.ended: LMOutageError | None = None
+        """The run ends for this: what a program made of it that caught the error is no result."""
 
     def close(self) -> None:
         """Let nobody wait any longer: the run is ending."""
@@ -133,11 +135,12 @@ class _Attempt:
             raise error
         gone, left = self._outages.away(self._model)
         if left <= 0:
-            raise LMOutageError(
+            self._outages.ended = LMOutageError(
                 f"{self._model!r} has been away for {gone:.0f} s (outage_patience); the last failure: {error}. What "
                 "was paid for is kept: the same run_dir goes on from here",
                 model=self._model,
-            ) from error
+            )
+            raise self._outages.ended from error
         wait = min(self._wait, left)
         self._wait = min(2 * self._wait, _LONGEST_WAIT_S)
         return wait
