@@ -282,3 +282,10 @@ def test_a_plain_program_on_the_sessions_own_loop_is_told_that_it_waits_for_itse
 def test_a_mode_that_is_none_is_refused():
     with pytest.raises(ConfigurationError, match="'text' or 'structured'"):
         Tool.from_mcp_tool(None, None, "json")
+
+
+def test_without_the_package_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mcp", None)
+
+    with pytest.raises(telic.MissingExtraError, match=r"mcp_tools needs the package 'mcp'.*telic\[mcp\]"):
+        telic.mcp_tools(COMMAND)
