@@ -751,6 +751,54 @@ def test_a_plain_forward_called_async_backtracks_in_its_thread():
     assert (made.a, made.b) == ("good a of x", "good b of good a of x")
 
 
+def test_a_task_that_goes_on_after_its_run_was_given_up_is_no_step_of_the_next():
+    class Slow(Module):
+        def __init__(self):
+            self.ask = Predict("a -> c")
+            self.gate = None
+
+        async def aforward(self, a):
+            if self.gate is not None:
+                await self.gate.wait()
+            return (await self.ask.acall(a=a)).c
+
+    class Both(Module):
+        def __init__(self):
+            self.first = Predict("a -> b")
+            self.slow = Slow()
+
+        async def check(self, b):
+            Assert(_good(b), "bad", target_module="first")
+
+        async def aforward(self, a):
+            b = (await self.first.acall(a=a)).b
+            made = await asyncio.gather(self.slow.acall(a=a), self.check(b))
+            return made[0]
+
+    async def main(program):
+        program.slow.gate = asyncio.Event()
+        running = asyncio.create_task(program.acall(a="x"))
+        while len(lm.calls) < 2:  # the first call and its correction
+            await asyncio.sleep(0)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        program.slow.gate.set()  # both runs' slow branches go on now
+        result = await running
+        for _ in range(5):
+            await asyncio.sleep(0)
+        return result
+
+    program = Both()
+    lm = Counting(bad=("b",))
+    program.set_lm(lm)
+    trace = []
+
+    with context(trace=trace):
+        assert asyncio.run(main(program)) == "good c of x"
+
+    assert [step.predictor for step in trace] == [program.first, program.slow.ask]
+
+
 def test_a_cancelled_task_is_cancelled_and_leaves_nothing():
     class Waits(Module):
         def __init__(self):

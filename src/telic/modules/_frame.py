@@ -49,7 +49,7 @@ class Frame:
         parent: The frame around it.
     """
 
-    __slots__ = ("module", "outcomes", "parent", "records", "script", "used")
+    __slots__ = ("born", "module", "outcomes", "parent", "records", "run", "script", "used")
 
     def __init__(self, module: Any, parent: Frame | None) -> None:
         self.module = module
@@ -58,6 +58,8 @@ class Frame:
         self.outcomes: list[AssertionOutcome] = []
         self.script: Script | None = None if parent is None else parent.script
         self.used: dict[tuple[str, int, int], int] | None = None
+        self.run = 0
+        self.born = 0 if parent is None else parent.run
 
     def chain(self) -> Iterator[Frame]:
         """Yield this frame and those around it that are module calls."""
@@ -66,6 +68,18 @@ class Frame:
             if frame.module is not None:
                 yield frame
             frame = frame.parent
+
+    def is_current(self, run: int) -> bool:
+        """Whether what was begun in a run of this frame still belongs to a run that has not been given up.
+
+        Tasks of `asyncio.gather` go on after one of them has ended the run, and threads may be left behind.
+        """
+        frame = self
+        while frame.run == run:
+            if frame.parent is None:
+                return True
+            run, frame = frame.born, frame.parent
+        return False
 
     # Predictor calls
 
@@ -77,6 +91,7 @@ class Frame:
         Raises:
             Exception: What the call raised.
         """
+        call.run = self.run
         script = self.script
         if script is None:
             return None
@@ -106,8 +121,10 @@ class Frame:
                 return count
             frame = frame.parent
 
-    def answered(self, predictor: Any, call: OpenCall, prediction: Prediction) -> None:
-        """Record a call that was answered."""
+    def answered(self, predictor: Any, call: OpenCall, prediction: Prediction) -> bool:
+        """Record a call that was answered; False: too late, its run was given up."""
+        if not self.is_current(call.run):
+            return False
         record = Asked(predictor, call)
         record.prediction = prediction
         if prediction._completions is not None:  # pyright: ignore[reportPrivateUsage]  (parsing is not enough)
@@ -115,12 +132,14 @@ class Frame:
         if record.note is not None:
             prediction.note_assertions((), record.note.correction)
         self.records.append(record)
+        return True
 
     def failed(self, predictor: Any, call: OpenCall, error: Exception) -> None:
         """Record a call that raised."""
-        record = Asked(predictor, call)
-        record.error = error
-        self.records.append(record)
+        if self.is_current(call.run):
+            record = Asked(predictor, call)
+            record.error = error
+            self.records.append(record)
 
     # Other steps; see `telic._replay`
 
@@ -129,13 +148,13 @@ class Frame:
         record = Done(callee, inputs)
         if (found := self._found(record)) is not None:
             return found.recall()
-        before = len(self.records)
+        before, run = len(self.records), self.run
         try:
             result = work()
         except Exception as error:
-            self._keep(record, before, None, error)
+            self._keep(record, before, run, error=error)
             raise
-        self._keep(record, before, result, None)
+        self._keep(record, before, run, result)
         return result
 
     async def astep(self, callee: Any, inputs: Any, work: Callable[[], Awaitable[Any]]) -> Any:
@@ -143,13 +162,13 @@ class Frame:
         record = Done(callee, inputs)
         if (found := self._found(record)) is not None:
             return found.recall()
-        before = len(self.records)
+        before, run = len(self.records), self.run
         try:
             result = await work()
         except Exception as error:
-            self._keep(record, before, None, error)
+            self._keep(record, before, run, error=error)
             raise
-        self._keep(record, before, result, None)
+        self._keep(record, before, run, result)
         return result
 
     def _found(self, record: Done) -> Done | None:
@@ -170,7 +189,11 @@ class Frame:
                     emitter.backtracked(record.predictor, record.call_id, "the steps before it have changed")
         return found
 
-    def _keep(self, record: Done, before: int, result: Any, error: Exception | None) -> None:
+    def _keep(
+        self, record: Done, before: int, run: int, result: Any = None, error: Exception | None = None
+    ) -> None:
+        if not self.is_current(run):
+            return
         record.inner = self.records[before:]
         record.result = value_copy(result)
         record.error = error
@@ -191,15 +214,16 @@ class Frame:
         self.script = Script(self.records, None if base is None or base.ended else base)
         self.records = []
         self.outcomes = []
+        self.run += 1
 
     def close(self) -> None:
         """Hand over to the frame around this one."""
         parent = self.parent
-        if parent is not None:
+        if parent is None:
+            forget_ended()
+        elif self.is_current(self.run):
             parent.records.extend(self.records)
             parent.outcomes.extend(self.outcomes)
-        else:
-            forget_ended()
 
 
 def _take_out(trace: list[Step], predictions: set[int]) -> None:

@@ -45,7 +45,7 @@ _NO_OPTIONS: Mapping[str, Any] = {}
 class OpenCall:
     """One call between its request and its prediction."""
 
-    __slots__ = ("again", "asks", "config", "entry", "inputs", "keep", "lm", "note", "request")
+    __slots__ = ("again", "asks", "config", "entry", "inputs", "keep", "lm", "note", "request", "run")
 
     def __init__(
         self,
@@ -68,6 +68,8 @@ class OpenCall:
         """What is sent in its place, where an assertion has it asked again."""
         self.note: Note | None = None
         """What assertions have said about it."""
+        self.run = 0
+        """The run of the frame that it was begun in."""
 
     def read(self, response: Response) -> Prediction | None:
         """Return the prediction of a response with one completion that parses, as nearly all are; else None."""
@@ -231,8 +233,8 @@ class Predict(Module, Leaf, Generic[S]):
 
     def _recorded(self, call: OpenCall, prediction: Prediction) -> Prediction:
         frame: Frame | None = ACTIVE.get()
-        if frame is not None:
-            frame.answered(self, call, prediction)
+        if frame is not None and not frame.answered(self, call, prediction):
+            return prediction
         trace: list[Step] | None = setting("trace")
         if trace is not None and call.keep:
             trace.append(Step(self, call.inputs, prediction))
