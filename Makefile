@@ -47,7 +47,8 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 lock:
-	uv pip compile --quiet pyproject.toml --extra tiny --extra serve --extra sandbox --group dev --universal --generate-hashes \
+	uv pip compile --quiet pyproject.toml --extra tiny --extra serve --extra sandbox --extra retrieve \
+		--extra documents --extra qdrant --extra parquet --group dev --universal --generate-hashes \
 		--python-version 3.11 --no-annotate --custom-compile-command "make lock" -o requirements-dev.lock
 	uv pip compile --quiet pyproject.toml --extra tiny --group build --universal --generate-hashes \
 		--python-version 3.11 --no-annotate --custom-compile-command "make lock" \

@@ -182,3 +182,23 @@ def test_callbacks_hear_of_it(rm):
         telic.Retrieve()("Paris")
 
     assert heard == ["Retrieve"]
+
+
+def test_a_failed_assertion_does_not_search_again():
+    rm = Recorded()
+
+    class Careful(telic.Module):
+        def __init__(self):
+            super().__init__()
+            self.retrieve = telic.Retrieve(k=2, rm=rm)
+            self.answer = telic.Predict("context: list[str], question -> answer")
+
+        def forward(self, question):
+            context = self.retrieve([question, f"{question} again"]).passages
+            found = self.answer(context=context, question=question)
+            telic.Assert(found.answer == "short", "answer in one word", target_module=self.answer)
+            return found
+
+    with telic.context(lm=DummyLM([{"answer": "a long one"}, {"answer": "short"}])):
+        assert Careful()("q").answer == "short"
+    assert sorted(text for text, _, _ in rm.asked) == ["q", "q again"]

@@ -165,3 +165,11 @@ def test_a_newer_or_other_index_is_refused(tmp_path):
     (tmp_path / "index.json").write_text(json.dumps({**header, "kind": "dense"}))
     with pytest.raises(StoredIndexError, match="kind 'dense'"):
         BM25.open(tmp_path)
+
+
+def test_other_files_in_the_folder_are_left_alone(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    BM25(CORPUS, folder=tmp_path)
+    (tmp_path / "notes.txt").write_text("mine, changed")
+
+    assert BM25.open(tmp_path)("moth")[0].pid == 1

@@ -238,3 +238,11 @@ def test_keys_never_show():
             embedder("a")
 
     assert "very-secret" not in str(caught.value) + repr(embedder) + embedder.fingerprint
+
+
+def test_the_price_of_known_models_counts_in_a_budget():
+    with FaultServer(answer) as server, telic.context(budget=telic.Budget(usd=1.0)) as _:
+        budget = telic.settings.budget
+        Embedder("openai/text-embedding-3-small", base_url=server.url, api_key="")(["a", "b"])
+
+        assert budget.spent.cost_usd == pytest.approx(14 * 0.02 / 1e6)

@@ -13,13 +13,14 @@ from typing import Any, Final, Self, final
 from telic._optional import require
 from telic.errors import ConfigurationError
 from telic.retrieve import _folder
-from telic.retrieve._corpus import Corpus, MemoryCorpus, StoredCorpus, as_corpus, write_corpus
+from telic.retrieve._corpus import OFFSETS, TEXTS, Corpus, MemoryCorpus, StoredCorpus, as_corpus, write_corpus
 from telic.retrieve._passage import Passage
 from telic.retrieve._ranking import best_first
 from telic.retrieve._search import Searcher
 from telic.retrieve._words import Words
 
 KIND: Final = "bm25"
+_OWN_FILES: Final = (".index.npy", ".index.json")  # as bm25s calls them
 
 
 @final
@@ -157,7 +158,8 @@ class BM25(Searcher):
                 return
             self._index.save(str(folder), show_progress=False)
             write_corpus(corpus, folder)
-            files = _folder.file_names(folder)
+            names = [file.name for file in folder.iterdir() if file.name.endswith(_OWN_FILES)]
+            files = dict.fromkeys([*names, TEXTS, OFFSETS], 0)
             _folder.write_header(
                 folder, _folder.Header(KIND, len(corpus), corpus.fingerprint, self._settings, files)
             )

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Self, cast, final
+from typing import Any, Final, NamedTuple, Self, final
 
 from telic._optional import load
 from telic.errors import StoredIndexError
@@ -122,14 +122,6 @@ def check_same(folder: Path, header: Header, corpus: str, passages: int, setting
             "delete this one to build it anew",
             folder=str(folder),
         )
-
-
-def file_names(folder: Path, names: Sequence[str] | None = None) -> dict[str, int]:
-    """Return the sizes of files in a folder; None: all that a finished index is made of."""
-    left_out = (HEADER, LOCK)
-    found = [p for p in folder.iterdir() if p.is_file() and p.name not in left_out] if names is None else None
-    paths = [folder / name for name in cast("Sequence[str]", names)] if found is None else found
-    return {path.name: path.stat().st_size for path in sorted(paths)}
 
 
 @final

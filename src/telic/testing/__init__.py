@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from telic.testing._adapters import AdapterConformance as AdapterConformance
     from telic.testing._clients import ClientConformance as ClientConformance
     from telic.testing._optimizers import OptimizerConformance as OptimizerConformance
+    from telic.testing._retrievers import RetrieverConformance as RetrieverConformance
     from telic.testing._server import FaultServer as FaultServer
 
 # These need pytest, or a server's modules: they load when they are asked for.
@@ -26,6 +27,7 @@ _LAZY = {
     "AdapterConformance": "telic.testing._adapters",
     "ClientConformance": "telic.testing._clients",
     "FaultServer": "telic.testing._server",
+    "RetrieverConformance": "telic.testing._retrievers",
     "OptimizerConformance": "telic.testing._optimizers",
 }
 
@@ -38,6 +40,7 @@ __all__ = [
     "FunctionLM",
     "OptimizerConformance",
     "Reply",
+    "RetrieverConformance",
     "ScriptedLM",
     "cassette",
     "dummy_rm",
