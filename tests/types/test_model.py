@@ -112,3 +112,9 @@ def test_a_type_works_in_a_program():
         assert program(event=Event(name="x")).answer == "yes"
         with pytest.raises(telic.InputError):
             program(event=3)
+
+
+@pytest.mark.parametrize("name", ["parse_lm_response", "adapt_to_native_lm_feature", "parse_stream_chunk"])
+def test_methods_that_nobody_calls_are_refused(name):
+    with pytest.raises(telic.ConfigurationError, match=name):
+        type("Odd", (telic.Type,), {name: classmethod(lambda cls, reply: None)})

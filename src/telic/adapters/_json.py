@@ -16,10 +16,9 @@ from telic.adapters._base import Adapter
 from telic.adapters._describe import NOT_SUPPLIED, name_outputs, placeholder
 from telic.adapters._guard import MARKERS
 from telic.adapters._objects import read_object
-from telic.adapters._parts import has_parts
 from telic.adapters._strict import strict_schema
-from telic.adapters._turns import text_of
 from telic.adapters._values import to_json
+from telic.types import has_parts, text_of_value
 
 if TYPE_CHECKING:
     from telic.adapters._reading import Reader
@@ -84,5 +83,5 @@ def _plain(value: Any) -> Any:
         return MARKERS.hide(value)  # JSON needs no guard, but the reader takes one away from every text
     if not has_parts(value):
         return value
-    text = text_of(value.to_parts())
+    text = text_of_value(value)
     return json.loads(text) if getattr(value, "shown_as_json", False) else text

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from telic._text import truncate
 from telic.adapters._values import block, plain_fields, to_json, value_text
+from telic.types import has_parts
 
 if TYPE_CHECKING:
     from telic.adapters._guard import Guard
@@ -24,15 +25,6 @@ Content = str | list[Part]
 
 _ATOMS = frozenset({str, int, float, bool, type(None)})
 _MAX_DEPTH = 40  # what is nested deeper is shown as JSON, which knows cycles
-
-
-def has_parts(value: Any) -> bool:
-    """Return whether a value brings parts of its own."""
-    return (
-        hasattr(value, "to_parts")
-        and not isinstance(value, type)
-        and not getattr(cast("Any", type(value)), "shown_as_model", False)
-    )
 
 
 def holds_parts(value: Any, depth: int = 0) -> bool:
@@ -88,16 +80,6 @@ def join_pieces(pieces: Iterable[Piece]) -> Content:
     if not parts:
         return last
     return [*parts, {"type": "text", "text": last}] if last else parts
-
-
-def part_text(part: Part) -> str:
-    """Return what stands for a part where only text can: its text, its address, or its type."""
-    text = part.get("text")
-    if isinstance(text, str):
-        return text
-    inner = part.get(str(part.get("type")))
-    url: Any = cast("Part", inner).get("url") if isinstance(inner, dict) else None
-    return url if isinstance(url, str) and not url.startswith("data:") else f"<{part.get('type')}>"
 
 
 def as_piece(pieces: Iterable[Piece]) -> Piece:

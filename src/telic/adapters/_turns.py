@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, cast, final
 
 from telic.adapters._annotations import bare_annotation
-from telic.adapters._parts import Content, Piece, as_text, join_pieces, part_text, parts_piece
+from telic.adapters._parts import Content, Piece, as_text, join_pieces, parts_piece
 from telic.adapters._values import value_text
 from telic.errors import InputError
 from telic.signatures import type_adapter
-from telic.types import FieldType, mentions
+from telic.types import FieldType, mentions, part_text
 
 if TYPE_CHECKING:
     from telic.adapters._guard import Guard

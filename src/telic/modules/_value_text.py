@@ -7,6 +7,7 @@ from typing import Any
 
 from telic._optional import load
 from telic._text import truncate
+from telic.types import has_parts, text_of_value
 
 
 def value_text(value: Any, limit: int | None = None) -> str:
@@ -20,7 +21,7 @@ def value_text(value: Any, limit: int | None = None) -> str:
         >>> value_text({"a": [1, None]}), value_text("abcdef", 4)
         ('{"a": [1, null]}', 'abcd… (+2 characters)')
     """
-    text = value if isinstance(value, str) else _json(value)
+    text = value if isinstance(value, str) else text_of_value(value) if has_parts(value) else _json(value)
     return text if limit is None else truncate(text, limit)
 
 
@@ -32,6 +33,8 @@ def _json(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
+    if has_parts(value):  # a picture is never written into a text as megabytes of base64
+        return text_of_value(value)
     to_dict = getattr(value, "to_dict", None)
     if to_dict is not None and not isinstance(value, type):
         return to_dict()

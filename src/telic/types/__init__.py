@@ -12,6 +12,9 @@ from telic.types._history import History as History
 from telic.types._image import Image as Image
 from telic.types._marked import unmarked as unmarked
 from telic.types._mentions import mentions as mentions
+from telic.types._parts import has_parts as has_parts
+from telic.types._parts import part_text as part_text
+from telic.types._parts import text_of_value as text_of_value
 from telic.types._reasoning import Reasoning as Reasoning
 from telic.types._tool import Tool as Tool
 from telic.types._tool import checked_timeout as checked_timeout

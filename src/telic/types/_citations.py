@@ -94,6 +94,9 @@ class Citation(NamedTuple):
                 raise ValueError(f"a citation has no {name!r}{did_you_mean(name, _FIELDS)}")
         return cls(**given)
 
+    def __repr__(self) -> str:
+        return f"Citation({', '.join(f'{name}={value!r}' for name, value in self.to_dict().items())})"
+
     def to_dict(self) -> dict[str, Any]:
         """Return what is known of the citation as plain data."""
         values = {name: getattr(self, name) for name in _FIELDS}

@@ -6,11 +6,14 @@ Here and not in `_base` because it needs pydantic, which nothing loads before a 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Final, cast
 
 import pydantic
 
+from telic.errors import ConfigurationError
 from telic.types._media import shown
+
+_NEVER_CALLED: Final = ("adapt_to_native_lm_feature", "parse_lm_response", "parse_stream_chunk")
 
 
 class Type(pydantic.BaseModel):
@@ -36,6 +39,12 @@ class Type(pydantic.BaseModel):
         """Look whether the class defines `format`."""
         super().__pydantic_init_subclass__(**kwargs)
         cls.shown_as_model = cls.format is Type.format
+        for name in _NEVER_CALLED:
+            if hasattr(cls, name):
+                raise ConfigurationError(
+                    f"{cls.__name__}.{name} would never be called: LMs' channels are chosen by adapters; read a reply "
+                    "in a pydantic validator of the type, and leave it out"
+                )
 
     def format(self) -> str | list[dict[str, Any]]:
         """Return the value as it stands in prompts: text, or parts such as `{"type": "image_url", …}`."""
