@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from telic._text import plural
 from telic.cli import _compile
@@ -19,6 +19,7 @@ from telic.evaluate import Comparison, compare_paired
 from telic.journal import Run, RunCandidate, list_runs, runs_folder
 
 _MOST_CANDIDATES: Final = 20
+_WIDTH: Final = 118  # of the list: names of runs are long, and are typed again
 
 
 def run(command: str, *arguments: Any) -> None:
@@ -42,11 +43,13 @@ def _list(folder: Path | None, as_json: bool) -> None:
         print(json.dumps([_summary(one) for one in found], indent=2))
         return
     console = Console()
+    console.width = max(console.width, _WIDTH)
     if not found and not damaged:
         where = runs_folder() if folder is None else folder
         console.print(f"no runs in {where}", soft_wrap=True, highlight=False)
         return
-    table = Table("run", "status", "began (UTC)", "best", "calls", "USD", "time", box=None, pad_edge=False)
+    whole = Column("run", overflow="fold", min_width=max((len(one.folder.name) for one in found), default=0))
+    table = Table(whole, "status", "began (UTC)", "best", "calls", "USD", "time", box=None, pad_edge=False)
     for one in found:
         spend = one.total_spend
         row = (one.folder.name, one.status, one.began[:16], _score(one.best), f"{spend.calls:,}", _usd(spend))
