@@ -241,8 +241,8 @@ def test_keys_never_show():
 
 
 def test_the_price_of_known_models_counts_in_a_budget():
-    with FaultServer(answer) as server, telic.context(budget=telic.Budget(usd=1.0)) as _:
-        budget = telic.settings.budget
+    budget = telic.Budget(usd=1.0)
+    with FaultServer(answer) as server, telic.context(budget=budget):
         Embedder("openai/text-embedding-3-small", base_url=server.url, api_key="")(["a", "b"])
 
-        assert budget.spent.cost_usd == pytest.approx(14 * 0.02 / 1e6)
+        assert budget.used.cost_usd == pytest.approx(14 * 0.02 / 1e6)

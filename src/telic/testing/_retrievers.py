@@ -87,8 +87,12 @@ class RetrieverConformance:
         """Searching changes nothing."""
         rm = self.make_retriever(PASSAGES)
         expected = {text: _found(rm, text, 3) for text in PASSAGES}
+
+        def search(text: str) -> list[str]:
+            return _found(rm, text, 3)
+
         with ThreadPoolExecutor(8) as pool:
-            for text, found in pool.map(lambda text: (text, _found(rm, text, 3)), PASSAGES * 8):
+            for text, found in zip(PASSAGES * 8, pool.map(search, PASSAGES * 8), strict=True):
                 assert found == expected[text]
 
     def test_an_awaited_search_has_the_same_answer(self) -> None:
