@@ -159,6 +159,23 @@ def test_what_is_no_handler_is_refused_with_another_way():
         assert_transform_module(len)
 
 
+def test_the_keywords_of_that_time_work():
+    class Old(Module):
+        def __init__(self):
+            self.ask = dspy.Predict("question -> answer")
+            self.after = dspy.Predict("answer -> note")
+
+        def forward(self, question):
+            made = self.ask(question=question)
+            self.after(answer=made.answer)
+            dspy.Suggest(made.answer == "right", msg="That is wrong.", backtrack=self.ask, is_metric=True)
+            return made
+
+    lm = FunctionLM(lambda text: {"answer": "right" if "That is wrong." in text else "wrong", "note": "n"})
+    with dspy.context(lm=lm):
+        assert Old()(question="?").answer == "right"
+
+
 def test_the_errors_are_one_family():
     assert DSPyAssertionError is dspy.AssertionFailed
     assert issubclass(DSPyAssertionError, AssertionError)

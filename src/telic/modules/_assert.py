@@ -29,6 +29,7 @@ def Assert(  # noqa: N802  the name that programs use
     target_module: Any = None,
     is_metric: bool = False,
     *,
+    msg: str | None = None,
     backtrack: Any = None,
     name: str | None = None,
     max_backtracks: int | None = None,
@@ -41,6 +42,7 @@ def Assert(  # noqa: N802  the name that programs use
         target_module: Who is to answer again: a module or predictor, its path in the running module ("hops[0]"), or
             its signature. Its last call is asked again. None: the last predictor call.
         is_metric: Kept for programs that pass it: every assertion is counted.
+        msg: Another name of `message`.
         backtrack: Another name of `target_module`.
         name: What it is called in statistics; None: file and line.
         max_backtracks: How often it may have one call asked again; None: the module's own `max_backtracks`, else the
@@ -75,8 +77,8 @@ def Assert(  # noqa: N802  the name that programs use
         'Rome'
     """
     del is_metric
-    target = target_module if backtrack is None else backtrack
-    return _check("assert", condition, message, target, name, max_backtracks)
+    said, target = message if msg is None else msg, target_module if backtrack is None else backtrack
+    return _check("assert", condition, said, target, name, max_backtracks)
 
 
 def Suggest(  # noqa: N802  the name that programs use
@@ -85,6 +87,7 @@ def Suggest(  # noqa: N802  the name that programs use
     target_module: Any = None,
     is_metric: bool = False,
     *,
+    msg: str | None = None,
     backtrack: Any = None,
     name: str | None = None,
     max_backtracks: int | None = None,
@@ -103,8 +106,8 @@ def Suggest(  # noqa: N802  the name that programs use
         True
     """
     del is_metric
-    target = target_module if backtrack is None else backtrack
-    return _check("suggest", condition, message, target, name, max_backtracks)
+    said, target = message if msg is None else msg, target_module if backtrack is None else backtrack
+    return _check("suggest", condition, said, target, name, max_backtracks)
 
 
 def _check(kind: str, condition: Any, message: Any, target: Any, name: str | None, limit: int | None) -> bool:
