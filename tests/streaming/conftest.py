@@ -19,6 +19,7 @@ class CutClient:
     """
 
     remote = False
+    endpoint = "here"
 
     def __init__(self, function, size=5, gate=None, reasoning=""):
         self.function, self.size, self.gate, self.reasoning = function, size, gate, reasoning
@@ -28,7 +29,11 @@ class CutClient:
     capabilities = Capabilities()
 
     def _response(self, request, text):
-        return Response((Completion(text),), Usage(10, len(text.split()), cost_usd=0.25, calls=1), "cut")
+        return Response(
+            (Completion(text, reasoning=self.reasoning or None),),
+            Usage(10, len(text.split()), cost_usd=0.25, calls=1),
+            "cut",
+        )
 
     def complete(self, request):
         self.requests.append(request)

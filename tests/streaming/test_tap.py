@@ -8,13 +8,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, field_validator
 
-from telic.adapters import ChatAdapter, JSONAdapter, XMLAdapter
+from telic.adapters import BAMLAdapter, ChatAdapter, JSONAdapter, TwoStepAdapter, XMLAdapter
 from telic.context import context
 from telic.errors import AdapterParseError
 from telic.lm import LM
 from telic.modules import Predict
+from telic.protocols import Capabilities
 from telic.signatures import InputField, OutputField, Signature
 from telic.streaming import Emitter, FieldDelta, FieldDone, Retracted
+from telic.testing import FunctionLM
+from telic.types import Reasoning
 
 
 class Collected:
@@ -197,3 +200,51 @@ def test_events_are_taken_apart_by_match(look):
             case FieldDone(field="answer", value=value):
                 seen.append((json.dumps(value),))
     assert seen == ["a", ('"a"',)]
+
+
+class Thoughtful(Signature):
+    """Think."""
+
+    question: str = InputField()
+    reasoning: Reasoning = OutputField()
+    answer: str = OutputField(max_length=5)
+
+
+def test_text_of_other_kinds_is_text(look):
+    reply = look.chat(reasoning="Hm, so.", answer="yes")
+
+    events, prediction = told(look, Predict(Thoughtful), None, list(reply))
+
+    assert [event.value for event in look.of(events, FieldDelta)][:3] == ["H", "Hm", "Hm,"]
+    assert look.values(events) == {("self", "reasoning"): "Hm, so.", ("self", "answer"): "yes"}
+    assert {type(event.value) for event in look.of(events, FieldDone)} == {Reasoning, str}
+    assert not look.of(events, Retracted)
+    assert prediction.reasoning == "Hm, so."
+
+
+def test_the_models_own_reasoning_is_the_field_of_that_type(look):
+    channel = Collected()
+    predictor = Predict(Thoughtful)
+    emitter = Emitter(channel, predictor)
+    client = look.client(lambda request: look.chat(answer="yes"), reasoning="Let me see.")
+    client.capabilities = Capabilities(reasoning=True, reasoning_text=True)
+    with context(lm=LM("cut/lm", client=client, cache=False), send_stream=emitter, callbacks=[emitter]):
+        prediction = predictor(question="q")
+
+    events = channel.events
+    assert prediction.reasoning == "Let me see."
+    assert look.texts(events) == {("self", "reasoning"): "Let me see.", ("self", "answer"): "yes"}
+    assert look.values(events) == {("self", "reasoning"): "Let me see.", ("self", "answer"): "yes"}
+    assert not look.of(events, Retracted)
+
+
+@pytest.mark.parametrize(
+    "adapter", [BAMLAdapter(), TwoStepAdapter(FunctionLM(lambda text: {"answer": "yes"}))]
+)
+def test_the_other_formats_are_streamed_as_far_as_they_can_be(look, adapter):
+    reply = '{"answer": "yes"}' if isinstance(adapter, BAMLAdapter) else "I would say: yes"
+
+    events, prediction = told(look, Predict("question -> answer"), adapter, list(reply))
+
+    assert prediction.answer == "yes"
+    assert look.texts(events) == {("self", "answer"): "yes"}

@@ -177,12 +177,22 @@ class Adapter:
         reply = completion if isinstance(completion, Completion) else Completion(completion)
         return self._layout(signature).parser.parse(reply, signature)
 
-    def deltas(self, signature: Any) -> Deltas | None:
-        """Return how replies are read while they are written; None: only whole, as where `parse` is overridden."""
-        if self._overrides("parse"):
+    def deltas(self, signature: Any, capabilities: Capabilities = _NOTHING_NATIVE) -> Deltas | None:
+        """Return how replies are read while they are written; None: only whole, as where `parse` is overridden.
+
+        Args:
+            signature: The signature.
+            capabilities: What the LM does natively.
+        """
+        if type(self).parse is not Adapter.parse:
             return None
         layout = self._layout(signature)
-        return deltas_of(self.reader(), layout.outputs, layout.parser.coercers, layout.guard.restore)
+        deltas = deltas_of(self.reader(), layout.outputs, layout.parser.coercers, layout.guard.restore)
+        if deltas is None or not capabilities.reasoning_text:
+            return deltas
+        return deltas._replace(
+            thoughts=Channels(signature, capabilities, self.native_response_types, self.name).thinking
+        )
 
     # The parts of messages, in DSPy's names
 

@@ -76,6 +76,11 @@ class Channels:
         if beside and signature.instructions == _default(signature):
             self.shown = self.shown.with_instructions(_default(self.shown))
 
+    @property
+    def thinking(self) -> tuple[str, ...]:
+        """The outputs that are the LM's own reasoning."""
+        return self._thought
+
     def read(self, parse: Parse, turn: UserTurn) -> Parse:
         """Return what reads a reply of the signature, given what reads one of `shown`.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from telic.adapters._annotations import bare_annotation
 from telic.adapters._coerce import Coercer
 from telic.adapters._deltas import DeltaReader, Deltas
 from telic.adapters._deltas_markers import MarkerDeltas
@@ -13,6 +14,7 @@ from telic.adapters._deltas_tags import TagDeltas
 from telic.adapters._markers import read_markers
 from telic.adapters._objects import read_object
 from telic.adapters._tags import read_tags
+from telic.types import Reasoning
 
 if TYPE_CHECKING:
     from telic.adapters._reading import Reader
@@ -43,7 +45,7 @@ def deltas_of(
     if kind is None:
         return None
     names = dict.fromkeys(field.name for field in outputs)
-    texts = frozenset(field.name for field in outputs if field.is_plain_str)
+    texts = frozenset(f.name for f in outputs if bare_annotation(f.annotation) in (str, Reasoning))
 
     def start(kind: Any = kind) -> DeltaReader:
         return kind(names, texts, restore)

@@ -47,11 +47,13 @@ class Deltas(NamedTuple):
     start: Callable[[], DeltaReader]
     """Makes the reader of one reply."""
     texts: Collection[str]
-    """The fields that are plain text: their pieces joined are their values. Others come as they were written."""
+    """The fields that are text: their pieces joined are their values. Others come as they were written."""
     coercers: Mapping[str, Coercer]
     """What makes the value of a field out of its raw value."""
     quoted: bool = False
     """The raw value of a field that is no plain text is what its JSON says."""
+    thoughts: Collection[str] = ()
+    """The fields that the LM's own channel for reasoning holds."""
 
     def read_raw(self, text: str) -> Any:
         """Return the raw value of a field that is no plain text."""

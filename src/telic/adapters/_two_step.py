@@ -83,9 +83,9 @@ class TwoStepAdapter(ChatAdapter):
         first = super().plan(signature, demos, capabilities._replace(function_calling=False))
         return TwoStepPlan(first, SecondPlan(self.extraction_model, signature, self._layout(signature).turn))
 
-    def deltas(self, signature: Any) -> None:
+    def deltas(self, signature: Any, capabilities: Capabilities = _NOTHING_NATIVE) -> None:
         """Return None: the fields are known when the second step is done."""
-        del signature
+        del signature, capabilities
 
     def format_field_structure(self, signature: Any) -> str:
         """Return what is said of the form of the answer: that it is free."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from telic._cancel import Cancelled
 from telic.context import get as setting
+from telic.protocols import Capabilities
 from telic.streaming._events import (
     AssertionChecked,
     Custom,
@@ -55,7 +56,9 @@ class Emitter(BaseCallback):
     def tap(self, predictor: Any, adapter: Any, signature: Any, lm: Any) -> Tap:
         """Return the LM that a call of `predictor` asks in place of `lm`."""
         deltas_of = getattr(adapter, "deltas", None)
-        deltas = None if deltas_of is None else deltas_of(signature)
+        deltas = (
+            None if deltas_of is None else deltas_of(signature, getattr(lm, "capabilities", Capabilities()))
+        )
         call_id = ACTIVE_CALL_ID.get()
         return Tap(
             self._channel,

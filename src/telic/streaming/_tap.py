@@ -157,6 +157,8 @@ class Tap:
         if delta.reasoning:
             self._given = True
             self._channel.put(ReasoningDelta(self._path, self._predictor, delta.reasoning, self._call_id))
+            for field in () if self._deltas is None else self._deltas.thoughts:
+                self._tell_text(field, delta.reasoning)
         text = delta.text
         if self._pieces and (text or delta.reasoning):
             self._channel.put(LMDelta(self._path, text, delta.reasoning, self._call_id))
@@ -219,9 +221,11 @@ class Tap:
     def _early_value(self, field: str) -> Any:
         """Return the value of a field that is complete, or UNSET where only the parser can tell."""
         text, deltas = self._text_of(field), self._deltas
-        if deltas is None or field in deltas.texts:
+        if deltas is None:
             return text
         try:
+            if field in deltas.texts:  # guards were taken off already
+                return text if "\\" in text else deltas.coercers[field](text)
             return deltas.coercers[field](deltas.read_raw(text))
         except (ValueError, RecursionError):
             return UNSET

@@ -1,7 +1,8 @@
 """A streamed answer between the connection and the caller: bytes to events to pieces.
 
-Of pieces that have come at once the first few are handed over before the others are decoded, and then twice as many each
-time: a fast stream shows its first words at once and costs few hand-overs, a slow one gives each piece as it comes.
+Of pieces that have come at once the first few are handed over before the others are decoded, and then twice as many
+each time: a fast stream shows its first words at once and costs few hand-overs, a slow one gives each piece as it
+comes.
 """
 
 from __future__ import annotations
