@@ -98,7 +98,7 @@ def test_tools_have_the_servers_words_types_and_defaults(tools):
 def test_results_are_text_or_a_list_of_parts(tools):
     assert call(tools, "population", city="Rome") == "2700000"
     assert '"said": "Rome in IT"' in call(tools, "describe", city={"name": "Rome", "country": "IT"})
-    assert call(tools, "files_read", path="a.txt") == ["a.txt", "(image, image/png, 3 bytes)"]
+    assert call(tools, "files_read", path="a.txt") == ["a.txt", telic.Image("data:image/png;base64,AAAA")]
     assert len(call(tools, "big", n=3_000_000)) == 3_000_000
 
 

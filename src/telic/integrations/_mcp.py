@@ -16,8 +16,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, Literal, cast, final
 
 from telic._optional import load
-from telic.errors import ConfigurationError, TelicError, ToolError
-from telic.types import Tool
+from telic.errors import ConfigurationError, MediaError, TelicError, ToolError
+from telic.types import Audio, Image, Tool
 
 ResultMode = Literal["text", "structured"]
 BUSY_S: Final = 5.0
@@ -39,8 +39,8 @@ def mcp_tool(
     Args:
         session: An initialized `mcp.ClientSession`.
         tool: One of `(await session.list_tools()).tools`.
-        result_mode: "text": the text of the result, or a list where there are several parts. "structured": its
-            structured content, where the server gives one.
+        result_mode: "text": the result's text (or `Image`, `Audio`), a list where there are several parts. "structured":
+            its structured content, where the server gives one.
         timeout: Seconds for one call; None: as the agent says.
         loop: The event loop that the session lives on; None: the one that runs now.
         prefix: What the LM sees before the tool's name.
@@ -134,12 +134,16 @@ def read_result(result: Any, name: str, mode: ResultMode) -> Any:
 
 
 def _part(part: Any) -> Any:
-    """Return a part of a result as text; pictures and sounds, which text cannot hold, by their kind and size."""
+    """Return a part of a result: text, an `Image` or an `Audio` where it can be read, else what it is in words."""
     kind: str = getattr(part, "type", "")
     if kind == "text":
         return part.text
     if kind in ("image", "audio"):
-        return f"({kind}, {part.mimeType}, {len(part.data) * 3 // 4:,} bytes)"
+        made: Callable[[str], Any] = Image if kind == "image" else Audio
+        try:
+            return made(f"data:{part.mimeType};base64,{part.data}")
+        except MediaError as error:
+            return f"({kind}, {part.mimeType}, that cannot be read: {error})"
     resource = getattr(part, "resource", None)
     text: str | None = getattr(resource, "text", None)
     if text is not None:
