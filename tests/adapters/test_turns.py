@@ -33,6 +33,11 @@ def test_messages_are_passed_on_with_their_text_guarded():
     assert messages[1]["content"] == [{"type": "text", "text": "x"}]
 
 
+def test_a_message_of_no_role_is_refused_before_it_is_sent():
+    with pytest.raises(InputError, match="the role 'assitant'; did you mean 'assistant'.*`system`, `user`"):
+        turns([{"role": "assitant", "content": "x"}])
+
+
 @pytest.mark.parametrize("history", [None, [], History(), {"messages": []}])
 def test_no_history_is_no_turns(history):
     assert turns(history, MAYBE) == []

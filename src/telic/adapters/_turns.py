@@ -12,11 +12,13 @@ guarded.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, cast, final
+from typing import TYPE_CHECKING, Any, NamedTuple, cast, final, get_args
 
+from telic._text import did_you_mean, join_names
 from telic.adapters._annotations import bare_annotation
 from telic.adapters._parts import Content, Piece, as_text, join_pieces, parts_piece
 from telic.adapters._values import value_text
+from telic.data import Role
 from telic.errors import InputError
 from telic.signatures import type_adapter
 from telic.types import FieldType, mentions, part_text
@@ -24,6 +26,8 @@ from telic.types import FieldType, mentions, part_text
 if TYPE_CHECKING:
     from telic.adapters._guard import Guard
     from telic.data import Message
+
+_ROLES = get_args(Role)
 
 
 class Block(NamedTuple):
@@ -192,6 +196,11 @@ def history_turns(
     for past in past_turns(value):
         names = past.keys()
         if "role" in names and "content" in names and "role" not in inputs | outputs:
+            if past["role"] not in _ROLES:
+                near = did_you_mean(str(past["role"]), _ROLES)
+                raise InputError(
+                    f"a message of a history has the role {past['role']!r}{near}; the roles are {join_names(_ROLES)}"
+                )
             content = past["content"]
             text = guard.hide(content) if isinstance(content, str) else content
             messages.append(cast("Message", {**past, "content": text}))

@@ -39,8 +39,8 @@ def mcp_tool(
     Args:
         session: An initialized `mcp.ClientSession`.
         tool: One of `(await session.list_tools()).tools`.
-        result_mode: "text": the result's text (or `Image`, `Audio`), a list where there are several parts. "structured":
-            its structured content, where the server gives one.
+        result_mode: "text": the result's text (or `Image`, `Audio`), a list where there are several parts.
+            "structured": its structured content, where the server gives one.
         timeout: Seconds for one call; None: as the agent says.
         loop: The event loop that the session lives on; None: the one that runs now.
         prefix: What the LM sees before the tool's name.
