@@ -64,6 +64,23 @@ def test_they_are_counted_for_each_row_and_in_all():
     assert list(result.assertions) == ["one word", "not empty"]
 
 
+def test_their_messages_are_feedback_behind_that_of_the_metric():
+    def metric(example, made, trace=None):
+        return Prediction(score=1.0, feedback="fine") if made.answer != "5" else 0.0
+
+    with context(lm=lm_that(q3="still long")):
+        result = Evaluate(devset=ROWS[:6], metric=metric)(Program())
+        failed = Evaluate(devset=ROWS[3:4], metric=metric)(Program(Assert))
+        with context(bypass_suggest=True):
+            plain = Evaluate(devset=ROWS[:1], metric=metric)(Program())
+
+    assert result.rows[0].feedback == "fine\nask: One word. (held after 1 correction)"
+    assert result.rows[3].feedback == "fine\nask: One word. (did not hold in the end)"
+    assert result.rows[5].feedback == "ask: One word. (held after 1 correction)"
+    assert failed.rows[0].feedback == "ask: One word. (did not hold in the end)"
+    assert plain.rows[0].feedback == "fine"
+
+
 def test_a_failed_assert_is_a_wrong_answer_and_no_fault_that_stops_the_run():
     wrong = {f"q{n}": "still long" for n in range(15)}
     with context(lm=lm_that(**wrong)):

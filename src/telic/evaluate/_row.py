@@ -8,10 +8,10 @@ used up) goes through to the caller.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, final
 
-from telic._text import truncate
+from telic._text import plural, truncate
 from telic.context import get as get_setting
 from telic.context import pop as pop_setting
 from telic.context import push as push_setting
@@ -46,6 +46,7 @@ class Row(NamedTuple):
     score: float
     """The metric's number; `failure_score` where the row failed."""
     feedback: str = ""
+    """The metric's words, and those of assertions that did not hold at once: what a reflective optimizer reads."""
     error: TelicError | None = None
     """A `ProgramError` or `MetricError` whose `__cause__` is what was raised, or None."""
     seconds: float = 0.0
@@ -178,13 +179,27 @@ def _flow(job: RowJob, index: int, example: Example) -> Flow[Row]:
         example,
         Prediction() if prediction is None else prediction,
         value,
-        feedback,
+        "\n".join([*([feedback] if feedback else []), *assertion_feedback(outcomes)]),
         error,
         clock() - started,
         used.total_tokens,
         used.cost_usd if used.calls else None,
         outcomes,
     )
+
+
+def assertion_feedback(outcomes: Sequence[AssertionOutcome]) -> list[str]:
+    """Return a line for each assertion that did not hold at once: the predictor, the message, what came of it."""
+    told: list[str] = []
+    for one in outcomes:
+        if one.message and not one.bypassed:
+            end = (
+                f"held after {plural(one.backtracks, 'correction')}"
+                if one.passed
+                else "did not hold in the end"
+            )
+            told.append(f"{f'{one.target}: ' if one.target else ''}{one.message} ({end})")
+    return told
 
 
 def _is_failed_wish(outcome: AssertionOutcome) -> bool:
