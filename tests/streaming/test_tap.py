@@ -239,7 +239,7 @@ def test_the_models_own_reasoning_is_the_field_of_that_type(look):
 
 
 @pytest.mark.parametrize(
-    "adapter", [BAMLAdapter(), TwoStepAdapter(FunctionLM(lambda text: {"answer": "yes"}))]
+    "adapter", [BAMLAdapter(), TwoStepAdapter(FunctionLM(lambda text: "[[ ## answer ## ]]\nyes"))]
 )
 def test_the_other_formats_are_streamed_as_far_as_they_can_be(look, adapter):
     reply = '{"answer": "yes"}' if isinstance(adapter, BAMLAdapter) else "I would say: yes"

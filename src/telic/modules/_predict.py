@@ -162,6 +162,8 @@ class Predict(Module, Leaf, Generic[S]):
             prediction = asked.read(response)
             if prediction is None:
                 prediction = drive(asked.read_again(response))
+            if asked.asks is not asked.lm:
+                asked.asks.answered(prediction)
         except Exception as error:
             if frame is not None:
                 frame.failed(self, call, error)
@@ -180,6 +182,8 @@ class Predict(Module, Leaf, Generic[S]):
             prediction = asked.read(response)
             if prediction is None:
                 prediction = await adrive(asked.read_again(response))
+            if asked.asks is not asked.lm:
+                asked.asks.answered(prediction)
         except Exception as error:
             if frame is not None:
                 frame.failed(self, call, error)

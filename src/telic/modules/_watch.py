@@ -86,11 +86,9 @@ class WatchedPlan:
             finish(call, None, error)
             self._refused = completion, error
             if self._tap is not None:
-                self._tap.failed(completion, error)
+                self._tap.failed(error)
             raise
         finish(call, values)
-        if self._tap is not None:
-            self._tap.parsed(completion, values)
         return values
 
     def reask(self, completion: Completion, error: Exception) -> list[Message]:

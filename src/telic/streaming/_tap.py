@@ -20,7 +20,7 @@ from telic.streaming._events import FieldDelta, FieldDone, FieldText, LMDelta, R
 
 if TYPE_CHECKING:
     from telic.adapters._deltas import DeltaReader, Deltas, Piece
-    from telic.data import Completion, Request, Response
+    from telic.data import Prediction, Request, Response
     from telic.streaming._channel import Channel
 
 _BROKEN_OFF: Final = (LMTransportError, LMServerError)
@@ -60,7 +60,6 @@ class Tap:
         self._texts: dict[str, FieldText] = {}
         self._done: dict[str, Any] = {}
         self._given = False  # something of the present reply was told, or at least came
-        self._completion: Completion | None = None  # read, and not judged by the parser yet
         self._problem = ""
         self._asked = 0
 
@@ -185,7 +184,6 @@ class Tap:
         if self._reader is not None:
             for piece in self._reader.finish():
                 self._tell(piece)
-        self._completion = response.completions[0] if response.completions else None
         return response
 
     # Telling
@@ -241,16 +239,13 @@ class Tap:
 
     # What the parser says
 
-    def failed(self, completion: Completion, error: Exception) -> None:
-        """Take note that the parser could not use the reply."""
-        if completion is self._completion:
-            self._problem = str(error)
+    def failed(self, error: Exception) -> None:
+        """Take note that the parser could not use a reply."""
+        self._problem = str(error)
 
-    def parsed(self, completion: Completion, values: Mapping[str, Any]) -> None:
-        """Compare what was told with what the parser read, and tell what differs."""
-        if completion is not self._completion:
-            return  # another sample, or one that was judged
-        self._completion = None
+    def answered(self, prediction: Prediction) -> None:
+        """Compare what was told with what the call is answered with, and tell what differs."""
+        values: Mapping[str, Any] = dict(prediction.items())
         for field, value in values.items():
             if field in self._done and _same(self._done[field], value):
                 continue
