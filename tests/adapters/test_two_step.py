@@ -188,3 +188,15 @@ def test_reasoning_of_the_first_lm_is_written_by_the_second():
 
     with telic.context(lm=FunctionLM(lambda r: FREE), adapter=TwoStepAdapter(ScriptedLM([read]))):
         assert program(question="q").reasoning == "so"
+
+
+def test_nothing_comes_beside_the_words_of_the_first_lm():
+    signature = Signature("docs: list[Document] -> why: Reasoning, sources: Citations, answer")
+
+    plan = TwoStepAdapter(ScriptedLM([])).plan(
+        signature, [], Capabilities(citations=True, reasoning_text=True)
+    )
+    system, user = plan.render({"docs": ["words"]})
+
+    assert "`why`" in system["content"]
+    assert "[Document 1]\n«words»" in user["content"]

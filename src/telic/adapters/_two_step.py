@@ -79,8 +79,9 @@ class TwoStepAdapter(ChatAdapter):
         self, signature: Any, demos: Sequence[Any] = (), capabilities: Capabilities = _NOTHING_NATIVE
     ) -> TwoStepPlan:
         """Return the prompt of a predictor state, and how its replies are read; see `Adapter.plan`."""
-        # Calls of tools are found in the answer's words, like any other output.
-        first = super().plan(signature, demos, capabilities._replace(function_calling=False))
+        # All outputs are found in the answer's words: calls of tools, citations and reasoning like any other.
+        in_words = capabilities._replace(function_calling=False, citations=False, reasoning_text=False)
+        first = super().plan(signature, demos, in_words)
         return TwoStepPlan(first, SecondPlan(self.extraction_model, signature, self._layout(signature).turn))
 
     def deltas(self, signature: Any, capabilities: Capabilities = _NOTHING_NATIVE) -> None:
