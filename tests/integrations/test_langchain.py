@@ -59,3 +59,33 @@ def test_agents_use_them():
 def test_anything_else_is_refused():
     with pytest.raises(ConfigurationError, match="no tool of LangChain"):
         Tool.from_langchain(len)
+
+
+def test_an_assertion_after_them_calls_them_not_again():
+    asked = []
+
+    @tools.tool
+    def look(city: str) -> int:
+        """Look it up."""
+        asked.append(city)
+        return 3
+
+    class Brief(telic.Module):
+        def __init__(self):
+            self.agent = telic.ReAct("question -> answer", tools=[Tool.from_langchain(look)], tool_timeout=5)
+
+        def forward(self, question):
+            found = self.agent(question=question)
+            telic.Assert(found.answer == "few", "Say few.")
+            return found
+
+    script = [
+        {"next_thought": "t", "next_tool_name": "look", "next_tool_args": {"city": "Rome"}},
+        {"next_thought": "t", "next_tool_name": "finish", "next_tool_args": {}},
+        {"reasoning": "r", "answer": "many"},
+        {"reasoning": "r", "answer": "few"},
+    ]
+    with telic.context(lm=ScriptedLM(script * 2)):
+        assert Brief()(question="?").answer == "few"
+        assert asyncio.run(Brief().acall(question="?")).answer == "few"
+    assert asked == ["Rome", "Rome"]

@@ -225,3 +225,39 @@ def test_any_text_of_a_step_survives_as_its_lines(texts):
     assert [m["content"] for m in messages if m["role"] == "tool"] == [
         "\n".join(t.splitlines()) for t in texts
     ]
+
+
+@pytest.mark.parametrize("is_async_tool", [False, True])
+@pytest.mark.parametrize("is_async", [False, True])
+def test_with_a_limit_of_time_an_assertion_calls_no_tool_again(is_async, is_async_tool):
+    asked = []
+
+    def look(city: str) -> int:
+        asked.append(city)
+        return 3
+
+    async def alook(city: str) -> int:
+        return look(city)
+
+    class Brief(telic.Module):
+        def __init__(self):
+            tool = Tool(alook if is_async_tool else look, name="look", timeout=5)
+            self.agent = ReAct("question -> answer", tools=[tool])
+
+        def forward(self, question):
+            found = self.agent(question=question)
+            telic.Assert(found.answer == "few", "Say few.")
+            return found
+
+    script = [
+        step("look", city="Rome"),
+        step("look", city="Oslo"),
+        step("finish"),
+        ANSWER,
+        {**ANSWER, "answer": "few"},
+    ]
+    lm = ScriptedLM(script)
+    with telic.context(lm=lm):
+        found = asyncio.run(Brief().acall(question="?")) if is_async else Brief()(question="?")
+
+    assert (found.answer, asked, len(lm.requests)) == ("few", ["Rome", "Oslo"], 5)

@@ -58,7 +58,9 @@ class ToolRun:
         """Call it in this thread, or, with a limit of time, in another one; an async one is run to its end."""
         call = begin("tool", self.tool, {"kwargs": dict(self.arguments)})
         try:
-            result = self._run() if self._is_program else step(self.tool.func, dict(self.arguments), self._run)
+            result = (
+                self._run() if self._is_program else step(self.tool.func, dict(self.arguments), self._run)
+            )
         except BaseException as error:
             finish(call, None, error)
             raise
@@ -81,7 +83,7 @@ class ToolRun:
     @property
     def _is_program(self) -> bool:
         """Whether an assertion that lets the caller run again finds steps of the tool's own to replay."""
-        return hasattr(self.tool.func, "acall")
+        return hasattr(self.tool.func, "acall") and hasattr(self.tool.func, "forward")
 
     def _run(self) -> Any:
         effect = UseTool(self.tool.func, self.arguments, replayed=False)
@@ -103,7 +105,8 @@ class ToolRun:
         asyncio = load("asyncio")
         rung: Any = asyncio.Event()
         loop = asyncio.get_running_loop()
-        work = _Work(UseTool(self.tool.func, self.arguments).run, lambda: _ring(loop, rung))
+        effect = UseTool(self.tool.func, self.arguments, replayed=False)
+        work = _Work(effect.run, lambda: _ring(loop, rung))
         work.start()
         try:
             await asyncio.wait_for(rung.wait(), self.timeout_s)
@@ -115,7 +118,7 @@ class ToolRun:
         limit = load("asyncio").timeout(seconds)
         try:
             async with limit:
-                return await UseTool(self.tool.func, self.arguments).arun()
+                return await UseTool(self.tool.func, self.arguments, replayed=False).arun()
         except TimeoutError:
             if limit.expired():
                 raise _late(seconds) from None
