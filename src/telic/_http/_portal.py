@@ -23,10 +23,10 @@ import threading
 import weakref
 from _thread import allocate_lock, get_ident
 from collections import deque
-from collections.abc import Callable, Coroutine
-from contextvars import Context, copy_context
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVar, final
 
+from telic._http._portal_call import Function, Outbox, PortalCall
 from telic._optional import load
 from telic.context import get as get_setting
 
@@ -36,107 +36,12 @@ if TYPE_CHECKING:
     from telic._cancel import CancelScope
 
 T = TypeVar("T")
-Function = Callable[..., Coroutine[Any, Any, T]]
 
 # Windows cannot interrupt a lock that waits forever, so Ctrl-C needs a wait that ends now and then.
 _WAIT_S: Final = 0.2 if sys.platform == "win32" else -1.0
 _QUIET_S: Final = 0.1  # without work for so long, the daemon thread lets go of the baton
 _HOUSEKEEPING_S: Final = 20.0  # how often timers run while nobody calls
 _POLL_AFTER_S: Final = 0.5  # after such a pause, sockets are looked at before a call starts
-
-
-@final
-class _Call:
-    """A coroutine on its way through the portal."""
-
-    __slots__ = ("args", "cancelled", "context", "done", "error", "function", "future", "result", "task")
-
-    def __init__(
-        self, function: Function[Any], args: tuple[Any, ...], done: Callable[[_Call], object] | None
-    ) -> None:
-        self.function = function
-        self.args = args
-        self.done = done
-        self.context: Context = copy_context()
-        self.task: asyncio.Task[None] | None = None
-        self.future: asyncio.Future[Any] | None = None
-        self.result: Any = None
-        self.error: BaseException | None = None
-        self.cancelled = False
-
-    async def execute(self, running: set[_Call]) -> None:
-        try:
-            self.result = await self.function(*self.args)
-        except BaseException as error:  # noqa: BLE001 - not swallowed: it is raised where the caller waits
-            self.error = error
-        running.discard(self)
-        done = self.done
-        if done is not None:
-            done(self)
-
-    def cancel(self, running: set[_Call]) -> None:
-        self.cancelled = True
-        task = self.task
-        if task is None or task.done():
-            return
-
-        def settle(_: object) -> None:
-            if self in running:  # cancelled before its first step: `execute` never ran
-                running.discard(self)
-                self.error = load("asyncio").CancelledError()
-                if self.done is not None:
-                    self.done(self)
-
-        task.add_done_callback(settle)
-        task.cancel()
-
-    def outcome(self) -> Any:
-        """Return the result, or raise the error."""
-        error = self.error
-        if error is None:
-            return self.result
-        try:
-            raise error
-        finally:
-            self.error = error = None  # breaks the ring of error, traceback, frame and call
-
-
-@final
-class _Outbox:
-    """Results on their way to another event loop: many are delivered by one wake-up."""
-
-    __slots__ = ("__weakref__", "_awake", "_calls", "_loop")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = weakref.ref(loop)
-        self._calls: deque[_Call] = deque()
-        self._awake = False
-
-    def put(self, call: _Call) -> None:
-        self._calls.append(call)
-        if not self._awake:
-            self._awake = True
-            loop = self._loop()
-            if loop is not None and not loop.is_closed():
-                try:
-                    loop.call_soon_threadsafe(self._deliver)
-                except RuntimeError:
-                    return  # closed just now: nobody waits there any more
-
-    def _deliver(self) -> None:
-        self._awake = False  # before the queue is read: a result put now wakes us again
-        calls = self._calls
-        while calls:
-            call = calls.popleft()
-            future = call.future
-            if future is None or future.done():
-                continue
-            if call.error is None:
-                future.set_result(call.result)
-            elif isinstance(call.error, load("asyncio").CancelledError):
-                future.cancel()
-            else:
-                future.set_exception(call.error)
 
 
 @final
@@ -158,14 +63,14 @@ class Portal:
         self._starting = threading.Lock()  # two first callers must not make two loops
         self._baton = allocate_lock()  # held by whoever drives the loop
         self._signal = allocate_lock()  # held while the daemon thread has nothing to do
-        self._queue: deque[_Call] = deque()
-        self._running: set[_Call] = set()
+        self._queue: deque[PortalCall] = deque()
+        self._running: set[PortalCall] = set()
         self._awake = False
         self._busy = False  # somebody handed work over since the daemon thread looked last
         self._nudged = False  # a plain function waits on the loop
         self._closing = False
         self._driven_at = 0.0
-        self._outboxes: weakref.WeakKeyDictionary[Any, _Outbox] = weakref.WeakKeyDictionary()
+        self._outboxes: weakref.WeakKeyDictionary[Any, Outbox] = weakref.WeakKeyDictionary()
         self._cleanups: list[Callable[[], None]] = []
 
     def run(self, function: Function[T], *args: Any) -> T:
@@ -201,8 +106,8 @@ class Portal:
             return await function(*args)
         outbox = self._outboxes.get(loop)
         if outbox is None:
-            outbox = self._outboxes[loop] = _Outbox(loop)
-        call = _Call(function, args, outbox.put)
+            outbox = self._outboxes[loop] = Outbox(loop)
+        call = PortalCall(function, args, outbox.put)
         future = call.future = loop.create_future()
         self._submit(call)
         try:
@@ -270,7 +175,7 @@ class Portal:
 
     def _lead(self, loop: asyncio.AbstractEventLoop, function: Function[T], args: tuple[Any, ...]) -> T:
         """Drive the loop in this thread until the call is done; the baton is held."""
-        call = _Call(function, args, lambda _: loop.stop())
+        call = PortalCall(function, args, lambda _: loop.stop())
         try:
             self._driver = get_ident()
             if loop.time() - self._driven_at < _POLL_AFTER_S:
@@ -300,7 +205,7 @@ class Portal:
         """Let another thread drive, and wait."""
         lock = allocate_lock()
         lock.acquire()
-        call = _Call(function, args, lambda _: lock.release())
+        call = PortalCall(function, args, lambda _: lock.release())
         try:
             self._submit(call)
             while not lock.acquire(True, _WAIT_S):
@@ -310,7 +215,7 @@ class Portal:
             raise
         return call.outcome()
 
-    def _submit(self, call: _Call) -> None:
+    def _submit(self, call: PortalCall) -> None:
         loop = self._loop
         if loop is None:
             loop = self._start()
@@ -338,7 +243,7 @@ class Portal:
         while self._queue:
             self._begin(self._queue.popleft())
 
-    def _begin(self, call: _Call) -> None:
+    def _begin(self, call: PortalCall) -> None:
         loop = self._loop
         if loop is not None and not call.cancelled:
             self._running.add(call)
