@@ -366,6 +366,29 @@ def test_a_condition_in_a_worker_thread_reaches_the_module_that_made_the_call(ef
     assert asyncio.run(program.acall(a="x")) == "good"
 
 
+def test_a_condition_in_a_coroutine_that_plain_code_runs_reaches_it_too():
+    class Inner(Module):
+        async def aforward(self, a):
+            return await coroutine(a)
+
+    class Outer(Module):
+        def __init__(self):
+            self.first = Predict("a -> b")
+            self.inner = Inner()
+
+        def forward(self, a):
+            return self.inner(a=self.first(a=a).b)
+
+    program = Outer()
+    program.set_lm(FunctionLM(lambda text: {"b": "good" if "feedback" in text else "bad"}))
+
+    async def notebook():
+        return program(a="x")
+
+    assert program(a="x") == "good"
+    assert asyncio.run(notebook()) == "good"
+
+
 def test_a_batch_fails_rows_whose_own_assertions_fail():
     class Row(Module):
         def __init__(self):

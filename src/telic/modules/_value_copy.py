@@ -14,7 +14,7 @@ def value_copy(value: Any) -> Any:
     """Return a value that changes in `value` do not reach.
 
     Lists, tuples, sets, dicts, rows (`Example`, `Prediction`) and pydantic models are copied, with all in them. Other
-    objects are shared.
+    objects are shared, and so is what contains itself.
 
     Example:
         >>> passages = [["a"], "b"]
@@ -23,21 +23,30 @@ def value_copy(value: Any) -> Any:
         >>> kept
         [['a'], 'b']
     """
+    if type(value) in _ATOMS:
+        return value
+    try:
+        return _copied(value)
+    except RecursionError:
+        return value
+
+
+def _copied(value: Any) -> Any:
     kind = cast("type[Any]", type(value))
     if kind in _ATOMS:
         return value
     if kind is list:
-        return [item if type(item) in _ATOMS else value_copy(item) for item in value]
+        return [item if type(item) in _ATOMS else _copied(item) for item in value]
     if kind is dict:
-        return {key: item if type(item) in _ATOMS else value_copy(item) for key, item in value.items()}
+        return {key: item if type(item) in _ATOMS else _copied(item) for key, item in value.items()}
     if kind is tuple:
-        return tuple([value_copy(item) for item in value])
+        return tuple([_copied(item) for item in value])
     if kind is set:
-        return {value_copy(item) for item in value}
+        return {_copied(item) for item in value}
     if isinstance(value, Example):
         made = value.copy()
         for key, item in Example.items(value, include_dspy=True):
-            made[key] = value_copy(item)
+            made[key] = _copied(item)
         return made
     if hasattr(value, "model_copy"):
         return load("copy").deepcopy(value)
