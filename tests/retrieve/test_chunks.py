@@ -72,11 +72,14 @@ def test_nothing_is_lost_and_nothing_is_too_long(text, size, overlap):
 
 
 def test_a_long_text_takes_a_moment_only():
-    text = "word " * 200_000
+    text = "word " * 2_000_000
 
-    assert sum(map(len, split_text(text, overlap=0))) > 990_000
+    assert sum(map(len, split_text(text, overlap=0))) > 9_900_000
     assert len(split_text("x." * 100_000)) == 200
     assert len(split_text("\n" * 200_000 + "x")) == 1
+    assert len(split_text("A. " * 100_000, overlap=0)) == 301
+    assert split_text("\n\x0c" * 200_000) == []
+    assert len(split_text(". " * 100_000 + "\n\t" * 100_000)) > 100
 
 
 @pytest.mark.parametrize(("size", "overlap"), [(0, 0), (-1, 0), (10, -1), (1.5, 0), (True, 0)])

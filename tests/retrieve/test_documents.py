@@ -234,3 +234,18 @@ def test_progress_is_told_and_documents_are_a_corpus(folder):
     assert os.path.basename(found.source) == "b.txt"
     assert repr(documents) == "Documents(2 passages, 2 files, 0 skipped)"
     assert documents.passages == documents[:]
+
+
+def test_hostile_markdown_takes_a_moment_only(folder):
+    (folder / "a.md").write_text("<!--" * 200_000)
+    (folder / "b.md").write_text("# " + "# " * 200_000 + "x")
+    (folder / "c.md").write_text("[" * 200_000 + "](" * 1000 + "a](" + "(" * 200_000)
+    (folder / "d.html").write_text("<" * 100_000 + "<p " * 1000)
+
+    assert load_documents(folder).files == 4
+
+
+def test_comments_that_are_closed_are_left_out(folder):
+    (folder / "a.md").write_text("One <!-- not\n\nthis -->two. <!-- never closed")
+
+    assert list(load_documents(folder)) == ["One two. <!-- never closed"]

@@ -14,12 +14,15 @@ from telic.errors import ConfigurationError
 
 _PARAGRAPH: Final = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
 _END: Final = re.compile(
-    r"(?<=[.!?…])[\"'”’)\]]*\s+(?=[\"'“‘(\[]?[^\W_a-z])|(?<=[。！？])|\n(?=\s*(?:[-*•]|\d+[.)])\s)"
+    r"(?<=[.!?…])[\"'”’)\]]*\s+(?=[\"'“‘(\[]?[^\W_a-z])|(?<=[。！？])|\n(?=[ \t]*(?:[-*•]|\d+[.)])\s)"
 )
 _ABBREVIATION: Final = re.compile(
     r"(?:\b(?:Mr|Mrs|Ms|Dr|Prof|St|Sr|Jr|Gen|Col|Lt|Rev|Hon|No|Nr|Fig|Eq|Sec|Ch|Vol|pp|vs|cf|ca|al|approx|resp|Inc|Ltd|Co"
     r"|Corp|e\.g|i\.e|z\.B|u\.a|bzw)|(?:^|[\s(])[^\W\d_])\.$"
 )
+
+_REACH: Final = 12
+"""How far back an abbreviation reaches."""
 
 
 def sentences(text: str) -> list[str]:
@@ -32,10 +35,10 @@ def sentences(text: str) -> list[str]:
     found: list[str] = []
     start = 0
     for match in _END.finditer(text):
-        candidate = text[start : match.start()]
         closing = match.group().rstrip()
-        if _ABBREVIATION.search(candidate) and not closing:
+        if not closing and _ABBREVIATION.search(text[max(start, match.start() - _REACH) : match.start()]):
             continue
+        candidate = text[start : match.start()]
         sentence = (candidate + closing).strip()
         if sentence:
             found.append(sentence)
@@ -99,14 +102,20 @@ def _pieces(text: str, size: int) -> Iterator[Piece]:
     for paragraph in _PARAGRAPH.split(text):
         begins = True
         for sentence in sentences(paragraph):
-            words = " ".join(sentence.split())
-            while words:
-                cut = len(words)
-                if cut > size:
-                    cut = words.rfind(" ", 1, size + 1)
-                    cut = size if cut < 1 else cut
-                yield Piece(words[:cut].rstrip(), begins)
-                words, begins = words[cut:].lstrip(), False
+            for words in _cut(" ".join(sentence.split()), size):
+                yield Piece(words, begins)
+                begins = False
+
+
+def _cut(words: str, size: int) -> Iterator[str]:
+    start = 0
+    while start < len(words):
+        end = min(start + size, len(words))
+        if end < len(words) and words[end] != " ":
+            blank = words.rfind(" ", start + 1, end)
+            end = end if blank < 0 else blank
+        yield words[start:end]
+        start = end + (words[end : end + 1] == " ")
 
 
 def _tail(open_: list[Piece], overlap: int, room: int) -> list[Piece]:

@@ -36,19 +36,31 @@ def read_text(data: bytes, encoding: str) -> list[Page]:
 
 
 _FRONT = re.compile(r"\A---\s*\n(.*?)\n(?:---|\.\.\.)\s*\n", re.DOTALL)
-_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _LINK = re.compile(r"!?\[([^\]\[]*)\]\((?:[^()\s]|\([^()]*\))*(?:\s+\"[^\"]*\")?\)")
-_HEADING = re.compile(r"^#{1,6}[ \t]+(.+?)[ \t#]*$", re.MULTILINE)
+_HEADING = re.compile(r"^#{1,6}[ \t]+(\S.*)$", re.MULTILINE)
 
 
 def read_markdown(data: bytes, encoding: str) -> list[Page]:
     """Read markdown: front matter and comments are left out, links are their texts, headings end as sentences do."""
     text = decoded(data, encoding).replace("\r\n", "\n")
-    text = _COMMENT.sub("", _FRONT.sub("", text))
+    text = _LINK.sub(r"\1", _without_comments(_FRONT.sub("", text)))
     first = _HEADING.search(text)
-    text = _LINK.sub(r"\1", text)
-    text = _HEADING.sub(lambda match: f"\n{match.group(1)}\n", text)
-    return [Page(text, title=first.group(1) if first else "")]
+    text = _HEADING.sub(lambda match: f"\n{_heading(match)}\n", text)
+    return [Page(text, title=_heading(first) if first else "")]
+
+
+def _heading(match: re.Match[str]) -> str:
+    return match.group(1).rstrip("# \t")
+
+
+def _without_comments(text: str) -> str:
+    """Return markdown without comments; one that is never closed is text."""
+    kept: list[str] = []
+    start = 0
+    while (opened := text.find("<!--", start)) >= 0 and (closed := text.find("-->", opened)) >= 0:
+        kept.append(text[start:opened])
+        start = closed + 3
+    return "".join([*kept, text[start:]])
 
 
 _SKIPPED = frozenset({"script", "style", "template", "noscript", "svg", "head", "nav"})
