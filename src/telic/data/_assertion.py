@@ -59,6 +59,9 @@ class AssertionCount(NamedTuple):
         """The share of checks that held in the end."""
         return self.passed / self.checks
 
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}: held {self.passed} times of {self.checks}, {self.backtracks} asked again"
+
     def to_dict(self) -> dict[str, Any]:
         """Return the figures as plain data."""
         return self._asdict()

@@ -159,10 +159,7 @@ class Report:
         if self.check is not None or self.comparison is not None:
             lines.append(self.verdict)
         lines += [f"{role}: {_told(usage)}" for role, usage in self.spend.items()]
-        lines += [
-            f"{count.kind} {name}: held {count.passed} times of {count.checks}, {count.backtracks} asked again"
-            for name, count in self.assertions.items()
-        ]
+        lines += [str(count) for count in self.assertions.values()]
         if self.failures:
             lines.append(f"{plural(len(self.failures), 'failure')}; the first: {self.failures[0]}")
         if self.run_dir is not None:
