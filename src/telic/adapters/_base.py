@@ -25,7 +25,7 @@ from telic.adapters._markers import opening
 from telic.adapters._native import native_plan
 from telic.adapters._parser import ReplyParser
 from telic.adapters._plan import Parse, Plan, RenderTurns
-from telic.adapters._turns import Block, Content, UserTurn, history_turns, text_of, value_piece
+from telic.adapters._turns import Block, Content, UserTurn, history_turns, output_text
 from telic.data import Completion, Message
 from telic.errors import AdapterParseError, ConfigurationError, TruncatedReplyError
 from telic.protocols import Capabilities, RenderPlan
@@ -258,9 +258,7 @@ class Adapter:
         missing = NOT_SUPPLIED if missing_field_message is None else missing_field_message
         guard = self._layout(signature).guard
         return "\n\n".join(
-            self.block(field).around(
-                text_of(value_piece(outputs[name], field, guard)) if name in outputs else missing
-            )
+            self.block(field).around(output_text(outputs[name], field, guard) if name in outputs else missing)
             for name, field in signature.output_fields.items()
         )
 

@@ -16,9 +16,10 @@ from telic.adapters._base import Adapter
 from telic.adapters._describe import NOT_SUPPLIED, name_outputs, placeholder
 from telic.adapters._guard import MARKERS
 from telic.adapters._objects import read_object
+from telic.adapters._parts import plain_output
 from telic.adapters._strict import strict_schema
 from telic.adapters._values import to_json
-from telic.types import has_parts, text_of_value
+from telic.types import has_parts
 
 if TYPE_CHECKING:
     from telic.adapters._reading import Reader
@@ -81,7 +82,5 @@ class JSONAdapter(Adapter):
 def _plain(value: Any) -> Any:
     if type(value) is str:
         return MARKERS.hide(value)  # JSON needs no guard, but the reader takes one away from every text
-    if not has_parts(value):
-        return value
-    text = text_of_value(value)
-    return json.loads(text) if getattr(value, "shown_as_json", False) else text
+    plain = plain_output(value)
+    return MARKERS.hide(plain) if has_parts(value) and isinstance(plain, str) else plain

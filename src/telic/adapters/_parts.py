@@ -9,12 +9,13 @@ A `document` part is for LMs that cite by themselves; for all others `as_text` s
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from telic._text import truncate
 from telic.adapters._values import block, plain_fields, to_json, value_text
-from telic.types import has_parts
+from telic.types import has_parts, text_of_value
 
 if TYPE_CHECKING:
     from telic.adapters._guard import Guard
@@ -80,6 +81,22 @@ def join_pieces(pieces: Iterable[Piece]) -> Content:
     if not parts:
         return last
     return [*parts, {"type": "text", "text": last}] if last else parts
+
+
+def plain_output(value: Any) -> Any:
+    """Return an output as the plain data that an LM is to write for it: no parts, as an answer is text.
+
+    A model is its fields, also one with a form of its own, since it is read from these.
+    """
+    if has_parts(value) and not hasattr(value, "model_dump"):
+        text = text_of_value(value)
+        return json.loads(text) if getattr(value, "shown_as_json", False) else text
+    if not holds_parts(value):
+        return value
+    fields = plain_fields(value)
+    if fields is None:
+        return [plain_output(item) for item in cast("Iterable[Any]", value)]
+    return {name: plain_output(item) for name, item in fields.items()}
 
 
 def as_piece(pieces: Iterable[Piece]) -> Piece:

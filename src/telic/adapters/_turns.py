@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast, final, get_args
 
 from telic._text import did_you_mean, join_names
 from telic.adapters._annotations import bare_annotation
-from telic.adapters._parts import Content, Piece, as_text, join_pieces, parts_piece
+from telic.adapters._parts import Content, Piece, as_text, join_pieces, parts_piece, plain_output
 from telic.adapters._values import value_text
 from telic.data import Role
 from telic.errors import InputError
 from telic.signatures import type_adapter
-from telic.types import FieldType, mentions, part_text
+from telic.types import FieldType, mentions
 
 if TYPE_CHECKING:
     from telic.adapters._guard import Guard
@@ -167,9 +167,13 @@ def value_piece(value: Any, field: Any, guard: Guard) -> Piece:
     return guard.hide_json(text) if is_json else guard.hide(text)
 
 
-def text_of(piece: Piece) -> str:
-    """Return the text of a piece, for turns that hold text only."""
-    return piece if isinstance(piece, str) else "".join(map(part_text, piece))
+def output_text(value: Any, field: Any, guard: Guard) -> str:
+    """Return an output's value as an LM is to write it, with no marker in it."""
+    if type(value) is str:
+        return guard.hide(value)
+    as_json = getattr(value, "shown_as_json", False)
+    text, is_json = value_text(plain_output(value), as_str=bare_annotation(field.annotation) is str)
+    return guard.hide_json(text) if is_json or as_json else guard.hide(text)
 
 
 def history_turns(
