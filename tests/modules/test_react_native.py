@@ -519,3 +519,37 @@ def test_anthropic_gets_blocks_of_its_own():
         block["id"] for block in assistant["content"]
     ]
     assert [block["content"] for block in results["content"]] == ["2700000", "700000"]
+
+
+def test_thoughts_are_streamed_as_they_come_and_calls_when_they_are_whole():
+    def answer(body):
+        if body.get("tools") is None:
+            return "[[ ## reasoning ## ]]\nr\n\n[[ ## answer ## ]]\nmany\n\n[[ ## completed ## ]]"
+        name = "finish" if body["messages"][-1]["role"] == "tool" else "population"
+        arguments = '{"city": "Rome"}' if name == "population" else ""
+        call = {"id": "c", "type": "function", "function": {"name": name, "arguments": arguments}}
+        message = {"role": "assistant", "content": "Let me look. ", "tool_calls": [call]}
+        return {
+            "choices": [{"message": message, "finish_reason": "tool_calls"}],
+            "usage": {"prompt_tokens": 1},
+        }
+
+    events = []
+    with FaultServer(answer) as server:
+        lm = telic.LM("openai/gpt-5-mini", api_key="k", base_url=server.url, cache=False)
+        with telic.context(lm=lm):
+            events += ReAct("question -> answer", tools=[population]).stream(question="?")
+
+    kinds = [type(event).__name__ for event in events]
+    assert "Retracted" not in kinds
+    first = [e for e in events[: kinds.index("ToolStart")] if type(e).__name__ == "FieldDelta"]
+    assert [e.text for e in first if e.field == "next_thought"] == ["Let", " me", " look."]
+    assert [e.text for e in first if e.field == "next_tool_args"] == ['{"city": "Rome"}']
+    assert events[-1].prediction.answer == "many"
+
+
+def test_thoughts_in_tags_are_no_part_of_what_was_said():
+    found, lm = run([says("<think>secret</think>I look.", ("population", {"city": "Rome"})), DONE, ANSWER])
+
+    assert found.trajectory["thought_0"] == "I look."
+    assert "secret" not in str(lm.requests[1].messages)

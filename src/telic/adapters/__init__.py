@@ -3,6 +3,7 @@
 from telic.adapters._baml import BAMLAdapter as BAMLAdapter
 from telic.adapters._base import Adapter as Adapter
 from telic.adapters._chat import ChatAdapter as ChatAdapter
+from telic.adapters._deltas_words import words_deltas as words_deltas
 from telic.adapters._json import JSONAdapter as JSONAdapter
 from telic.adapters._native import NativePlan as NativePlan
 from telic.adapters._native import assistant_turns as assistant_turns

@@ -18,6 +18,7 @@ from telic.adapters._annotations import bare_annotation, holds, union_members
 from telic.adapters._describe import INCOMPLETE, NOT_SUPPLIED, list_fields
 from telic.adapters._markers import has_markers
 from telic.adapters._objects import read_json
+from telic.adapters._reading import without_thoughts
 from telic.adapters._turns import past_turns
 from telic.adapters._values import value_text
 from telic.errors import AdapterParseError, InputError, TruncatedReplyError
@@ -327,7 +328,7 @@ def _said(completion: Completion, inputs: Mapping[str, Any] | None, rest: Any, r
     What is missing is its default; without one it is "" for text and None for anything else. Words without the marks of
     the format are the first output that is text, and a `Reasoning` is what came in the channel of that name.
     """
-    text = completion.text.strip()
+    text = without_thoughts(completion.text).strip()
     try:
         values = read(completion, inputs) if rest.output_fields and text else {}
     except AdapterParseError as error:

@@ -13,7 +13,16 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast, final
 
 from telic._text import join_names
-from telic.adapters import Adapter, ChatAdapter, NativePlan, bare_prompt, calls_of, tool_options
+from telic.adapters import (
+    Adapter,
+    ChatAdapter,
+    NativePlan,
+    bare_prompt,
+    calls_of,
+    tool_options,
+    words_deltas,
+)
+from telic.adapters._reading import without_thoughts
 from telic.context import get as setting
 from telic.errors import AdapterParseError, ConfigurationError
 from telic.modules._plan_cache import PreparedPlan, prepared
@@ -123,7 +132,7 @@ class NativeSteps:
 
     def plan(self, signature: Any, demos: Sequence[Any], capabilities: Capabilities) -> Any:
         """Return the plan; a signature that is no step's, or no longer, is shown as text."""
-        if tuple(signature.output_fields) != STEP_OUTPUTS or "trajectory" not in signature.input_fields:
+        if not _is_step(signature):
             return self.inner.plan(signature, demos, capabilities)
         told = signature.with_instructions(self._instructions(signature))
         for name in STEP_OUTPUTS:
@@ -156,6 +165,12 @@ class NativeSteps:
 
         return NativePlan((*prompt.prefix, *shown), turns, lambda inputs: options, parse, _AGAIN)
 
+    def deltas(self, signature: Any, capabilities: Capabilities) -> Any:
+        """Return how replies are read while they are written: words are the thought."""
+        if not _is_step(signature):
+            return self.inner.deltas(signature, capabilities)
+        return words_deltas("next_thought")
+
     def format(self, signature: Any, demos: Sequence[Any], inputs: Mapping[str, Any]) -> list[Message]:
         """Return all messages of one call."""
         messages: list[Message] = self.plan(signature, demos, _NOT_NATIVE).render(inputs)
@@ -170,7 +185,7 @@ class NativeSteps:
         return self._words.native if learned == self._words.text else f"{learned}\n\n{_BRIDGE}"
 
     def _read(self, completion: Completion, signature: Any) -> dict[str, Any]:
-        said = completion.text.strip()
+        said = without_thoughts(completion.text).strip()
         calls = calls_of(completion, signature, self.name)
         if calls is None and not said:
             raise AdapterParseError(
@@ -202,3 +217,7 @@ class NativeSteps:
         steps = messages_of(str(demo.get("trajectory", "")), f"{label} step") or []
         user: Message = {"role": "user", "content": self.inner.format_user_message_content(rest, inputs)}
         return [user, *steps, *turn_messages(str(demo.get("next_thought", "")), made, label)]
+
+
+def _is_step(signature: Any) -> bool:
+    return tuple(signature.output_fields) == STEP_OUTPUTS and "trajectory" in signature.input_fields
