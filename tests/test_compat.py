@@ -302,7 +302,7 @@ def test_a_name_that_a_path_lacks_is_told_with_what_it_has():
     with pytest.raises(AttributeError, match="no 'BootstrapFewshot'; did you mean 'BootstrapFewShot'"):
         _ = telic.teleprompt.BootstrapFewshot
     with pytest.raises(ImportError):
-        exec("from telic.teleprompt import MIPROv2", {})
+        exec("from telic.teleprompt import AvatarOptimizer", {})
 
 
 def run_script(tmp_path, code, *arguments, module=("-m", "telic.compat")):
@@ -360,7 +360,7 @@ def test_dspy_modules_are_the_same_objects(tmp_path):
         import importlib.util
         print(dspy.evaluate is telic.evaluate, dspy.adapters is telic.adapters, telic.evaluate.__spec__.name)
         print(dspy.adapters.chat_adapter.ChatAdapter is telic.ChatAdapter, "BootstrapRS" in dir(dspy))
-        print(importlib.util.find_spec("dspy.nothing"), hasattr(dspy, "nothing"), hasattr(dspy, "MIPROv2"))
+        print(importlib.util.find_spec("dspy.nothing"), hasattr(dspy, "nothing"), hasattr(dspy, "AvatarOptimizer"))
         """,
         module=(),
     )

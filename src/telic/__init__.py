@@ -146,6 +146,7 @@ if TYPE_CHECKING:
     from telic.optimizers import BootstrapFewShotWithRandomSearch as BootstrapFewShotWithRandomSearch
     from telic.optimizers import BootstrapFewShotWithRandomSearch as BootstrapRS
     from telic.optimizers import LabeledFewShot as LabeledFewShot
+    from telic.optimizers import MIPROv2 as MIPROv2
     from telic.retrieve import ColBERTv2 as ColBERTv2
     from telic.retrieve import Embedder as Embedder
     from telic.retrieve import Embeddings as Embeddings
@@ -239,6 +240,7 @@ __all__ = [
     "LMTransportError",
     "LMUnsupportedModelError",
     "LabeledFewShot",
+    "MIPROv2",
     "MediaError",
     "MediaNotFoundError",
     "MetricError",

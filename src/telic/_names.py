@@ -31,7 +31,7 @@ HOMES: Final[Mapping[str, str]] = {
         retrieve="ColBERTv2 Embedder Embeddings",
         evaluate="Evaluate EvaluationResult",
         integrations="mcp_tools",
-        optimizers="BootstrapFewShot BootstrapFewShotWithRandomSearch COPRO LabeledFewShot",
+        optimizers="BootstrapFewShot BootstrapFewShotWithRandomSearch COPRO LabeledFewShot MIPROv2",
         errors="AdapterError AdapterParseError AssertionFailed BudgetExceeded CacheMissError CodeExecutionError "
         "ConfigurationError ContentFilterError ContextWindowExceededError DatasetError EvaluationError InputError InterpreterError "
         "JournalError LMOutageError RunDivergedError RunLockedError RunMismatchError "
@@ -62,7 +62,7 @@ OLD_PACKAGES: Final = ("clients", "dsp", "predict", "primitives", "retrievers", 
 PLANNED: Final = frozenset((
     "BetterTogether", "BootstrapFewShotWithOptuna", "BootstrapFinetune",
     "Ensemble", "GEPA", "GRPO",
-    "InferRules", "KNNFewShot", "MIPROv2",
+    "InferRules", "KNNFewShot",
     "SIMBA",
     "improve",
 ))  # fmt: skip

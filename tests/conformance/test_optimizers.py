@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from telic import COPRO, BootstrapFewShot, BootstrapFewShotWithRandomSearch, LabeledFewShot
+from telic import COPRO, BootstrapFewShot, BootstrapFewShotWithRandomSearch, LabeledFewShot, MIPROv2
 from telic.testing import OptimizerConformance
 
 
@@ -28,3 +28,33 @@ class TestBootstrapFewShotWithRandomSearch(OptimizerConformance):
 class TestCOPRO(OptimizerConformance):
     def make_optimizer(self, metric, **settings):
         return COPRO(metric=metric, breadth=3, depth=2, **settings)
+
+
+class WithOptions:
+    """An optimizer that gets the same options for every compile and plan."""
+
+    def __init__(self, optimizer, **options):
+        self.optimizer, self.options = optimizer, options
+
+    def __repr__(self):
+        return repr(self.optimizer)
+
+    def compile(self, student, **arguments):
+        return self.optimizer.compile(student, **arguments, **self.options)
+
+    def plan(self, program, **arguments):
+        return self.optimizer.plan(program, **arguments, **self.options)
+
+
+class TestMIPROv2(OptimizerConformance):
+    def make_optimizer(self, metric, **settings):
+        optimizer = MIPROv2(
+            metric, auto=None, num_candidates=3, max_bootstrapped_demos=2, max_labeled_demos=2, **settings
+        )
+        return WithOptions(optimizer, num_trials=10, minibatch_size=3, minibatch_full_eval_steps=3)
+
+
+class TestMIPROv2OfInstructionsAlone(OptimizerConformance):
+    def make_optimizer(self, metric, **settings):
+        demos = {"max_bootstrapped_demos": 0, "max_labeled_demos": 0}
+        return MIPROv2(metric, auto=None, num_candidates=3, **demos, **settings)

@@ -47,7 +47,10 @@ class Source(ABC):
 
     @abstractmethod
     def take(self) -> Task | None:
-        """Return work that is ready, or None: nothing is until a result comes in (or ever)."""
+        """Return work that is ready, or None: nothing is until a result comes in (or ever).
+
+        What it raises ends the run.
+        """
 
     @property
     @abstractmethod
@@ -172,7 +175,11 @@ class _Pool:
     def _next(self) -> Task | None:
         with self._changed:
             while not self._over:
-                task = self._source.take()
+                try:
+                    task = self._source.take()
+                except BaseException as raised:  # noqa: BLE001 - the source gave up: told to the caller
+                    self.failure = raised if self.failure is None else self.failure
+                    break
                 if task is not None:
                     self._in_flight += 1
                     if self._idle:
