@@ -406,6 +406,38 @@ def test_markers_are_hidden_in_every_text_beside_a_part():
     assert body.count("[[ ## ") - body.count("\\[[ ## ") == 2  # the fields' own
 
 
+PICTURES = st.integers(0, 5).map(lambda n: Image(f"https://x/{n}"))
+NESTED = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text() | PICTURES,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(NESTED)
+def test_every_picture_of_any_structure_stands_once_and_in_order(value):
+    def leaves(item):
+        if isinstance(item, Image):
+            return [item.url]
+        inner = item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
+        return [url for one in inner for url in leaves(one)]
+
+    parts = content({"v": {"top": value}}, v="dict")
+
+    urls = [part["image_url"]["url"] for part in parts if isinstance(part, dict) and part["type"] != "text"]
+    assert urls == leaves(value)
+    # With its address in quotes for each picture, what remains is JSON.
+    text = (
+        parts
+        if isinstance(parts, str)
+        else "".join(
+            part["text"] if part["type"] == "text" else json.dumps(part["image_url"]["url"]) for part in parts
+        )
+    )
+    body = text.removeprefix("[[ ## v ## ]]\n").rpartition("\n\nRespond")[0]
+    assert json.loads(body) == json.loads(json.dumps({"top": value}, default=lambda image: image.url))
+
+
 # Faults
 
 

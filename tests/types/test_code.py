@@ -1,4 +1,5 @@
 import copy
+import pickle
 
 import pydantic
 import pytest
@@ -61,6 +62,13 @@ def test_code_is_shown_and_copied():
     assert len(repr(Code("x" * 10_000))) < 300
     assert copy.deepcopy(code) is code
     assert len({code, JAVA("int x;"), Code("int x;")}) == 2
+
+
+def test_code_goes_to_other_processes_as_it_is():
+    for code in (JAVA("int x;"), Code("```\nx"), Code("s = '```'\n```")):
+        again = pickle.loads(pickle.dumps(code))
+        assert again == code
+        assert type(again) is type(code)
 
 
 def test_a_model_holds_code():

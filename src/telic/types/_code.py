@@ -106,11 +106,21 @@ class Code(FieldValue):
     def __hash__(self) -> int:
         return hash((self.code, self.language))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _remade, (None if type(self) is Code else self.language, self.code)
+
     def __str__(self) -> str:
         return self.code
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({truncate(self.code, 200)!r})"
+
+
+def _remade(language: str | None, code: str) -> Code:
+    """Return a copy from another process, where the class of its language may not be made yet."""
+    made = object.__new__(Code if language is None else Code[language])
+    object.__setattr__(made, "code", code)
+    return made
 
 
 def without_fence(text: str, language: str) -> str:
