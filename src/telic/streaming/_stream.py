@@ -9,6 +9,7 @@ connections are closed, and none begins.
 from __future__ import annotations
 
 import contextvars
+import sys
 import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Self, final
@@ -160,7 +161,7 @@ class Stream:
         return None if self._last is None else self._last.usage
 
     def __del__(self) -> None:
-        if getattr(self, "_channel", None) is not None:
+        if getattr(self, "_channel", None) is not None and not sys.is_finalizing():
             self._leave()
 
     def __repr__(self) -> str:
