@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 
 import pytest
 
@@ -173,3 +174,8 @@ def test_other_files_in_the_folder_are_left_alone(tmp_path):
     (tmp_path / "notes.txt").write_text("mine, changed")
 
     assert BM25.open(tmp_path)("moth")[0].pid == 1
+
+
+def test_it_travels_in_pickles_with_a_program(tmp_path):
+    for find in (BM25(CORPUS), BM25(CORPUS, folder=tmp_path), BM25.open(tmp_path)):
+        assert pickle.loads(pickle.dumps(find))("moth") == [CORPUS[1]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -246,3 +247,19 @@ def test_the_price_of_known_models_counts_in_a_budget():
         Embedder("openai/text-embedding-3-small", base_url=server.url, api_key="")(["a", "b"])
 
         assert budget.used.cost_usd == pytest.approx(14 * 0.02 / 1e6)
+
+
+def test_equal_texts_that_are_asked_at_once_are_sent_once():
+    with FaultServer(answer, latency_s=0.05) as server:
+        embedder = served(server)
+        with ThreadPoolExecutor(16) as pool:
+            vectors = list(pool.map(lambda _: embedder("same").tolist(), range(16)))
+
+        async def together():
+            return await asyncio.gather(*(embedder.acall("other") for _ in range(16)))
+
+        later = asyncio.run(together())
+
+        assert vectors == [[4, 1]] * 16
+        assert [vector.tolist() for vector in later] == [[5, 1]] * 16
+        assert len(server.requests) == 2

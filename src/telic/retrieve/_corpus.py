@@ -148,6 +148,9 @@ class StoredCorpus(Corpus):
         """See `Corpus`."""
         return self._fingerprint
 
+    def __reduce__(self) -> tuple[type[StoredCorpus], tuple[Path, int, str]]:
+        return StoredCorpus, (self.folder, len(self), self._fingerprint)  # maps are opened anew
+
     def __len__(self) -> int:
         return len(self._offsets) - 1
 

@@ -7,15 +7,17 @@ nothing twice: the next call pays for the rest. Functions are not cached, becaus
 from __future__ import annotations
 
 import base64
+import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, cast, final
+from typing import Any, Final, NamedTuple, cast, final
 
 from telic._optional import load
-from telic.data import Request
+from telic.data import Request, Response
 from telic.errors import CacheMissError, ConfigurationError, InputError, MissingExtraError
 from telic.execution import is_async, run_coroutine, run_in_thread
 from telic.lm._chokepoint import Paid
+from telic.lm._flight import Flights
 from telic.lm.caching._cache import current_cache
 from telic.lm.caching._key import value_key
 from telic.lm.wire._client import WireClient
@@ -27,6 +29,10 @@ from telic.retrieve._vectors import as_vectors
 MAX_BATCHES: Final = 8
 """Batches of one call that are in flight to a server at once."""
 _LOCAL: Final = "sentence-transformers"
+_flights: Final = Flights()  # equal batches that are under way at once share one request
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_flights.forget)
 
 
 @final
@@ -177,20 +183,32 @@ class Embedder:
         cached = wanted and isinstance(self.model, str)
         return _Work(self, texts, isinstance(inputs, str), {**self.options, **options}, size, cached)
 
-    def embed(self, texts: list[str], options: Mapping[str, Any]) -> Any:
-        """Return what the model gives for one batch, unchecked."""
+    def embed(self, texts: list[str], options: Mapping[str, Any], shared: Sharing | None = None) -> Any:
+        """Return what the model gives for one batch, unchecked; `shared`: together with equal batches under way."""
         if self._client is not None:
-            return self._client.complete(Request(cast("Any", texts), options)).raw
+            client, request = self._client, Request(cast("Any", texts), options)
+            if shared is None:
+                return client.complete(request).raw
+            return _flights.run(shared.key, lambda: shared.found() or client.complete(request))[0].raw
         if self._local is not None:
             return self._local.encode(texts, options)
         function = cast("Callable[..., Any]", self.model)
         found = function(texts, **options)
         return run_coroutine(_awaited(found)) if hasattr(found, "__await__") else found
 
-    async def aembed(self, texts: list[str], options: Mapping[str, Any]) -> Any:
+    async def aembed(
+        self, texts: list[str], options: Mapping[str, Any], shared: Sharing | None = None
+    ) -> Any:
         """Same as `embed`, for tasks."""
         if self._client is not None:
-            return (await self._client.acomplete(Request(cast("Any", texts), options))).raw
+            client, request = self._client, Request(cast("Any", texts), options)
+            if shared is None:
+                return (await client.acomplete(request)).raw
+
+            async def ask() -> Response:
+                return shared.found() or await client.acomplete(request)
+
+            return (await _flights.arun(shared.key, ask))[0].raw
         if self._local is None and is_async(cast("Callable[..., Any]", self.model)):
             return await cast("Callable[..., Any]", self.model)(texts, **options)
         return await run_in_thread(self.embed, texts, options)
@@ -208,6 +226,14 @@ class Embedder:
 
     def __repr__(self) -> str:
         return f"Embedder({self.fingerprint})"
+
+
+class Sharing(NamedTuple):
+    """How one batch is shared with equal ones."""
+
+    key: bytes
+    found: Callable[[], Response | None]
+    """What the cache has by now, if it has all of it."""
 
 
 @final
@@ -229,6 +255,7 @@ class _Work:
         self._options = options
         self._store = current_cache() if cached else None
         self._found: dict[str, Any] = {}
+        self._landed = _flights.landed
         missing = [text for text in dict.fromkeys(texts) if not self._look_up(text)]
         if missing and self._store is not None and self._store.mode == "replay-only":
             raise CacheMissError(
@@ -248,11 +275,24 @@ class _Work:
 
     def ask(self, batch: list[str]) -> None:
         """Embed one batch and keep it."""
-        self._keep(batch, self._owner.embed(batch, self._options))
+        self._keep(batch, self._owner.embed(batch, self._options, self._sharing(batch)))
 
     async def aask(self, batch: list[str]) -> None:
         """Same as `ask`, for tasks."""
-        self._keep(batch, await self._owner.aembed(batch, self._options))
+        self._keep(batch, await self._owner.aembed(batch, self._options, self._sharing(batch)))
+
+    def _sharing(self, batch: list[str]) -> Sharing | None:
+        if self._store is None:
+            return None
+        landed = self._landed
+
+        def found() -> Response | None:
+            # An equal batch came in after this call had looked into the cache: look again.
+            if _flights.landed == landed or not all(self._look_up(text) for text in batch):
+                return None
+            return Response((), raw=[self._found[text] for text in batch])
+
+        return Sharing(self._owner.cache_key("\0".join(batch), self._options), found)
 
     def _keep(self, batch: list[str], value: Any) -> None:
         vectors = self._owner.check(value, len(batch), self._options)

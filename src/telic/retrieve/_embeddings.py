@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self, final
 
-from telic._optional import load
+from telic._optional import load, require
 from telic.data import Prediction
 from telic.errors import ConfigurationError, StoredIndexError
 from telic.retrieve import _dense_folder, _folder
@@ -87,6 +87,7 @@ class Embeddings(Searcher):
             raise ConfigurationError(
                 "Embeddings: cache=True is not taken; Embedder(…, caching=True) keeps vectors"
             )
+        require("numpy", extra="retrieve", purpose="Embeddings")
         self.callbacks: Sequence[Any] = () if callbacks is None else callbacks
         self.embedder = as_embedder(embedder)
         held = as_corpus(corpus)
@@ -136,6 +137,7 @@ class Embeddings(Searcher):
 
     def load(self, path: str | Path, embedder: Any) -> Self:
         """Read the index of a folder into this one, and return it; see `from_saved`."""
+        require("numpy", extra="retrieve", purpose="Embeddings")
         self.embedder = as_embedder(embedder)
         header = _folder.read_header(Path(path), _dense_folder.KIND)
         self._settings = {

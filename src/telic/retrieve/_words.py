@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, final
 
-from telic._optional import require
+from telic._optional import load, require
 from telic.errors import ConfigurationError
 
 WORD: Final = re.compile(r"\w\w+")
@@ -52,7 +52,7 @@ class Words:
     def __init__(self, language: str | None, tokenizer: Callable[[str], Sequence[str]] | None = None) -> None:
         self._tokenizer = tokenizer
         self._stop: frozenset[str] = frozenset()
-        self._stems: Callable[[list[str]], list[str]] | None = None
+        self._language: str | None = None
         if language is None:
             return
         if language not in _STOPWORDS:
@@ -61,14 +61,15 @@ class Words:
                 "of your own"
             )
         lists: Any = require("bm25s.stopwords", extra="retrieve", purpose="BM25")
-        stemmer: Any = require("Stemmer", extra="retrieve", purpose="BM25")
+        require("Stemmer", extra="retrieve", purpose="BM25")
         self._stop = frozenset(fold(word) for word in getattr(lists, _STOPWORDS[language]))
-        self._new_stemmer: Callable[[], Any] = lambda: stemmer.Stemmer(language)
-        self._stems = self._stem
+        self._language = language
 
-    def _stem(self, words: list[str]) -> list[str]:
+    def _stems(self, words: list[str]) -> list[str]:
+        if self._language is None:
+            return words
         # A Snowball stemmer is not to be used by two threads at once; making one costs less than a lock that is shared.
-        return self._new_stemmer().stemWords(words)
+        return load("Stemmer").Stemmer(self._language).stemWords(words)
 
     def raw(self, text: str) -> Sequence[str]:
         """Return the words of a text before stemming, frequent ones included."""
@@ -77,14 +78,14 @@ class Words:
     def of(self, text: str) -> list[str]:
         """Return the words that are counted, in order."""
         kept = [word for word in self.raw(text) if word not in self._stop]
-        return kept if self._stems is None else self._stems(kept)
+        return self._stems(kept)
 
     def number(self, texts: Iterable[str]) -> tuple[list[list[int]], dict[str, int]]:
         """Return each text's words as numbers, and the number of each word; every different word is stemmed once."""
         seen: dict[str, int] = {}
         rows = [[seen.setdefault(word, len(seen)) for word in self.raw(text)] for text in texts]
         different = list(seen)
-        stems = different if self._stems is None else self._stems(different)
+        stems = self._stems(different)
         vocabulary: dict[str, int] = {}
         place = [
             -1 if word in self._stop else vocabulary.setdefault(stem, len(vocabulary))
