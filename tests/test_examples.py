@@ -33,8 +33,12 @@ def test_classify_is_better_compiled():
     assert after > before
 
 
+def test_the_agent_learns_whom_to_ask():
+    assert run("agent") == (50.0, 100.0)
+
+
 def test_every_example_has_a_test():
-    tested = {"rag", "multihop", "classify"}
+    tested = {"agent", "rag", "multihop", "classify"}
 
     assert {path.stem for path in EXAMPLES.glob("*.py")} == tested
 
