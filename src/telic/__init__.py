@@ -143,6 +143,7 @@ if TYPE_CHECKING:
     from telic.modules import syncify as syncify
     from telic.optimizers import COPRO as COPRO
     from telic.optimizers import BootstrapFewShot as BootstrapFewShot
+    from telic.optimizers import BootstrapFewShotWithOptuna as BootstrapFewShotWithOptuna
     from telic.optimizers import BootstrapFewShotWithRandomSearch as BootstrapFewShotWithRandomSearch
     from telic.optimizers import BootstrapFewShotWithRandomSearch as BootstrapRS
     from telic.optimizers import LabeledFewShot as LabeledFewShot
@@ -195,6 +196,7 @@ __all__ = [
     "BaseLM",
     "BestOfN",
     "BootstrapFewShot",
+    "BootstrapFewShotWithOptuna",
     "BootstrapFewShotWithRandomSearch",
     "BootstrapRS",
     "Budget",

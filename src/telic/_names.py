@@ -31,10 +31,11 @@ HOMES: Final[Mapping[str, str]] = {
         retrieve="ColBERTv2 Embedder Embeddings",
         evaluate="Evaluate EvaluationResult",
         integrations="mcp_tools",
-        optimizers="BootstrapFewShot BootstrapFewShotWithRandomSearch COPRO LabeledFewShot MIPROv2",
+        optimizers="BootstrapFewShot BootstrapFewShotWithOptuna BootstrapFewShotWithRandomSearch COPRO "
+        "LabeledFewShot MIPROv2",
         errors="AdapterError AdapterParseError AssertionFailed BudgetExceeded CacheMissError CodeExecutionError "
-        "ConfigurationError ContentFilterError ContextWindowExceededError DatasetError EvaluationError InputError InterpreterError "
-        "JournalError LMOutageError RunDivergedError RunLockedError RunMismatchError "
+        "ConfigurationError ContentFilterError ContextWindowExceededError DatasetError EvaluationError InputError "
+        "InterpreterError JournalError LMOutageError RunDivergedError RunLockedError RunMismatchError "
         "LMAuthError LMBillingError LMError LMInvalidRequestError "
         "LMRateLimitError LMResponseError LMServerError LMTimeoutError LMTransportError "
         "LMUnsupportedModelError MediaError MediaNotFoundError MetricError MissingExtraError NotConfiguredError "
@@ -60,7 +61,7 @@ OLD_PACKAGES: Final = ("clients", "dsp", "predict", "primitives", "retrievers", 
 """The same, of the module paths that `telic.compat` serves."""
 
 PLANNED: Final = frozenset((
-    "BetterTogether", "BootstrapFewShotWithOptuna", "BootstrapFinetune",
+    "BetterTogether", "BootstrapFinetune",
     "Ensemble", "GEPA", "GRPO",
     "InferRules", "KNNFewShot",
     "SIMBA",

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from telic import COPRO, BootstrapFewShot, BootstrapFewShotWithRandomSearch, LabeledFewShot, MIPROv2
+from telic import (
+    COPRO,
+    BootstrapFewShot,
+    BootstrapFewShotWithOptuna,
+    BootstrapFewShotWithRandomSearch,
+    LabeledFewShot,
+    MIPROv2,
+)
 from telic.testing import OptimizerConformance
 
 
@@ -58,3 +65,9 @@ class TestMIPROv2OfInstructionsAlone(OptimizerConformance):
     def make_optimizer(self, metric, **settings):
         demos = {"max_bootstrapped_demos": 0, "max_labeled_demos": 0}
         return MIPROv2(metric, auto=None, num_candidates=3, **demos, **settings)
+
+
+class TestBootstrapFewShotWithOptuna(OptimizerConformance):
+    def make_optimizer(self, metric, **settings):
+        sizes = {"max_bootstrapped_demos": 2, "max_labeled_demos": 3, "num_candidate_programs": 4}
+        return BootstrapFewShotWithOptuna(metric, **sizes, **settings)

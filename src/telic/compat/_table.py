@@ -150,11 +150,12 @@ _PATHS = {
     "streaming.messages": "StatusMessage StatusMessageProvider StreamResponse",
     "streaming.streamify": "apply_sync_streaming streamify streaming_response",
     "streaming.streaming_listener": "StreamListener",
-    "teleprompt": "BootstrapFewShot BootstrapFewShotWithRandomSearch BootstrapRS COPRO LabeledFewShot MIPROv2 "
-    "Teleprompter",
+    "teleprompt": "BootstrapFewShot BootstrapFewShotWithOptuna BootstrapFewShotWithRandomSearch BootstrapRS "
+    "COPRO LabeledFewShot MIPROv2 Teleprompter",
     "teleprompt.bootstrap": "BootstrapFewShot",
     "teleprompt.copro_optimizer": "COPRO",
     "teleprompt.mipro_optimizer_v2": "MIPROv2",
+    "teleprompt.teleprompt_optuna": "BootstrapFewShotWithOptuna",
     "teleprompt.random_search": "BootstrapFewShotWithRandomSearch",
     "teleprompt.teleprompt": "Teleprompter",
     "teleprompt.vanilla": "LabeledFewShot",

@@ -6,6 +6,7 @@ from telic.optimizers._compile import Compile as Compile
 from telic.optimizers._copro import COPRO as COPRO
 from telic.optimizers._labeled import LabeledFewShot as LabeledFewShot
 from telic.optimizers._mipro import MIPROv2 as MIPROv2
+from telic.optimizers._optuna import BootstrapFewShotWithOptuna as BootstrapFewShotWithOptuna
 from telic.optimizers._plan import CostPlan as CostPlan
 from telic.optimizers._plan import Work as Work
 from telic.optimizers._random_search import (
