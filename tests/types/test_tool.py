@@ -507,3 +507,5 @@ def test_calls_are_run_by_the_tools_that_they_name():
         call.execute({"searches": search})
     with pytest.raises(ToolError, match="the tools are none"):
         call.execute([])
+    with pytest.raises(telic.InputError, match="pass the tools"):
+        call.execute()

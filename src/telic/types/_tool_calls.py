@@ -12,7 +12,7 @@ from typing import Any, Final, cast, final
 
 from telic._optional import load
 from telic._text import did_you_mean, join_names, truncate
-from telic.errors import ToolError
+from telic.errors import InputError, ToolError
 from telic.types._tool import Tool
 
 
@@ -70,7 +70,7 @@ class ToolCall:
         call_id = given.get("id")
         return cls(name, _arguments(inner), None if call_id is None else str(call_id))
 
-    def execute(self, tools: Iterable[Any] | Mapping[str, Any]) -> Any:
+    def execute(self, tools: Iterable[Any] | Mapping[str, Any] | None = None) -> Any:
         """Run the call by the one of `tools` that it names, and return its result.
 
         Args:
@@ -78,6 +78,7 @@ class ToolCall:
                 variables.
 
         Raises:
+            InputError: No tools were given.
             ToolError: None of them has that name, or the arguments do not fit; the text is fit for an LM.
             Exception: What the function raises; an async one returns its coroutine.
 
@@ -85,6 +86,8 @@ class ToolCall:
             >>> ToolCall("abs", {"x": "-2"}).execute({"abs": lambda x: abs(int(x))})
             2
         """
+        if tools is None:
+            raise InputError(f"pass the tools among which {self.name!r} is to be found: call.execute([…])")
         named = _by_name(tools)
         tool = named.get(self.name)
         if tool is None:
