@@ -202,6 +202,14 @@ def test_what_stands_for_none_is_refused_before_anything_is_sent(value):
     assert lm.requests == []
 
 
+def test_why_it_is_refused_is_told():
+    with telic.context(lm=ScriptedLM([])):
+        with pytest.raises(InputError, match=r"reads no files by itself: Image.from_path\(path\) does"):
+            telic.Predict(Look)(picture="cat.png", question="q")
+        with pytest.raises(InputError, match="no picture known here"):
+            telic.Predict("pictures: list[Image] -> answer")(pictures=[GIF, b"no picture"])
+
+
 # What is shown
 
 

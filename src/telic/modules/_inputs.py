@@ -18,6 +18,7 @@ from telic._unset import UNSET
 from telic.context import get as setting
 from telic.errors import InputError
 from telic.signatures import type_adapter, type_name
+from telic.types import FieldType, mentions
 
 Test = Callable[[Any], bool]
 _MISSING: Final = object()
@@ -86,7 +87,7 @@ class InputChecker:
             return
         expected = type_name(field.annotation)
         shown = truncate(repr(value), 120)
-        hint = f"; annotate it `{expected} | None` to allow None" if value is None else ""
+        hint = f"; annotate it `{expected} | None` to allow None" if value is None else _reason(value, field)
         raise InputError(
             f"the input {name!r} of {self._title} must be {expected}, got {shown} "
             f"of type {type(value).__name__}{hint}"
@@ -99,6 +100,20 @@ class InputChecker:
     @property
     def _known(self) -> str:
         return f"its inputs are {join_names(self._signature.input_fields)}"
+
+
+def _reason(value: Any, field: Any) -> str:
+    """Return what a field type says of a value that it cannot be made of, or "" for other types."""
+    if not mentions(field.annotation, FieldType):
+        return ""
+    try:
+        type_adapter(field.annotation).validate_python(value)
+    except load("pydantic").ValidationError as error:
+        said = [
+            str(found["msg"]).removeprefix("Value error, ") for found in error.errors(include_input=False)
+        ]
+        return "".join(f"; {truncate(text, 300)}" for text in said[:1] if not text.startswith("Input should"))
+    return ""
 
 
 def positional_error(signature: Any, count: int) -> InputError:
