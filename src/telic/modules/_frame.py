@@ -125,6 +125,8 @@ class Frame:
         """Record a call that was answered; False: too late, its run was given up."""
         if not self.is_current(call.run):
             return False
+        if self.module is None:
+            return True
         record = Asked(predictor, call)
         record.prediction = prediction
         if prediction._completions is not None:  # pyright: ignore[reportPrivateUsage]  (parsing is not enough)
@@ -136,7 +138,7 @@ class Frame:
 
     def failed(self, predictor: Any, call: OpenCall, error: Exception) -> None:
         """Record a call that raised."""
-        if self.is_current(call.run):
+        if self.module is not None and self.is_current(call.run):
             record = Asked(predictor, call)
             record.error = error
             self.records.append(record)
@@ -145,6 +147,8 @@ class Frame:
 
     def step(self, callee: Any, inputs: Any, work: Callable[[], Any]) -> Any:
         """Return what the step returned in the run before, else that of `work()`."""
+        if self.module is None:
+            return work()
         record = Done(callee, inputs)
         if (found := self._found(record)) is not None:
             return found.recall()
@@ -159,6 +163,8 @@ class Frame:
 
     async def astep(self, callee: Any, inputs: Any, work: Callable[[], Awaitable[Any]]) -> Any:
         """`step` for coroutines."""
+        if self.module is None:
+            return await work()
         record = Done(callee, inputs)
         if (found := self._found(record)) is not None:
             return found.recall()
@@ -222,8 +228,9 @@ class Frame:
         if parent is None:
             forget_ended()
         elif self.is_current(self.run):
-            parent.records.extend(self.records)
             parent.outcomes.extend(self.outcomes)
+            if parent.module is not None:
+                parent.records.extend(self.records)
 
 
 def _take_out(trace: list[Step], predictions: set[int]) -> None:
@@ -298,4 +305,5 @@ class watched:  # noqa: N801  reads as a verb: with watched() as seen: …
 
     def __exit__(self, *_: object) -> None:
         """End the block."""
+        forget_ended()
         _reset(self._token)
