@@ -500,7 +500,7 @@ def test_a_schema_of_another_system_is_told_whole_and_checked_as_far_as_it_goes(
 def test_calls_are_run_by_the_tools_that_they_name():
     call = ToolCall("search", {"query": "x", "k": "1"})
 
-    assert call.execute([search]) == call.execute({"search": Tool(search)}) == ["x/fast"]
+    assert call.execute(functions=[search]) == call.execute({"search": Tool(search)}) == ["x/fast"]
     assert [one.execute([search]) for one in ToolCalls([call])] == [["x/fast"]]
     assert ToolCalls.ToolCall is ToolCall
     with pytest.raises(ToolError, match="no tool 'search'; did you mean 'searches'"):

@@ -70,11 +70,11 @@ class ToolCall:
         call_id = given.get("id")
         return cls(name, _arguments(inner), None if call_id is None else str(call_id))
 
-    def execute(self, tools: Iterable[Any] | Mapping[str, Any] | None = None) -> Any:
-        """Run the call by the one of `tools` that it names, and return its result.
+    def execute(self, functions: Iterable[Any] | Mapping[str, Any] | None = None) -> Any:
+        """Run the call by the one of `functions` that it names, and return its result.
 
         Args:
-            tools: `Tool`s or functions, in a list or by name. They must be given: nothing is looked for in the caller's
+            functions: `Tool`s or functions, in a list or by name. They must be given: nothing is looked for in the caller's
                 variables.
 
         Raises:
@@ -86,9 +86,9 @@ class ToolCall:
             >>> ToolCall("abs", {"x": "-2"}).execute({"abs": lambda x: abs(int(x))})
             2
         """
-        if tools is None:
+        if functions is None:
             raise InputError(f"pass the tools among which {self.name!r} is to be found: call.execute([…])")
-        named = _by_name(tools)
+        named = _by_name(functions)
         tool = named.get(self.name)
         if tool is None:
             raise ToolError(
