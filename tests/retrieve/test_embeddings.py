@@ -77,6 +77,20 @@ def test_it_is_called_as_dspy_calls_it_and_as_a_retriever():
     assert search.search([], 1) == []
 
 
+def test_a_plain_function_gets_the_whole_corpus_at_once_and_an_embedder_its_batches():
+    sizes = []
+
+    def embed(texts):
+        sizes.append(len(texts))
+        return [[float(len(text)), float(number)] for number, text in enumerate(texts)]
+
+    corpus = [f"text {number}" for number in range(500)]
+    Embeddings(corpus, embed)
+    Embeddings(corpus, Embedder(embed))
+
+    assert sizes == [500, 200, 200, 100]
+
+
 def test_products_are_scores_where_vectors_are_not_brought_to_length_one():
     search = Embeddings(["a", "aaaa"], letters, normalize=False)
 

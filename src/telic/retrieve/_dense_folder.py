@@ -28,15 +28,21 @@ Progress = Callable[[int, int], object]
 
 
 def embed_corpus(
-    corpus: MemoryCorpus, embedder: Embedder, *, normalize: bool, progress: Progress | None
+    corpus: MemoryCorpus,
+    embedder: Embedder,
+    *,
+    normalize: bool,
+    at_once: int | None,
+    progress: Progress | None,
 ) -> Any:
-    """Return the vectors of a corpus, shape `(N, D)`, float32."""
+    """Return the vectors of a corpus, shape `(N, D)`, float32; `at_once`: texts of a batch, None: the embedder's."""
     np: Any = load("numpy")
     texts = [str(text) for text in corpus.texts()]
     parts: list[Any] = []
-    step = _step(embedder)
+    step = _step(embedder) if at_once is None else at_once
     for start in range(0, len(texts), step):
-        parts.append(_embedded(texts[start : start + step], embedder, normalize=normalize))
+        vectors = embedder(texts[start : start + step], batch_size=at_once)
+        parts.append(normalized(vectors) if normalize else vectors)
         if progress is not None:
             progress(min(start + step, len(texts)), len(texts))
     return np.concatenate(parts)
@@ -107,7 +113,8 @@ def _embed_rest(
         file.truncate(done * 4 * dimension)
         step = _step(embedder)
         while done < len(texts):
-            vectors = _embedded(texts[done : done + step], embedder, normalize=bool(settings["normalize"]))
+            vectors = embedder(texts[done : done + step])
+            vectors = normalized(vectors) if settings["normalize"] else vectors
             found = int(vectors.shape[1])
             if not dimension:
                 dimension = found
@@ -143,11 +150,6 @@ def _dimension_so_far(folder: Path, plan: Mapping[str, Any]) -> int:
             folder=str(folder),
         )
     return int(found["dimension"])
-
-
-def _embedded(texts: list[str], embedder: Embedder, *, normalize: bool) -> Any:
-    vectors = embedder(texts)
-    return normalized(vectors) if normalize else vectors
 
 
 def _step(embedder: Embedder) -> int:

@@ -34,7 +34,8 @@ class Embeddings(Searcher):
 
     Args:
         corpus: Texts or passages; at least one.
-        embedder: An `Embedder`, a "provider/model", or a function from a list of texts to vectors.
+        embedder: An `Embedder`, a "provider/model", or a function from a list of texts to vectors, which (where there
+            is no `folder`) is called with the whole corpus at once, as in DSPy.
         k: How many passages a call returns that does not say so itself.
         callbacks: Told of this retriever's calls, as of a module's.
         cache: Accepted for programs that pass False; vectors are cached by the `Embedder`.
@@ -102,8 +103,9 @@ class Embeddings(Searcher):
         if folder is None:
             self._unproven = False
             self.corpus: Corpus = held
+            at_once = None if isinstance(embedder, (str, Embedder)) else len(held)
             self.corpus_embeddings = _dense_folder.embed_corpus(
-                held, self.embedder, normalize=normalize, progress=progress
+                held, self.embedder, normalize=normalize, at_once=at_once, progress=progress
             )
             vectors = self.corpus_embeddings
             self._nearest: Nearest = Graph(vectors, min_recall=min_recall) if uses_graph else Exact(vectors)
@@ -191,6 +193,11 @@ class Embeddings(Searcher):
         return found
 
     forward = __call__
+
+    @property
+    def search_fn(self) -> Callable[[str], Prediction]:
+        """What answers one query: DSPy's name for calling it."""
+        return self.__call__
 
     def search(self, queries: Sequence[str], k: int) -> list[list[Passage]]:
         """See `Searcher`; the queries are embedded together."""
