@@ -74,8 +74,8 @@ class ToolCall:
         """Run the call by the one of `functions` that it names, and return its result.
 
         Args:
-            functions: `Tool`s or functions, in a list or by name. They must be given: nothing is looked for in the caller's
-                variables.
+            functions: `Tool`s or functions, in a list or by name. They must be given: nothing is looked for in the
+                caller's variables.
 
         Raises:
             InputError: No tools were given.
