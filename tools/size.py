@@ -38,6 +38,9 @@ MANY_PARAMETERS = {
     "lm/_lm.py:LM.__init__",
     "evaluate/_evaluate.py:Evaluate.__init__",
     "optimizers/_bootstrap.py:BootstrapFewShot.__init__",
+    "optimizers/_copro.py:COPRO.__init__",
+    "optimizers/_mipro.py:MIPROv2.__init__",
+    "optimizers/_optuna.py:BootstrapFewShotWithOptuna.__init__",
     "optimizers/_random_search.py:BootstrapFewShotWithRandomSearch.__init__",
     "signatures/_options.py:DeclareField.__call__",
     # One parameter an option of the command line.

@@ -16,7 +16,7 @@ from telic.optimizers._mipro_settings import Asked, Settings
 from telic.optimizers._propose import Attempt, with_instructions
 from telic.optimizers._propose_asks import Asks, Together
 from telic.optimizers._report import Candidate, CandidatePrograms
-from telic.optimizers._trials import Space, Trials, events_of
+from telic.optimizers._trials import Owner, Space, Trials, events_of
 
 if TYPE_CHECKING:
     from telic.data import Example
@@ -104,14 +104,11 @@ class MiproSearch:
             scored,
             metric,
             events,
+            Owner(self.program, self._candidate, run.decide, self._revise),
             given=self._given,
-            make=self.program,
             batch=settings.batch,
             seed=options.seed,
             max_errors=options.max_errors,
-            scored=self._candidate,
-            decide=run.decide,
-            revise=self._revise,
         )
 
     def run(self) -> str | None:

@@ -27,7 +27,7 @@ from telic.optimizers._plan import Work
 from telic.optimizers._progress import check_display
 from telic.optimizers._propose_asks import Together
 from telic.optimizers._selection import SPLIT_FROM, split_at, split_rows
-from telic.optimizers._trials import Space, Trials, events_of
+from telic.optimizers._trials import Owner, Space, Trials, events_of
 
 if TYPE_CHECKING:
     import os
@@ -213,13 +213,11 @@ class _DemoSearch:
             rows,
             metric,
             events_of(settings.num_candidate_programs, len(rows), full_every=None),
+            Owner(self._program, self._candidate, run.decide),
             given=self._given,
-            make=self._program,
             batch=len(rows),
             seed=settings.seed,
             max_errors=max_errors,
-            scored=self._candidate,
-            decide=run.decide,
         )
 
     @property

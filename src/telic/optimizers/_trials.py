@@ -118,6 +118,22 @@ Revise = Callable[[Mapping[Choice, float], Callable[[Space], None]], None]
 """Gets the mean scores so far, and what takes the new space once it is there."""
 
 
+class Owner(NamedTuple):
+    """Who knows what the combinations stand for.
+
+    Attributes:
+        make: Makes the program of a combination.
+        scored: Makes the report's candidate of a combination that all rows are known of.
+        decide: Writes a decision down.
+        revise: Adds choices; None: there is no revision among the events.
+    """
+
+    make: Callable[[Choice], Any]
+    scored: Callable[[Choice, Any, EvaluationResult], Candidate]
+    decide: Callable[[str, Any], None]
+    revise: Revise | None = None
+
+
 @final
 class Trials(Source):
     """The events as work for a pool.
@@ -126,14 +142,11 @@ class Trials(Source):
         rows: What is scored on.
         metric: Scores.
         events: What is to happen.
+        owner: Knows what the combinations stand for.
         given: The combination that is the program as it was given.
-        make: Makes the program of a combination.
         batch: Rows of a trial.
         seed: Of minibatches and draws.
         max_errors: Failed rows of one combination that end the search.
-        scored: Makes the report's candidate of a combination that all rows are known of.
-        decide: Writes a decision down.
-        revise: Adds choices; None: there is no revision among the events.
     """
 
     def __init__(
@@ -141,28 +154,22 @@ class Trials(Source):
         rows: Sequence[Example],
         metric: MetricCall,
         events: Sequence[Event],
+        owner: Owner,
         *,
         given: Choice,
-        make: Callable[[Choice], Any],
         batch: int,
         seed: int,
         max_errors: int,
-        scored: Callable[[Choice, Any, EvaluationResult], Candidate],
-        decide: Callable[[str, Any], None],
-        revise: Revise | None = None,
     ) -> None:
         self.stopped: str | None = None
         self._examples = rows
         self._metric = metric
         self._events = list(events)
+        self._owner = owner
         self._given = given
-        self._make = make
         self._batch = batch
         self._seed = seed
         self._max_errors = max_errors
-        self._candidate_of = scored
-        self._decide = decide
-        self._revise = revise
         self._spaces: list[tuple[int, Space]] = []
         """From how many seen events on which space holds."""
         self._table: dict[Choice, _Column] = {}
@@ -249,15 +256,15 @@ class Trials(Source):
         self._fold(event.sees)
         if event.kind == "revise":
             self._started.append(_Started(None, [], 1))
-            assert self._revise is not None
+            assert self._owner.revise is not None
             means = {choice: _mean(scores) for choice, scores in self._view.items()}
-            self._revise(means, lambda space: self._revised(number, space))
+            self._owner.revise(means, lambda space: self._revised(number, space))
             return True
         choice = self._chosen(event)
         if choice is None:
             self._started.append(_Started(None, [], 0))
         else:
-            self._decide(f"{event.kind} {number}", choice)
+            self._owner.decide(f"{event.kind} {number}", choice)
             self._started.append(self._rows_of(event, choice))
             self._order(number)
         self._advance()
@@ -285,7 +292,7 @@ class Trials(Source):
         """Return the event with the rows that it needs."""
         column = self._table.get(choice)
         if column is None:
-            job = RowJob(self._make(choice), self._metric, suggest_cost=SUGGEST_COST)
+            job = RowJob(self._owner.make(choice), self._metric, suggest_cost=SUGGEST_COST)
             column = self._table[choice] = _Column(choice, job, len(self._examples))
         every = range(len(self._examples))
         indices = list(every)
@@ -315,7 +322,7 @@ class Trials(Source):
             self._check_failures(column, row.error)
         if column.done == len(column.rows):
             result = EvaluationResult([row for row in column.rows if row is not None])
-            column.scored = Scored(self._candidate_of(column.choice, column.job.program, result), result)
+            column.scored = Scored(self._owner.scored(column.choice, column.job.program, result), result)
         self._advance()
 
     def _check_failures(self, column: _Column, last: Exception) -> None:
