@@ -16,6 +16,7 @@ from telic.modules import Predict
 from telic.protocols import Capabilities
 from telic.signatures import InputField, OutputField, Signature
 from telic.streaming import Emitter, FieldDelta, FieldDone, Retracted
+from telic.streaming._events import partial_value
 from telic.testing import FunctionLM
 from telic.types import Reasoning
 
@@ -248,3 +249,25 @@ def test_the_other_formats_are_streamed_as_far_as_they_can_be(look, adapter):
 
     assert prediction.answer == "yes"
     assert look.texts(events) == {("self", "answer"): "yes"}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("<item>a</item><item>b</it", ["a", "b"]),
+        ("<item>a</item>\n<it", ["a"]),
+        ("<it", None),
+        ("<name>Al</name><tags><item>x</item><item>y", {"name": "Al", "tags": ["x", "y"]}),
+        ("```json\n[1, 2", [1, 2]),
+        ("[1, 2", [1, 2]),
+        ('{"a": "b\\', {"a": "b"}),
+        ('"quoted"', "quoted"),
+        ('"quo', None),
+        ("12", None),
+        ("", None),
+        ("<" * 500, None),
+        ("[" * 100_000, None),
+    ],
+)
+def test_what_can_be_read_of_a_beginning(text, value):
+    assert partial_value(text) == value

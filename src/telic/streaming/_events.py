@@ -11,11 +11,16 @@ without what was taken back, and its last `FieldDone` agree with the prediction.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple, final
 
 from telic._optional import load
+from telic.adapters._tags import read_elements
 from telic.data import Usage
+
+_BEGUN_TAG = re.compile(r"<[^<>]{0,200}\Z")
+_OPEN_ELEMENT = re.compile(r"<([A-Za-z_][\w.-]{0,80})(?:\s[^<>]{0,200})?>[^<]*\Z")
 
 
 class ModuleStart(NamedTuple):
@@ -80,7 +85,7 @@ class FieldDelta(NamedTuple):
         time that the text so far takes.
         """
         text = self.so_far.upto(self.parts)
-        return text if self.so_far.plain else partial_json(text)
+        return text if self.so_far.plain else partial_value(text)
 
 
 class FieldDone(NamedTuple):
@@ -210,19 +215,25 @@ Event = (
 )
 
 
-def partial_json(text: str) -> Any:
-    """Return what can be read of the beginning of a JSON text, or None.
+def partial_value(text: str) -> Any:
+    """Return what can be read of the beginning of JSON, or of nested elements, as plain data; or None.
 
     Example:
-        >>> partial_json('{"title": "Rain", "tags": ["a", "b')
+        >>> partial_value('{"title": "Rain", "tags": ["a", "b')
         {'title': 'Rain', 'tags': ['a', 'b']}
+        >>> partial_value("<item>a</item><item>b</it")
+        ['a', 'b']
     """
     text = text.lstrip()
     if text.startswith("```"):
         text = text.partition("\n")[2].lstrip()
-    if text[:1] not in ("{", "["):
+    if text[:1] not in ("{", "[", "<"):
         return _whole_scalar(text)
     try:
+        if text[0] == "<":
+            text = _BEGUN_TAG.sub("", text)
+            opened = _OPEN_ELEMENT.search(text)  # what it holds so far counts
+            return read_elements(text if opened is None else f"{text}</{opened.group(1)}>")
         return load("pydantic_core").from_json(text, allow_partial="trailing-strings")
     except ValueError:
         return None

@@ -107,7 +107,8 @@ class WireClient:
             while batch := portal.run(reader.next_batch):
                 yield from batch
         finally:
-            portal.call_soon(reader.close)
+            if not reader.closed:  # left early
+                portal.call_soon(reader.close)
 
     async def astream(self, request: Request) -> AsyncIterator[Delta]:
         """Yield pieces as they come, then one with the whole `response`. Leaving early closes the connection."""
@@ -118,7 +119,8 @@ class WireClient:
                 for delta in batch:
                     yield delta
         finally:
-            portal.call_soon(reader.close)
+            if not reader.closed:  # left early
+                portal.call_soon(reader.close)
 
     def _refuse_if_forbidden(self) -> None:
         if get_setting("forbid_requests"):

@@ -58,6 +58,11 @@ class StreamReader:
         batch, self._ready = self._ready, []
         return batch
 
+    @property
+    def closed(self) -> bool:
+        """Whether there is nothing left to close."""
+        return self._closed
+
     def close(self) -> None:
         """Close the connection unless the answer ended, and give the limiter's place back. Idempotent."""
         if not self._closed:
