@@ -28,6 +28,7 @@ from telic.evaluate._row import FATAL as FATAL
 from telic.evaluate._row import Row as Row
 from telic.evaluate._row import RowJob as RowJob
 from telic.evaluate._row import assertion_feedback as assertion_feedback
+from telic.evaluate._row import assertion_feedback as assertion_feedback
 from telic.evaluate._row import inputs_of as inputs_of
 from telic.evaluate._row import is_unreadable as is_unreadable
 from telic.evaluate._row import program_failure as program_failure

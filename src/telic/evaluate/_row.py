@@ -80,17 +80,25 @@ class RowJob:
         metric: Scores it.
         failure_score: What a failed row scores.
         suggest_cost: What each `Suggest` that did not hold takes off a row's score.
+        purpose: Within a run, rows of another purpose are other work: a row that was scored is run again to be traced.
     """
 
-    __slots__ = ("failure_score", "key", "metric", "program", "suggest_cost")
+    __slots__ = ("failure_score", "key", "metric", "program", "purpose", "suggest_cost")
 
     def __init__(
-        self, program: Any, metric: MetricCall, failure_score: float = 0.0, *, suggest_cost: float = 0.0
+        self,
+        program: Any,
+        metric: MetricCall,
+        failure_score: float = 0.0,
+        *,
+        suggest_cost: float = 0.0,
+        purpose: str = "",
     ) -> None:
         self.program = program
         self.metric = metric
         self.failure_score = failure_score
         self.suggest_cost = suggest_cost
+        self.purpose = purpose
         self.key: Any = None
         """Its part of the keys of rows, made at the first one that is a step of a run."""
 

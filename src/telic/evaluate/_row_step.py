@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def row_key(job: Any, index: int, example: Example) -> list[Any]:
     """Return the key of a row."""
     if job.key is None:  # the settings in force do not change while a job lasts
-        scores = [job.failure_score, job.suggest_cost]
+        scores = [job.failure_score, job.suggest_cost, *([job.purpose] if job.purpose else [])]
         parts = [program_key(job.program, code=True), callable_key(job.metric.metric), scores, settings_key()]
         job.key = content_key(parts)
     return ["row", job.key, index, stable(example)]

@@ -39,7 +39,7 @@ class MetricCall:
         1.0
     """
 
-    __slots__ = ("_compiling", "_evaluating", "metric", "name")
+    __slots__ = ("_compiling", "_evaluating", "explains", "metric", "name")
 
     def __init__(self, metric: Any) -> None:
         if metric is None:
@@ -61,6 +61,8 @@ class MetricCall:
             )
         self._evaluating = max(2, required)
         self._compiling = self._evaluating if required > 3 else min(3, total)
+        self.explains = total >= 5
+        """Whether it takes the five arguments, and so may say something of one predictor."""
 
     def evaluate(self, example: Any, prediction: Any) -> Any:
         """Return what the metric says outside of compiling: a value, or an awaitable of one."""
@@ -73,6 +75,10 @@ class MetricCall:
         if self._compiling == 2:
             return self.metric(example, prediction)
         return self.metric(example, prediction, trace, *(None,) * (self._compiling - 3))
+
+    def explain(self, example: Any, prediction: Any, trace: Any, pred_name: str, pred_trace: Any) -> Any:
+        """Return what the metric says of one predictor's part in a traced run; only where it `explains`."""
+        return self.metric(example, prediction, trace, pred_name, pred_trace)
 
     def score(self, answer: Any, row: int) -> Score:
         """Return the metric's answer as a `Score`.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from telic.optimizers._measure import rechecked
@@ -39,6 +39,7 @@ def best_of(
     *,
     tally: Tally,
     seed: int,
+    value: Callable[[Scored], float] | None = None,
 ) -> Any:
     """Return the best program (the first of equals) with its report, or None where nothing was scored.
 
@@ -49,12 +50,13 @@ def best_of(
         fresh: Rows to check the winner on that did not choose it; [] where there are none.
         tally: The rest of the report; with `stopped`, nothing more is paid for.
         seed: Of the choice of fresh rows.
+        value: What is best; None: the mean score.
 
     Cost: at most two runs of the program for each fresh row, no more rows than it was chosen on.
     """
     if not found:
         return None
-    ranked = sorted(found, key=lambda one: -one.result.mean)
+    ranked = sorted(found, key=lambda one: -(one.result.mean if value is None else value(one)))
     best = ranked[0]
     program = best.candidate.program.deepcopy()
     program._compiled = True

@@ -110,11 +110,11 @@ def attempts_text(attempts: Iterable[Attempt]) -> str:
     return "\n".join(f"{attempt.text} (score {attempt.score:.0f})" for attempt in ordered)
 
 
-def judged_text(judged: Iterable[Judged]) -> str:
-    """Return inputs, answers and feedback, a blank line between them."""
+def judged_text(judged: Iterable[Judged], limit: int = _LIMIT) -> str:
+    """Return inputs, answers and feedback, a blank line between them; values cut at `limit` characters."""
     return "\n\n".join(
-        "\n".join(text for text in (fields_text(one.inputs), fields_text(one.outputs)) if text)
-        + f"\nfeedback: {truncate(one.feedback, 2 * _LIMIT)}"
+        "\n".join(text for text in (fields_text(one.inputs, limit), fields_text(one.outputs, limit)) if text)
+        + f"\nfeedback: {truncate(one.feedback, 2 * limit)}"
         for one in judged
     )
 
