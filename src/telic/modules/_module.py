@@ -56,6 +56,10 @@ class Module(Node):
     report: Any = ReportPlace()
     """What the optimizer that made this program found, or None; saved with it. A program may have an attribute of
     that name, which then stands before it."""
+    max_backtracks: int | None = None
+    """How often an assertion in it has one call asked again; None: as the module around says, else the setting."""
+    bypass_assert: bool | None = None
+    bypass_suggest: bool | None = None
     _has_aforward: ClassVar[bool] = False
     _framed: ClassVar[bool] = True
     """Whether assertions may be made in it: then a call is recorded, and can run again (`_frame`)."""
