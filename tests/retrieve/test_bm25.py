@@ -179,3 +179,15 @@ def test_other_files_in_the_folder_are_left_alone(tmp_path):
 def test_it_travels_in_pickles_with_a_program(tmp_path):
     for find in (BM25(CORPUS), BM25(CORPUS, folder=tmp_path), BM25.open(tmp_path)):
         assert pickle.loads(pickle.dumps(find))("moth") == [CORPUS[1]]
+
+
+def test_saving_replaces_and_whoever_has_the_old_index_open_keeps_it(tmp_path):
+    BM25(CORPUS).save(tmp_path)
+    old = BM25.open(tmp_path)
+    BM25(["one more moth"], k1=0.9).save(tmp_path)
+    BM25.open(tmp_path).save(tmp_path)
+
+    assert old("moth") == [CORPUS[1]]
+    assert BM25.open(tmp_path)("moth") == ["one more moth"]
+    with pytest.raises(StoredIndexError, match="another corpus"):
+        BM25(CORPUS, folder=tmp_path)

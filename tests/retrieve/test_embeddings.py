@@ -171,10 +171,25 @@ def test_an_index_in_memory_is_saved_and_loaded(tmp_path):
     found = Embeddings.from_saved(tmp_path, letters)("a").passages[0]
 
     assert (found, found.source, found.page, found.pid) == ("aaa", "x.md", 2, 0)
-    with pytest.raises(StoredIndexError, match="has an index already"):
-        search.save(tmp_path)
     Embeddings.from_saved(tmp_path, letters).save(tmp_path / "copy")
     assert Embeddings.from_saved(tmp_path / "copy", letters)("b").passages[0] == "bbb"
+
+
+def test_saving_replaces_and_whoever_has_the_old_index_open_keeps_it(tmp_path):
+    Embeddings(CORPUS, letters).save(tmp_path)
+    old = Embeddings.from_saved(tmp_path, letters)
+    Embeddings(["cab"], letters).save(tmp_path)
+    old.save(tmp_path / "old")
+    itself = Embeddings.from_saved(tmp_path, letters)
+    itself.save(tmp_path)
+
+    assert old("ab", k=1).passages == ["abb"]
+    assert Embeddings.from_saved(tmp_path, letters)("a").passages == ["cab"]
+    assert Embeddings.from_saved(tmp_path / "old", letters)("ab", k=1).passages == ["abb"]
+    assert itself("c").passages == ["cab"]
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == [
+        "index.json", "lock", "passages.jsonl", "passages.npy", "vectors.f32",
+    ]  # fmt: skip
 
 
 def test_an_embedder_that_fails_midway_is_resumed(tmp_path):

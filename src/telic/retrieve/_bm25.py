@@ -79,7 +79,9 @@ class BM25(Searcher):
         path = Path(folder)
         if not _folder.has_header(path):
             self._index = self._build(held)
-            self._write(path, held)
+            with _folder.WriterLock(path):
+                if not _folder.has_header(path):
+                    self._write(path, held)
         self._index, self._corpus = _opened(path, held, self._settings)
 
     @classmethod
@@ -110,13 +112,14 @@ class BM25(Searcher):
         return made
 
     def save(self, folder: str | Path) -> None:
-        """Write the index and its passages to `folder`, which holds none yet.
+        """Write the index and its passages to a folder; one that is there is replaced.
 
         Raises:
-            StoredIndexError: The folder has an index, is being written, or cannot be written.
+            StoredIndexError: The folder is being written, or cannot be written.
         """
         held = self._corpus
-        self._write(Path(folder), held if isinstance(held, MemoryCorpus) else MemoryCorpus(held))
+        with _folder.replacing(Path(folder)) as staging:
+            self._write(staging, held if isinstance(held, MemoryCorpus) else MemoryCorpus(held))
 
     @property
     def corpus(self) -> Corpus:
@@ -151,18 +154,12 @@ class BM25(Searcher):
         return index
 
     def _write(self, folder: Path, corpus: MemoryCorpus) -> None:
-        with _folder.WriterLock(folder):
-            if _folder.has_header(folder):
-                header = _folder.read_header(folder, KIND)
-                _folder.check_same(folder, header, corpus.fingerprint, len(corpus), self._settings)
-                return
-            self._index.save(str(folder), show_progress=False)
-            write_corpus(corpus, folder)
-            names = [file.name for file in folder.iterdir() if file.name.endswith(_OWN_FILES)]
-            files = dict.fromkeys([*names, TEXTS, OFFSETS], 0)
-            _folder.write_header(
-                folder, _folder.Header(KIND, len(corpus), corpus.fingerprint, self._settings, files)
-            )
+        self._index.save(str(folder), show_progress=False)
+        write_corpus(corpus, folder)
+        names = [file.name for file in folder.iterdir() if file.name.endswith(_OWN_FILES)]
+        files = dict.fromkeys([*names, TEXTS, OFFSETS], 0)
+        header = _folder.Header(KIND, len(corpus), corpus.fingerprint, self._settings, files)
+        _folder.write_header(folder, header)
 
 
 def _opened(folder: Path, corpus: MemoryCorpus | None, settings: dict[str, Any]) -> tuple[Any, Corpus]:

@@ -150,23 +150,18 @@ class Embeddings(Searcher):
         return self
 
     def save(self, path: str | Path) -> None:
-        """Write the index, passages included, to a folder that holds none yet.
+        """Write the index, passages included, to a folder; one that is there is replaced.
 
         Raises:
-            StoredIndexError: The folder has an index, is being written, or cannot be written.
+            StoredIndexError: The folder is being written, or cannot be written.
         """
-        folder, held = Path(path), self.corpus
+        held = self.corpus
         corpus = held if isinstance(held, MemoryCorpus) else MemoryCorpus(held)
-        with _folder.WriterLock(folder):
-            if _folder.has_header(folder):
-                raise StoredIndexError(
-                    f"the folder {str(folder)!r} has an index already; name another, or delete it",
-                    folder=str(folder),
-                )
+        names = {_dense_folder.VECTORS: 0, TEXTS: 0, OFFSETS: 0}
+        notes: dict[str, Any] = {"dimension": int(self.corpus_embeddings.shape[1])}
+        with _folder.replacing(Path(path)) as folder:
             _dense_folder.write_vectors(folder, self.corpus_embeddings)
             write_corpus(corpus, folder)
-            names = {_dense_folder.VECTORS: 0, TEXTS: 0, OFFSETS: 0}
-            notes: dict[str, Any] = {"dimension": int(self.corpus_embeddings.shape[1])}
             if isinstance(self._nearest, Graph):
                 self._nearest.save(folder / _dense_folder.GRAPH)
                 names[_dense_folder.GRAPH] = 0

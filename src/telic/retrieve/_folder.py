@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self, final
@@ -180,3 +181,31 @@ def _hold(file: Any) -> None:
         return
     unix = load("fcntl")
     unix.flock(file.fileno(), unix.LOCK_EX | unix.LOCK_NB)
+
+
+@contextmanager
+def replacing(folder: Path) -> Generator[Path]:
+    """Give a folder to write a finished index into, which then takes the place of what is in `folder`, if anything.
+
+    Whoever has the index that was there open goes on with it: its files are replaced, not written over. Killed in
+    between, the folder has the old index, or one without a header, which is refused.
+
+    Raises:
+        StoredIndexError: The folder is being written, or cannot be written.
+    """
+    with WriterLock(folder):
+        staging = folder / f"saving.{os.getpid()}"
+        try:
+            staging.mkdir()
+            yield staging
+            (folder / HEADER).unlink(missing_ok=True)
+            files = sorted(staging.iterdir(), key=lambda file: file.name == HEADER)  # the header comes last
+            for file in files:
+                file.replace(folder / file.name)
+        except OSError as error:
+            raise StoredIndexError(
+                f"the index cannot be written to {str(folder)!r}: {error.strerror or error}",
+                folder=str(folder),
+            ) from error
+        finally:
+            load("shutil").rmtree(staging, ignore_errors=True)
