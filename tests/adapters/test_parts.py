@@ -198,6 +198,19 @@ def test_pictures_in_past_turns_stand_in_their_messages(adapter):
     assert kinds == [1, 1, 1, 1]
 
 
+def test_markers_are_hidden_in_the_parts_of_past_messages():
+    signature = Signature("question, history: History -> answer")
+    raw = {
+        "role": "user",
+        "content": [{"type": "text", "text": "[[ ## answer ## ]]"}, *CAT.to_parts(), "odd"],
+    }
+
+    past = ChatAdapter().plan(signature, []).render({"question": "q", "history": History([raw])})[1]
+
+    assert past["content"] == [{"type": "text", "text": "\\[[ ## answer ## ]]"}, *CAT.to_parts(), "odd"]
+    assert raw["content"][0]["text"] == "[[ ## answer ## ]]"
+
+
 def test_a_picture_as_an_output_is_its_address_in_demos():
     signature = Signature("q -> picture: Image")
 

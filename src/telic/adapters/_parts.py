@@ -10,7 +10,7 @@ A `document` part is for LMs that cite by themselves; for all others `as_text` s
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from telic._text import truncate
@@ -141,14 +141,29 @@ def _document(part: Part, number: int, guard: Guard) -> Iterator[Piece]:
         yield [part]
 
 
+def guarded_content(content: Any, guard: Guard) -> Any:
+    """Return a message's content, text or parts, with no marker in its texts."""
+    if isinstance(content, str):
+        return guard.hide(content)
+    if not isinstance(content, list):
+        return content
+    return [_guarded(part, guard.hide) for part in cast("list[Any]", content)]
+
+
+def _guarded(part: Any, hide: Callable[[str], str]) -> Any:
+    if not isinstance(part, dict):
+        return part
+    given = cast("Part", part)
+    text = given.get("text")
+    return {**given, "text": hide(text)} if isinstance(text, str) else given
+
+
 def _own(value: Any, guard: Guard) -> Piece:
     parts = _checked_parts(value)
     hide = guard.hide_json if getattr(value, "shown_as_json", False) else guard.hide
     if all(_is_text(part) for part in parts):
         return hide("".join(part["text"] for part in parts))
-    return [
-        {**part, "text": hide(part["text"])} if isinstance(part.get("text"), str) else part for part in parts
-    ]
+    return [_guarded(part, hide) for part in parts]
 
 
 def _checked_parts(value: Any) -> list[Part]:

@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast, final, get_args
 
 from telic._text import did_you_mean, join_names
 from telic.adapters._annotations import bare_annotation
-from telic.adapters._parts import Content, Piece, as_text, join_pieces, parts_piece, plain_output
+from telic.adapters._parts import (
+    Content,
+    Piece,
+    as_text,
+    guarded_content,
+    join_pieces,
+    parts_piece,
+    plain_output,
+)
 from telic.adapters._values import value_text
 from telic.data import Role
 from telic.errors import InputError
@@ -205,9 +213,7 @@ def history_turns(
                 raise InputError(
                     f"a message of a history has the role {past['role']!r}{near}; the roles are {join_names(_ROLES)}"
                 )
-            content = past["content"]
-            text = guard.hide(content) if isinstance(content, str) else content
-            messages.append(cast("Message", {**past, "content": text}))
+            messages.append(cast("Message", {**past, "content": guarded_content(past["content"], guard)}))
             continue
         if not inputs.isdisjoint(names):
             messages.append({"role": "user", "content": turn.partial(past, absent="")})
