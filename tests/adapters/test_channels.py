@@ -156,6 +156,16 @@ def test_reasoning_is_read_from_its_own_channel(adapter):
     assert type(values["why"]) is Reasoning
 
 
+@each_adapter
+def test_reasoning_that_comes_beside_the_text_unasked_is_taken_where_the_field_is_missing(adapter):
+    plan = adapter.plan(WHY, [], Capabilities())
+
+    beside = plan.parse(Completion(reply(adapter, answer="4"), reasoning="2 and 2"))
+    written = plan.parse(Completion(reply(adapter, why="so", answer="4"), reasoning="2 and 2"))
+
+    assert (beside["why"], written["why"]) == ("2 and 2", "so")
+
+
 def test_no_reasoning_is_empty_text():
     values = ChatAdapter().plan(WHY, [], THINKS).parse(Completion(reply(ChatAdapter(), answer="4")))
 

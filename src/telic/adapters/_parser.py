@@ -12,13 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, final
 
 from telic._text import join_names, truncate
-from telic.adapters._annotations import bare_annotation, is_text
+from telic.adapters._annotations import bare_annotation, holds, is_text
 from telic.adapters._coerce import Coercer, FieldValueError, Restore, coercer
 from telic.adapters._markers import has_markers, read_markers, without_end
 from telic.adapters._objects import read_object
 from telic.adapters._reading import EMPTY, Reader, Reading, unwrap, without_thoughts
 from telic.adapters._tags import read_tags
 from telic.errors import AdapterParseError, TruncatedReplyError
+from telic.types import Reasoning
 
 if TYPE_CHECKING:
     from telic.data import Completion
@@ -36,7 +37,7 @@ class _Output(NamedTuple):
 class ReplyParser:
     """Turns completions into output values for one signature and one layout. Immutable; shared by threads."""
 
-    __slots__ = ("_adapter_name", "_names", "_outputs", "_reader", "_single_text", "_texts")
+    __slots__ = ("_adapter_name", "_names", "_outputs", "_reader", "_single_text", "_texts", "_thought")
 
     def __init__(self, adapter_name: str, fields: Sequence[Any], reader: Reader, restore: Restore) -> None:
         """Look at the output fields once.
@@ -54,6 +55,7 @@ class ReplyParser:
         only_text = reader is not read_object and all(f.is_plain_str for f in fields)
         self._texts = tuple(self._names) if only_text else None
         self._reader = reader
+        self._thought = next((f.name for f in fields if holds(f.annotation, Reasoning)), "reasoning")
         self._single_text = len(fields) == 1 and is_text(bare_annotation(fields[0].annotation))
 
     @property
@@ -105,9 +107,9 @@ class ReplyParser:
             reading = self._reader(text, names)
         if len(reading.found) < len(names) or (not reading.complete and "```" in text):
             reading = self._reread(unwrap(text), reading)
-        if len(reading.found) < len(names) and completion.reasoning and "reasoning" in names:
+        if len(reading.found) < len(names) and completion.reasoning and self._thought in names:
             # A reasoning model put the field into its own channel and only the rest into the reply.
-            reading = Reading({"reasoning": completion.reasoning, **reading.found}, reading.complete)
+            reading = Reading({self._thought: completion.reasoning, **reading.found}, reading.complete)
         if not reading.found and self._single_text and completion.finish_reason != "length":
             return self._whole(text.strip())
         return reading
