@@ -17,6 +17,7 @@ from telic.errors import BudgetExceeded
 from telic.evaluate import Evaluate
 from telic.modules import BestOfN, ChainOfThought, Module, Parallel, Predict
 from telic.streaming import Custom, FieldDelta, ModuleStart, Spent, emit
+from telic.testing import FunctionLM
 
 
 class Pooled(Module):
@@ -166,3 +167,10 @@ def test_ctrl_c_while_reading_calls_the_program_off():
     out, err = running.communicate(timeout=30)
 
     assert out == "interrupted\nTrue []\n", err
+
+
+def test_fakes_stream_word_by_word(look, events_of):
+    with context(lm=FunctionLM(lambda text: {"answer": "one two three"})):
+        events = events_of(Predict("question -> answer").stream(question="q"))
+
+    assert [event.text for event in look.of(events, FieldDelta)] == ["one", " two", " three"]

@@ -1,15 +1,17 @@
 """LMs for tests: a script, a function, and DSPy's `DummyLM`.
 
 They are LMs like any other (history, usage, traces and budgets see their calls) around a client that sends nothing.
-They are asked anew each time unless made with `cache=True`. Their usage counts words for tokens and costs nothing.
+They are asked anew each time unless made with `cache=True`. Their usage counts words for tokens and costs nothing. A
+stream of theirs comes word by word.
 """
 
 from __future__ import annotations
 
+import re
 import threading
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast, final
 
 from telic._hash import content_key
@@ -18,13 +20,14 @@ from telic._text import truncate
 from telic.data import Completion, Request, Response, Usage
 from telic.errors import ConfigurationError, DatasetError, LMError, LMResponseError
 from telic.lm import BaseLM
-from telic.protocols import Capabilities
+from telic.protocols import Capabilities, Delta
 from telic.testing._replies import format_of, reply_text
 
 Reply = str | Mapping[str, Any] | Completion | Response | BaseException | type[BaseException]
 """A text, fields by name (written in the format of the adapter in use), or an error to raise."""
 
 NO_MORE_RESPONSES = "No more responses"
+_WORD = re.compile(r"\s*\S+|\s+")
 
 
 class FakeLM(BaseLM):
@@ -81,8 +84,28 @@ class FakeLM(BaseLM):
             return Completion(reply)
         return Completion(reply_text(reply, format_of(self.adapter)))
 
+    def stream(self, request: Request) -> Iterator[Delta]:
+        """Yield the answer word by word, the last piece with the whole response."""
+        response = self.complete(request)
+        yield from _words(response)
+
+    async def astream(self, request: Request) -> AsyncIterator[Delta]:
+        """Same as `stream`, for tasks."""
+        response = await self.acomplete(request)
+        for delta in _words(response):
+            yield delta
+
     def _make_client(self) -> tuple[_FakeClient, str, bool]:
         return _FakeClient(self), f"fake:{id(self)}", False
+
+
+def _words(response: Response) -> Iterator[Delta]:
+    for index, completion in enumerate(response.completions):
+        if completion.reasoning:
+            yield Delta(reasoning=completion.reasoning, index=index)
+        for word in _WORD.findall(completion.text):
+            yield Delta(word, index=index)
+    yield Delta(response=response)
 
 
 @final
