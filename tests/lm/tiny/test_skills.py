@@ -2,6 +2,7 @@
 
 import pytest
 
+import telic
 from telic.adapters import ChatAdapter
 from telic.data import Request
 from telic.datasets import tiny
@@ -60,3 +61,34 @@ def test_an_instruction_changes_the_answers():
 
 def test_known_classes_need_no_demos():
     assert score("sentiment", demos=0) >= 0.85
+
+
+def test_the_weak_model_is_weaker():
+    weak, strong = (telic.LM(f"telic/{name}", temperature=0.0, cache=False) for name in ("tiny-weak", "tiny"))
+    data = tiny.load("arithmetic", n_train=0, n_val=0, n_test=40)
+    program = telic.ChainOfThought(data.signature)
+    scores: list[float] = []
+    for lm in (weak, strong):
+        with telic.context(lm=lm):
+            scores.append(
+                telic.Evaluate(devset=data.testset, metric=data.metric, num_threads=8)(program).mean
+            )
+    assert 0.2 <= scores[0] <= scores[1] - 0.15
+
+
+@pytest.mark.parametrize(
+    ("task", "strategy", "least"),
+    [
+        ("arithmetic", lambda d: telic.ChainOfThought(d.signature), 0.85),
+        ("arithmetic", lambda d: telic.ProgramOfThought(d.signature), 0.85),
+        ("agent_sums", lambda d: telic.ReAct(d.signature, d.tools, max_iters=5), 0.8),
+        ("agent_facts", lambda d: telic.ReAct(d.signature, d.tools, max_iters=5), 0.45),
+    ],
+)
+def test_strategies_win_where_plain_predict_cannot(task, strategy, least):
+    data = tiny.load(task, n_train=0, n_val=0, n_test=24)
+    with telic.context(lm=telic.LM("telic/tiny", temperature=0.0, cache=False, max_tokens=200)):
+        evaluate = telic.Evaluate(devset=data.testset, metric=data.metric, num_threads=8)
+        plain, clever = evaluate(telic.Predict(data.signature)), evaluate(strategy(data))
+    assert clever.mean >= least
+    assert clever.mean >= plain.mean + 0.3
