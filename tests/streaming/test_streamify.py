@@ -367,7 +367,8 @@ assert dspy.streamify is streamify is telic.streaming._streamify.streamify
 assert dspy.streaming.StreamListener is StreamListener is telic.streaming.StreamListener
 assert callable(dspy.streaming.streamify(dspy.Predict("q -> a")))
 assert dspy.streaming.StatusMessageProvider is StatusMessageProvider
-from dspy.utils.callback import ACTIVE_CALL_ID, BaseCallback
+from dspy.utils.callback import ACTIVE_CALL_ID, BaseCallback, with_callbacks
+assert with_callbacks(len) is len
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 

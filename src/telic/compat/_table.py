@@ -66,6 +66,7 @@ OLD_NAMES: Final[Mapping[str, tuple[str, str]]] = {
     "precision_score": ("telic.evaluate", "precision_score"),
     "suggest_backtrack_handler": ("telic.compat._assertions", "suggest_backtrack_handler"),
     "streaming_response": ("telic.streaming", "streaming_response"),
+    "with_callbacks": ("telic.compat._small", "with_callbacks"),
     "pretty_print_history": ("telic.tracing", "inspect_history"),
 }
 """Names that are not telic's own: where each lives, and under which name."""
@@ -162,7 +163,7 @@ _PATHS = {
     "utils": "BaseCallback DummyLM DummyVectorizer dummy_rm inspect_history pretty_print_history "
     "track_usage " + _ERRORS,
     "utils.asyncify": "asyncify",
-    "utils.callback": "ACTIVE_CALL_ID BaseCallback",
+    "utils.callback": "ACTIVE_CALL_ID BaseCallback with_callbacks",
     "utils.dummies": "DummyLM DummyVectorizer dummy_rm",
     "utils.exceptions": _ERRORS,
     "utils.inspect_history": "pretty_print_history",
