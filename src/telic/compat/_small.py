@@ -66,5 +66,5 @@ def enable_litellm_logging() -> None:
 
 
 def with_callbacks(fn: Function) -> Function:
-    """Return `fn` as it is: calls of modules, LMs, adapters, tools and evaluations tell callbacks by themselves here."""
+    """Return `fn` as it is: calls of modules, LMs, adapters, tools and evaluations tell callbacks by themselves."""
     return fn
