@@ -84,18 +84,15 @@ def examples_text(rows: Iterable[Any], names: Sequence[str] | None = None, limit
 
     Args:
         rows: Examples or mappings.
-        names: The fields to show, in this order, where a row has them; None: all that it has.
+        names: The fields to show, in this order; None: all that a row has. Empty ones (None) are left out.
         limit: Characters of one value.
     """
     shown: list[str] = []
     for row in rows:
         values = dict(row.items())
-        chosen = (
-            values
-            if names is None
-            else {name: values[name] for name in names if values.get(name) is not None}
-        )
-        shown.append(fields_text({k: v for k, v in chosen.items() if k != "augmented"}, limit))
+        order = [name for name in values if name != "augmented"] if names is None else names
+        chosen = {name: values[name] for name in order if values.get(name) is not None}
+        shown.append(fields_text(chosen, limit))
     return "\n\n".join(text for text in shown if text)
 
 
