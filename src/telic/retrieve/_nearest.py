@@ -10,19 +10,21 @@ Shapes: `N` passages, `D` dimensions, `Q` queries.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol, final
 
 from telic._optional import load, require
 from telic.errors import ConfigurationError, RetrievalError
+from telic.retrieve._crowd import Crowd
 from telic.retrieve._ranking import best_first
 
 Found = tuple[list[int], list[float]]
 """Places in the corpus, best first, and their scores."""
 
-_SCORES: Final = 1 << 24  # scores that are in memory at once: 64 MB of float32
-_TOGETHER: Final = 8  # as many queries are one product of two matrices
-_SMALL: Final = 9215  # numbers of a matrix that OpenBLAS multiplies in the calling thread
+_TOGETHER: Final = 32  # queries that the vectors are read for at once
+_VECTOR: Final = 9215  # numbers of a matrix that OpenBLAS multiplies with a vector in the calling thread
+_MATRIX: Final = 1 << 18  # multiplications of two matrices that it does there
 _SAMPLE: Final = 200
 _RECALL_K: Final = 10
 
@@ -59,35 +61,43 @@ class Exact:
 
     def __init__(self, vectors: Any) -> None:
         self._vectors = vectors
+        self._crowd: Crowd[tuple[Any, int], Found] = Crowd(self._together, _TOGETHER)
 
     def find(self, queries: Any, k: int) -> list[Found]:
         """Return the `k` best for each query; `queries` is float32 of shape `(Q, D)`."""
+        if len(queries) == 1:
+            return [self._crowd.run((queries[0], k))]
         found: list[Found] = []
-        together = max(1, _SCORES // len(self._vectors))
-        for start in range(0, len(queries), together):
-            part = queries[start : start + together]
-            rows = (
-                [_products(self._vectors, query) for query in part]
-                if len(part) < _TOGETHER
-                else part @ self._vectors.T
-            )
-            for scores in rows:
-                places = best_first(scores, k)
-                found.append((places, [float(scores[place]) for place in places]))
+        for start in range(0, len(queries), _TOGETHER):
+            found += self._together([(query, k) for query in queries[start : start + _TOGETHER]])
+        return found
+
+    def _together(self, asked: Sequence[tuple[Any, int]]) -> list[Found]:
+        np: Any = load("numpy")
+        found: list[Found] = []
+        for scores, (_, k) in zip(
+            _products(self._vectors, np.stack([query for query, _ in asked])), asked, strict=True
+        ):
+            places = best_first(scores, k)
+            found.append((places, [float(scores[place]) for place in places]))
         return found
 
 
-def _products(vectors: Any, query: Any) -> Any:
-    """Return `vectors @ query`, shape `(N,)`, computed in this thread.
+def _products(vectors: Any, queries: Any) -> Any:
+    """Return `queries @ vectors.T`, shape `(Q, N)`, computed in this thread.
 
     The product is bound by memory, so that more threads gain little; but OpenBLAS wakes them for anything larger than
-    `_SMALL`, and where the cores are busy it waits for the last one: 20 ms in place of 1.
+    the sizes above, and where the cores are busy it waits for the last one: 20 ms in place of 1. So it is cut into
+    pieces that stay below.
     """
+    np: Any = load("numpy")
     count, dimension = vectors.shape
-    rows = max(1, _SMALL // dimension)
+    one = len(queries) == 1
+    rows = max(1, _VECTOR // dimension if one else _MATRIX // (dimension * len(queries)))
     whole = count - count % rows
-    head = (vectors[:whole].reshape(-1, rows, dimension) @ query).reshape(-1)
-    return head if whole == count else load("numpy").concatenate([head, vectors[whole:] @ query])
+    other = queries[0] if one else queries.T
+    head = (vectors[:whole].reshape(-1, rows, dimension) @ other).reshape(whole, len(queries))
+    return np.concatenate([head, vectors[whole:] @ queries.T]).T.copy()
 
 
 @final
