@@ -142,6 +142,7 @@ if TYPE_CHECKING:
     from telic.modules import majority as majority
     from telic.modules import syncify as syncify
     from telic.optimizers import COPRO as COPRO
+    from telic.optimizers import SIMBA as SIMBA
     from telic.optimizers import BootstrapFewShot as BootstrapFewShot
     from telic.optimizers import BootstrapFewShotWithOptuna as BootstrapFewShotWithOptuna
     from telic.optimizers import BootstrapFewShotWithRandomSearch as BootstrapFewShotWithRandomSearch
@@ -184,6 +185,7 @@ __all__ = [
     "KNN",
     "LM",
     "RLM",
+    "SIMBA",
     "Adapter",
     "AdapterError",
     "AdapterParseError",

@@ -32,7 +32,7 @@ HOMES: Final[Mapping[str, str]] = {
         evaluate="Evaluate EvaluationResult",
         integrations="mcp_tools",
         optimizers="BootstrapFewShot BootstrapFewShotWithOptuna BootstrapFewShotWithRandomSearch COPRO "
-        "LabeledFewShot MIPROv2",
+        "LabeledFewShot MIPROv2 SIMBA",
         errors="AdapterError AdapterParseError AssertionFailed BudgetExceeded CacheMissError CodeExecutionError "
         "ConfigurationError ContentFilterError ContextWindowExceededError DatasetError EvaluationError InputError "
         "InterpreterError JournalError LMOutageError RunDivergedError RunLockedError RunMismatchError "
@@ -61,11 +61,7 @@ OLD_PACKAGES: Final = ("clients", "dsp", "predict", "primitives", "retrievers", 
 """The same, of the module paths that `telic.compat` serves."""
 
 PLANNED: Final = frozenset((
-    "BetterTogether", "BootstrapFinetune",
-    "Ensemble", "GEPA", "GRPO",
-    "InferRules", "KNNFewShot",
-    "SIMBA",
-    "improve",
+    "BetterTogether", "BootstrapFinetune", "Ensemble", "GEPA", "GRPO", "InferRules", "KNNFewShot", "improve",
 ))  # fmt: skip
 """Names of the programming model that this version does not have yet: `telic.X` says so."""
 

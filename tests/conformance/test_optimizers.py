@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from telic import (
     COPRO,
+    SIMBA,
     BootstrapFewShot,
     BootstrapFewShotWithOptuna,
     BootstrapFewShotWithRandomSearch,
@@ -71,3 +72,8 @@ class TestBootstrapFewShotWithOptuna(OptimizerConformance):
     def make_optimizer(self, metric, **settings):
         sizes = {"max_bootstrapped_demos": 2, "max_labeled_demos": 3, "num_candidate_programs": 4}
         return BootstrapFewShotWithOptuna(metric, **sizes, **settings)
+
+
+class TestSIMBA(OptimizerConformance):
+    def make_optimizer(self, metric, **settings):
+        return SIMBA(metric=metric, bsize=3, num_candidates=2, max_steps=2, max_demos=2, **settings)

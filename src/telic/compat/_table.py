@@ -151,8 +151,9 @@ _PATHS = {
     "streaming.messages": "StatusMessage StatusMessageProvider StreamResponse",
     "streaming.streamify": "apply_sync_streaming streamify streaming_response",
     "streaming.streaming_listener": "StreamListener",
-    "teleprompt": "BootstrapFewShot BootstrapFewShotWithOptuna BootstrapFewShotWithRandomSearch BootstrapRS "
-    "COPRO LabeledFewShot MIPROv2 Teleprompter",
+    "teleprompt": "BootstrapFewShot BootstrapFewShotWithOptuna BootstrapFewShotWithRandomSearch "
+    "BootstrapRS COPRO LabeledFewShot MIPROv2 SIMBA Teleprompter",
+    "teleprompt.simba": "SIMBA",
     "teleprompt.bootstrap": "BootstrapFewShot",
     "teleprompt.copro_optimizer": "COPRO",
     "teleprompt.mipro_optimizer_v2": "MIPROv2",

@@ -16,6 +16,7 @@ from telic.optimizers._random_search import BootstrapRS as BootstrapRS
 from telic.optimizers._report import Candidate as Candidate
 from telic.optimizers._report import CandidatePrograms as CandidatePrograms
 from telic.optimizers._report import Report as Report
+from telic.optimizers._simba import SIMBA as SIMBA
 from telic.optimizers._stops import CompileInterrupted as CompileInterrupted
 from telic.optimizers._stops import CompileStopped as CompileStopped
 

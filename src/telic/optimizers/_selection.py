@@ -98,14 +98,15 @@ def tell_size(run: Compile, best: EvaluationResult, given: EvaluationResult | No
 def fresh_rows(rows: Sequence[Example], program: Any, count: int, seed: int) -> list[Example]:
     """Return up to `count` rows that are not among the program's demonstrations; [] where there are fewer than 5."""
     demos = [demo for predictor in program.predictors() for demo in predictor.demos]
-    free = [row for row in rows if not any(_shows(demo, row) for demo in demos)]
+    free = [row for row in rows if not any(shows(demo, row) for demo in demos)]
     if len(free) < _FEWEST:
         return []
     chosen = derive(seed, "recheck").sample(range(len(free)), min(count, len(free)))
     return [free[i] for i in sorted(chosen)]
 
 
-def _shows(demo: Any, row: Example) -> bool:
+def shows(demo: Any, row: Example) -> bool:
+    """Whether a demo has the inputs of a row."""
     inputs = dict(row.inputs().items())
     shared = [name for name in inputs if name in demo]
     return bool(shared) and all(demo[name] == inputs[name] for name in shared)
