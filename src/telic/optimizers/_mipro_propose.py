@@ -12,7 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
 
+from telic._hash import content_key
 from telic._seed import derive, derive_seed
+from telic.evaluate import stable
 from telic.optimizers._demos import usable
 from telic.optimizers._propose import (
     Attempt,
@@ -231,12 +233,13 @@ class Proposer:
         return f"{self._about_program}\nThe instruction is for the step {path}. {step}"
 
     def _demos_for(self, path: str, number: int) -> str:
-        """Return the bootstrapped demonstrations of one of the sets; labelled rows where it has none."""
-        shown = self._sets[number % len(self._sets)].get(path, []) if self._sets else []
-        shown = [demo for demo in shown if demo.get("augmented")]
+        """Return the bootstrapped demonstrations of one of the sets; where it has none, of any, or labelled rows."""
+        made = [[demo for demo in one.get(path, ()) if demo.get("augmented")] for one in self._sets]
+        shown = made[number % len(made)] if made else []
         predictor = self._predictors[path]
         if not shown:
-            fit = [row for row in self._rows if usable(row, predictor)]
+            known = {content_key(stable(demo)): demo for one in made for demo in one}
+            fit = list(known.values()) if known else [row for row in self._rows if usable(row, predictor)]
             rng = derive(self._options.seed, "shown", path, number)
             shown = rng.sample(fit, min(_DEMOS_SHOWN, len(fit)))
         return examples_text(shown[:_DEMOS_SHOWN], list(predictor.signature.fields))
