@@ -904,6 +904,29 @@ def test_best_of_n_draws_again_where_an_attempt_gives_up():
         assert best(a="x").b == "good 2"
 
 
+def test_a_judge_is_not_blamed_for_the_programs_answer():
+    judge = Predict("b -> a")
+
+    class Around(Module):
+        def __init__(self):
+            self.best = BestOfN(
+                Predict("a -> b"), N=1, reward_fn=lambda inputs, made: len(judge(b=made.b).a), threshold=99.0
+            )
+
+        def forward(self, a):
+            b = self.best(a=a).b
+            Assert(_good(b), "bad")
+            return b
+
+    program = Around()
+    lm = Counting(bad=("b",))
+    with context(lm=lm):
+        made = program(a="x")
+
+    assert made == "good b of x"
+    assert [key[0] for key in lm.calls] == [("b",), ("a",), ("b",), ("a",)]
+
+
 def test_refine_and_best_of_n_inside_of_a_module_are_replayed_attempt_by_attempt():
     def reward(inputs, made):
         return Prediction(score=float("2" in made.b), feedback="more")

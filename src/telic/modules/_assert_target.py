@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from telic._text import did_you_mean, join_names
+from telic.context import get as setting
 from telic.errors import ConfigurationError
 from telic.modules._frame import Frame
 from telic.modules._script import Asked
@@ -62,7 +63,8 @@ def find_target(frame: Frame | None, target: Any) -> Found | NotFound:
     if not frames:
         return NotFound("outside of a module's call nothing can be asked again")
     if target is None:
-        wanted: Callable[[Asked], bool] = _any_call
+        role = setting("role")  # what a reward asked an LM is no answer of the program's
+        wanted: Callable[[Asked], bool] = lambda record: record.role == role  # noqa: E731
     elif isinstance(target, (str, Node)):
         node = _part(frames, target) if isinstance(target, str) else target
         leaves = _leaves(node, target)
@@ -80,10 +82,6 @@ def find_target(frame: Frame | None, target: Any) -> Found | NotFound:
     ]
     title = repr(paths[0]) if paths else _name(target)
     return NotFound(f"{title} was not called before it, so nothing can be asked again")
-
-
-def _any_call(record: Asked) -> bool:
-    return True
 
 
 def _last(frame: Frame, wanted: Callable[[Asked], bool]) -> Found | None:

@@ -13,6 +13,7 @@ import threading
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, final
 
+from telic.context import get as setting
 from telic.data import Correction, Prediction
 from telic.modules._value_copy import value_copy
 from telic.tracing import ACTIVE_CALL_ID
@@ -69,12 +70,13 @@ class Record:
 class Asked(Record):
     """A predictor call. It is the same as another if both send the same request to the same LM."""
 
-    __slots__ = ("call", "call_id", "note", "prediction", "predictor", "rows")
+    __slots__ = ("call", "call_id", "note", "prediction", "predictor", "role", "rows")
 
     def __init__(self, predictor: Any, call: OpenCall) -> None:
         self.predictor = predictor
         self.call = call
         self.call_id = ACTIVE_CALL_ID.get()
+        self.role: str = setting("role")
         self.note: Note | None = call.note
         self.prediction: Any = None
         self.rows: list[dict[str, Any]] | None = None
