@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from telic.adapters import JSONAdapter, XMLAdapter
-from telic.context import context
+from telic.context import context, settings
 from telic.data import Prediction
 from telic.errors import AdapterParseError, ConfigurationError, InputError
 from telic.modules import ChainOfThought, Module, Predict, ReAct
@@ -271,6 +271,19 @@ def test_functions_are_streamed_too(use, look):
             chunks = [value.chunk for value in values if isinstance(value, StreamResponse)]
             assert "".join(chunks) == "a"
             assert ("hello" in values) == (program is plain)
+
+
+def test_programs_may_write_into_the_stream_themselves():
+    class Own(Module):
+        async def aforward(self):
+            await settings.send_stream.send({"progress": 1})
+            return Prediction(answer="a")
+
+    values = outputs(streamify(Own()))
+
+    assert values[0] == {"progress": 1}
+    assert values[1].answer == "a"
+    assert settings.send_stream is None
 
 
 def test_closing_the_generator_calls_the_program_off(use, look):

@@ -74,6 +74,11 @@ class Emitter(BaseCallback):
         """Put a value of the program's own into the stream."""
         self._channel.put(Custom(value))
 
+    async def send(self, value: Any) -> None:
+        """Same, for programs of DSPy that write into `settings.send_stream` themselves; waits for a slow reader."""
+        await self._channel.await_room()
+        self.emit(value)
+
     def assertion(self, outcome: Any) -> None:
         """Tell of an assertion that was decided; `outcome` has `passed`, `name` and `message`."""
         self._channel.put(
