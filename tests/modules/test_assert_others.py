@@ -27,7 +27,7 @@ from telic.modules import (
 )
 from telic.modules._frame import Frame
 from telic.modules._script import _ENDED, Asked, Script
-from telic.testing import FunctionLM, ScriptedLM
+from telic.testing import FaultServer, FunctionLM, ScriptedLM, faults
 from telic.tracing import BaseCallback
 
 
@@ -423,3 +423,55 @@ def test_suggest_tells_code_whether_it_held():
     program.set_lm(FunctionLM(lambda text: {"answer": "x"}))
 
     assert program(question="?") == "fallback"
+
+
+# Over real sockets, with the cache on disk
+
+
+def test_a_correction_reaches_the_server_once_and_is_then_answered_from_the_cache(tmp_path):
+    """At temperature 0, with retries whose prompts are equal: each is a call of its own, and kept."""
+    with FaultServer("[[ ## answer ## ]]\nstill too long\n\n[[ ## completed ## ]]") as server:
+        telic.configure_cache(disk_cache_dir=str(tmp_path / "cache"))
+        lm = telic.LM("openai/tiny", api_base=f"{server.url}/v1", api_key="none", temperature=0.0)
+
+        class Brief(Module):
+            def __init__(self):
+                self.ask = Predict("question -> answer")
+
+            def forward(self, question):
+                made = self.ask(question=question)
+                Suggest(len(made.answer.split()) < 2, "One word.")
+                return made
+
+        with context(lm=lm):
+            Brief()(question="?")
+            assert len(server.requests) == 3
+            first, second, third = (request.body["messages"] for request in server.requests)
+            assert first != second == third
+            Brief()(question="?")
+            asyncio.run(Brief().acall(question="?"))
+            assert len(server.requests) == 3
+
+
+def test_a_server_that_fails_in_a_retry_is_asked_again_and_replayed_steps_are_not(tmp_path):
+    def answer(body):
+        text = body["messages"][-1]["content"]
+        value = "short" if "feedback" in text else "too long"
+        return f"[[ ## {'answer' if 'answer' in text else 'query'} ## ]]\n{value}\n\n[[ ## completed ## ]]"
+
+    class Chain(Module):
+        def __init__(self):
+            self.plan = Predict("question -> query")
+            self.ask = Predict("query -> answer")
+
+        def forward(self, question):
+            made = self.ask(query=self.plan(question=question).query)
+            Assert(made.answer == "short", "One word.")
+            return made
+
+    with FaultServer(answer, faults=[None, None, faults.status(500), None]) as server:
+        lm = telic.LM("openai/tiny", api_base=f"{server.url}/v1", api_key="none", cache=False)
+        with context(lm=lm):
+            assert Chain()(question="?").answer == "short"
+
+        assert len(server.requests) == 4  # plan, ask, and the retry, of which the server failed once
