@@ -45,7 +45,7 @@ def embed_corpus(
         parts.append(normalized(vectors) if normalize else vectors)
         if progress is not None:
             progress(min(start + step, len(texts)), len(texts))
-    return np.concatenate(parts)
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def build_folder(

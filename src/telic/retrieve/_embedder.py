@@ -255,6 +255,7 @@ class _Work:
         self._options = options
         self._store = current_cache() if cached else None
         self._found: dict[str, Any] = {}
+        self._batches: dict[str, Any] = {}  # what came of a batch, by its first text
         self._landed = _flights.landed
         missing = [text for text in dict.fromkeys(texts) if not self._look_up(text)]
         if missing and self._store is not None and self._store.mode == "replay-only":
@@ -296,18 +297,27 @@ class _Work:
 
     def _keep(self, batch: list[str], value: Any) -> None:
         vectors = self._owner.check(value, len(batch), self._options)
+        self._batches[batch[0]] = vectors
+        store = self._store
+        if store is None or not store.writable:
+            return
         for text, vector in zip(batch, vectors, strict=True):
-            self._found[text] = vector
-            if self._store is not None and self._store.writable:
-                packed = base64.b64encode(vector.astype("<f4").tobytes()).decode()
-                self._store.put(self._owner.cache_key(text, self._options), packed)
+            packed = base64.b64encode(vector.astype("<f4").tobytes()).decode()
+            store.put(self._owner.cache_key(text, self._options), packed)
 
     def result(self) -> Any:
         """Return all vectors in the order of the texts."""
         np: Any = load("numpy")
         if not self._texts:
             return np.zeros((0, 0), dtype=np.float32)
-        vectors = as_vectors([self._found[text] for text in self._texts], len(self._texts), self._owner.name)
+        parts = [self._batches[batch[0]] for batch in self.batches]
+        if sum(map(len, self.batches)) == len(self._texts):  # none was cached, and none is there twice
+            vectors = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        else:
+            for batch in self.batches:
+                self._found.update(zip(batch, self._batches[batch[0]], strict=True))
+            vectors = [self._found[text] for text in self._texts]
+        vectors = as_vectors(vectors, len(self._texts), self._owner.name)
         return vectors[0] if self._single else vectors
 
 

@@ -51,5 +51,5 @@ def as_vectors(value: Any, count: int, owner: str, dimension: int | None = None)
 def normalized(vectors: Any) -> Any:
     """Return vectors of length 1, shape `(n, dimension)`; a vector of zeros stays one, and is like nothing."""
     np: Any = require("numpy", extra="retrieve", purpose="retrieval by embeddings")
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))[:, None]  # no second array of that size
     return vectors / np.where(lengths == 0.0, 1.0, lengths)
