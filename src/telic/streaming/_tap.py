@@ -153,22 +153,19 @@ class Tap:
     def _take(self, delta: Delta) -> None:
         if delta.index:
             return
-        if delta.reasoning:
-            self._given = True
-            self._channel.put(ReasoningDelta(self._path, self._predictor, delta.reasoning, self._call_id))
+        text, thought, shown = delta.text, delta.reasoning, bool(self._texts)
+        self._given = self._given or bool(text or thought)
+        if self._pieces and (text or thought):
+            self._channel.put(LMDelta(self._path, text, thought, self._call_id))
+        if thought:
+            self._channel.put(ReasoningDelta(self._path, self._predictor, thought, self._call_id))
             for field in () if self._deltas is None else self._deltas.thoughts:
-                self._tell_text(field, delta.reasoning)
-        text = delta.text
-        if self._pieces and (text or delta.reasoning):
-            self._channel.put(LMDelta(self._path, text, delta.reasoning, self._call_id))
-        if text:
-            self._given = True
-            if self._reader is not None:
-                shown = bool(self._texts)
-                for piece in self._reader.feed(text):
-                    self._tell(piece)
-                if not shown and self._texts:
-                    self._channel.hand_over()
+                self._tell_text(field, thought)
+        if text and self._reader is not None:
+            for piece in self._reader.feed(text):
+                self._tell(piece)
+        if not shown and self._texts:
+            self._channel.hand_over()
 
     def _take_whole(self, response: Response) -> Response:
         if response.completions:
