@@ -467,3 +467,19 @@ def test_dspy_names_are_the_same_class():
     from telic.retrievers import EmbeddingsWithScores
 
     assert EmbeddingsWithScores is telic.Embeddings is Embeddings
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("passages", "4"), ("passages", 5), ("files", []), ("settings", {}), ("notes", {}), ("notes", {"dimension": "3"}),
+        ("notes", {"dimension": 5}), ("notes", {"dimension": 3, "recall": 1}), ("kind", 3), ("corpus", None),
+    ],
+)  # fmt: skip
+def test_a_damaged_header_is_told(tmp_path, part, value):
+    Embeddings(CORPUS, letters, folder=tmp_path)
+    header = json.loads((tmp_path / "index.json").read_text())
+    (tmp_path / "index.json").write_text(json.dumps({**header, part: value}))
+
+    with pytest.raises(StoredIndexError, match="damaged|cut|cannot be read"):
+        Embeddings.from_saved(tmp_path, letters)

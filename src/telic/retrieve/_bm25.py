@@ -107,7 +107,10 @@ class BM25(Searcher):
         made = cls.__new__(cls)
         Searcher.__init__(made, k)
         made._settings = {**header.settings, "tokenizer": _name_of(tokenizer)}
-        made._words = Words(header.settings["language"], tokenizer)
+        language = header.settings.get("language")
+        made._words = Words(
+            None if language is None else _folder.entry(header.settings, "language", str, path), tokenizer
+        )
         made._index, made._corpus = _opened(path, None, made._settings)
         return made
 

@@ -141,12 +141,12 @@ class Embeddings(Searcher):
         """Read the index of a folder into this one, and return it; see `from_saved`."""
         require("numpy", extra="retrieve", purpose="Embeddings")
         self.embedder = as_embedder(embedder)
-        header = _folder.read_header(Path(path), _dense_folder.KIND)
-        self._settings = {
-            **header.settings,
-            **_settings_of(self.embedder, normalize=bool(header.settings["normalize"]), graph=None),
-        }
-        self._open(Path(path), None)
+        folder = Path(path)
+        header = _folder.read_header(folder, _dense_folder.KIND)
+        normalize = _folder.entry(header.settings, "normalize", bool, folder)
+        own = _settings_of(self.embedder, normalize=normalize, graph=None)
+        self._settings = {**header.settings, **own}
+        self._open(folder, None)
         return self
 
     def save(self, path: str | Path) -> None:
@@ -244,14 +244,16 @@ class Embeddings(Searcher):
         header = _folder.read_header(folder, _dense_folder.KIND)
         fingerprint = header.corpus if corpus is None else corpus.fingerprint
         _folder.check_same(folder, header, fingerprint, len(corpus or ()), self._settings)
-        dimension = int(header.notes["dimension"])
+        dimension = _folder.entry(header.notes, "dimension", int, folder)
         self.corpus = StoredCorpus(folder, header.passages, header.corpus)
         self.corpus_embeddings = _dense_folder.map_vectors(folder, header.passages, dimension)
-        recall = header.notes.get("recall")
+        recall: Any = header.notes.get("recall")
+        if recall is not None:
+            recall = Recall(*_folder.entry(header.notes, "recall", list, folder))
         self._nearest = (
             Exact(self.corpus_embeddings)
             if recall is None
-            else Graph(self.corpus_embeddings, file=folder / _dense_folder.GRAPH, recall=Recall(*recall))
+            else Graph(self.corpus_embeddings, file=folder / _dense_folder.GRAPH, recall=recall)
         )
         self._unproven = True
 

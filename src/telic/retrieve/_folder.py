@@ -14,10 +14,12 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Self, final
+from typing import Any, Final, NamedTuple, Self, TypeVar, final
 
 from telic._optional import load
 from telic.errors import StoredIndexError
+
+T = TypeVar("T")
 
 FORMAT: Final = 1
 HEADER: Final = "index.json"
@@ -53,6 +55,10 @@ def read_header(folder: Path, kind: str) -> Header:
             data["kind"], data["passages"], data["corpus"], data["settings"], data["files"], data["notes"]
         )
         version = data["telic_index"]
+        kinds = {"kind": str, "passages": int, "corpus": str, "settings": dict, "files": dict, "notes": dict}
+        for name, expected in kinds.items():
+            if not isinstance(data[name], expected):
+                raise TypeError(f"{name!r} is {type(data[name]).__name__}, not {expected.__name__}")
     except FileNotFoundError:
         raise StoredIndexError(f"there is no finished index in {where}", folder=str(folder)) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -79,6 +85,22 @@ def read_header(folder: Path, kind: str) -> Header:
                 folder=str(folder),
             )
     return header
+
+
+def entry(values: Mapping[str, Any], name: str, kind: type[T], folder: Path) -> T:
+    """Return one of the header's settings or notes.
+
+    Raises:
+        StoredIndexError: It is not there, or of another type.
+    """
+    value = values.get(name)
+    if not isinstance(value, kind):
+        raise StoredIndexError(
+            f"{HEADER} in {str(folder)!r} is damaged: {name!r} is {value!r}, and should be {kind.__name__}; build the "
+            "index again",
+            folder=str(folder),
+        )
+    return value
 
 
 def has_header(folder: Path) -> bool:
