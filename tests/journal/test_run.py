@@ -7,6 +7,7 @@ import pytest
 import telic
 from telic.errors import JournalError
 from telic.journal import LiveRun, Run, find_run, list_runs, runs_folder
+from telic.testing import FunctionLM
 
 ASSETS = sorted(path for path in (Path(__file__).parent / "assets").iterdir() if path.is_dir())
 
@@ -114,3 +115,39 @@ def test_the_files_are_json_lines_that_any_reader_reads(tmp_path):
     lines = (tmp_path / "run" / "journal.jsonl").read_text(encoding="utf-8").splitlines()
 
     assert [json.loads(line)["e"] for line in lines] == ["run", "open", "decision"]
+
+
+def test_what_was_paid_is_known_by_role_predictor_and_model(tmp_path):
+    class Grade(telic.Signature):
+        answer: str = telic.InputField()
+        hint: str = telic.OutputField()
+
+    class Twice(telic.Module):
+        def __init__(self):
+            self.first = telic.Predict("question -> hint")
+            self.second = [telic.ChainOfThought("question, hint -> answer")]
+
+        def forward(self, question):
+            return self.second[0](question=question, hint=self.first(question=question).hint)
+
+    lm = FunctionLM(lambda text: {"hint": "h", "reasoning": "r", "answer": "a"})
+    run = live(tmp_path / "run")
+    with run.active(), telic.context(lm=lm):
+        Twice()(question="1?")
+        Twice()(question="2?")
+        with telic.context(role="judge"):
+            telic.Predict("answer -> hint")(answer="4")
+            telic.ChainOfThought(Grade)(answer="4")
+        lm("direct")
+    run.close()
+
+    parts = {part[:3]: part.usage.calls for part in Run(tmp_path / "run").spend_parts}
+
+    assert parts == {
+        ("task", "first", "function"): 2,
+        ("task", "second[0].predict", "function"): 2,
+        ("judge", "Grade", "function"): 1,
+        ("judge", "answer -> hint", "function"): 1,
+        ("task", "", "function"): 1,
+    }
+    assert Run(tmp_path / "run").total_spend.calls == 7

@@ -31,11 +31,12 @@ from telic._optional import load
 from telic.context import get as setting
 from telic.context import pop, push
 from telic.data import Usage
-from telic.errors import JournalError, RunDivergedError, RunMismatchError
+from telic.errors import RunDivergedError, RunMismatchError
+from telic.journal._callers import Callers
 from telic.journal._lines import LinesFile, Place, scan
 from telic.journal._lock import RunLock
 from telic.journal._outage import Outages
-from telic.journal._places import JOURNAL, REPLIES
+from telic.journal._places import JOURNAL, REPLIES, make_folder
 from telic.journal._replies import Replies, Slot, Spend
 from telic.journal._values import Unstorable, pack, unpack
 
@@ -74,7 +75,7 @@ class LiveRun:
         about: Mapping[str, Any] | None = None,
     ) -> None:
         self.folder = folder
-        _make(folder)
+        make_folder(folder)
         self._lock_file = RunLock(folder)
         try:
             self._open(kind, name, dict(identity), {} if about is None else dict(about))
@@ -96,6 +97,7 @@ class LiveRun:
         end = scan(self.folder / JOURNAL, self._load)
         if self._header is not None:
             self._check(self._header, kind, name, identity)
+        self._callers = Callers()
         self.outages = Outages(setting("outage_patience"))
         self.replies = Replies(self.folder / REPLIES)
         self.carried = Usage(*self.replies.spend.total)
@@ -294,14 +296,16 @@ class LiveRun:
     def keep(self, slot: Slot, value: Any, usage: Usage, *, model: str, cached: bool) -> None:
         """Write the reply of a slot down."""
         self._tapped("reply")
+        role, predictor = self._callers.present()
         self.replies.keep(
-            slot, value, usage, role=setting("role"), model=model, cached=cached, at=self.seconds
+            slot, value, usage, role=role, predictor=predictor, model=model, cached=cached, at=self.seconds
         )
         self._sync_soon()
 
     def call_failed(self, model: str) -> None:
         """Count a call that was sent and failed."""
-        self.replies.failed(role=setting("role"), model=model, at=self.seconds)
+        role, predictor = self._callers.present()
+        self.replies.failed(role=role, predictor=predictor, model=model, at=self.seconds)
 
     # State
 
@@ -378,24 +382,6 @@ def step_digest(key: object) -> str:
     except TypeError:  # large integers, lone surrogates, odd objects
         text = canonical_json(key)
     return sha256(text).hexdigest()[:32]
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        foreign = not (folder / JOURNAL).exists() and any(
-            path.name not in ("lock", REPLIES, "candidates", "command.json") for path in folder.iterdir()
-        )
-    except OSError as error:
-        raise JournalError(
-            f"the run_dir {str(folder)!r} cannot be used: {error.strerror or error}; choose another one",
-            folder=str(folder),
-        ) from error
-    if foreign:
-        raise JournalError(
-            f"the run_dir {str(folder)!r} has other files in it and no run; choose an empty or a new folder",
-            folder=str(folder),
-        )
 
 
 def _now() -> str:

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 JOURNAL: Final = "journal.jsonl"
 REPLIES: Final = "replies.jsonl"
 CANDIDATES: Final = "candidates"
+START: Final = "start.json"
+"""The program as it was given."""
+_OURS: Final = ("lock", REPLIES, CANDIDATES, START, "command.json")
+"""What a run may have written before its journal."""
 
 
 def runs_folder() -> Path:
@@ -76,3 +80,24 @@ def new_folder(name: str, is_killed: Callable[[Path], bool]) -> Path:
     if number > 1 and not is_locked(last) and is_killed(last):
         return last
     return base / f"{name}-{number}"
+
+
+def make_folder(folder: Path) -> None:
+    """Make a run's folder, or see that it is one.
+
+    Raises:
+        JournalError: It cannot be used, or is a folder of other things.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        foreign = not (folder / JOURNAL).exists() and any(path.name not in _OURS for path in folder.iterdir())
+    except OSError as error:
+        raise JournalError(
+            f"the run_dir {str(folder)!r} cannot be used: {error.strerror or error}; choose another one",
+            folder=str(folder),
+        ) from error
+    if foreign:
+        raise JournalError(
+            f"the run_dir {str(folder)!r} has other files in it and no run; choose an empty or a new folder",
+            folder=str(folder),
+        )

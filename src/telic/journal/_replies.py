@@ -4,7 +4,7 @@ A reply is found by the step that the call was made in, by what was asked (model
 many equal calls came before it in that step: a program that asks the same twice, without a cache, gets its two
 replies back in their order. Steps run at once without getting in each other's way.
 
-What calls cost is kept by role and model, so that a resumed run knows all that was ever paid for it.
+What calls cost is kept by role, predictor and model, so that a resumed run knows all that was ever paid for it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,17 @@ from telic.data import NO_USAGE, Usage
 from telic.journal._lines import LinesFile, Place, scan
 
 
+class Spent(NamedTuple):
+    """What one predictor's calls of one model cost, in one role."""
+
+    role: str
+    """"task", "teacher", "proposer", "judge" …."""
+    predictor: str
+    """Its path in the program; in other roles than task and teacher the name of its signature; "": none asked."""
+    model: str
+    usage: Usage
+
+
 class Slot(NamedTuple):
     """The place of one call in a run."""
 
@@ -29,10 +40,10 @@ class Slot(NamedTuple):
 
 @final
 class Spend:
-    """What was paid, by role and model. Not locked: its owner does that."""
+    """What was paid, by role, predictor and model. Not locked: its owner does that."""
 
     def __init__(self) -> None:
-        self.usage: dict[tuple[str, str], Usage] = {}
+        self.usage: dict[tuple[str, str, str], Usage] = {}
         self.failed = 0
         """Calls that failed; in `usage` they count as calls."""
         self.replies = 0
@@ -44,16 +55,24 @@ class Spend:
         self.replies += not failed
         if record.get("c"):
             return  # from the cache: nothing was paid
-        key = (record["r"], record["m"])
+        key = (record["r"], record.get("p", ""), record["m"])
         self.usage[key] = self.usage.get(key, NO_USAGE).plus(Usage(*record["u"]))
 
     def by_role(self) -> dict[str, Usage]:
         """Return what was paid for each role."""
         return self._by(0)
 
+    def by_predictor(self) -> dict[str, Usage]:
+        """Return what was paid for each predictor; roles other than task and teacher have names of their own."""
+        return self._by(1)
+
     def by_model(self) -> dict[str, Usage]:
         """Return what was paid for each model."""
-        return self._by(1)
+        return self._by(2)
+
+    def by_part(self) -> dict[tuple[str, str, str], Usage]:
+        """Return what was paid, as fine as it is known, by role, predictor and model."""
+        return {key: self.usage[key] for key in sorted(self.usage)}
 
     def _by(self, part: int) -> dict[str, Usage]:
         found: dict[str, Usage] = {}
@@ -107,7 +126,16 @@ class Replies:
             return Slot(name, self._places.get(name))
 
     def keep(
-        self, slot: Slot, value: Any, usage: Usage, *, role: str, model: str, cached: bool, at: float
+        self,
+        slot: Slot,
+        value: Any,
+        usage: Usage,
+        *,
+        role: str,
+        predictor: str,
+        model: str,
+        cached: bool,
+        at: float,
     ) -> None:
         """Write a reply down.
 
@@ -116,14 +144,16 @@ class Replies:
             TypeError: The value holds what JSON does not.
         """
         record = {
-            "k": slot.key, "r": role, "m": model, "c": int(cached), "u": _counted(usage), "at": round(at, 3),
-            "v": value,
+            "k": slot.key, "r": role, "p": predictor, "m": model, "c": int(cached), "u": _counted(usage),
+            "at": round(at, 3), "v": value,
         }  # fmt: skip
         self._append(record)
 
-    def failed(self, *, role: str, model: str, at: float) -> None:
+    def failed(self, *, role: str, predictor: str, model: str, at: float) -> None:
         """Count a call that failed: it is not repeated on resume unless it is made again."""
-        record = {"r": role, "m": model, "c": 0, "u": [0, 0, 0, 0, 0.0, 1], "at": round(at, 3)}
+        record = {
+            "r": role, "p": predictor, "m": model, "c": 0, "u": [0, 0, 0, 0, 0.0, 1], "at": round(at, 3),
+        }  # fmt: skip
         self._append(record)
 
     def _append(self, record: dict[str, Any]) -> None:

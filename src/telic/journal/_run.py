@@ -12,7 +12,7 @@ from telic.errors import JournalError
 from telic.journal._lines import Place, scan
 from telic.journal._lock import is_locked, read_holder
 from telic.journal._places import JOURNAL, REPLIES, find_run
-from telic.journal._replies import Spend
+from telic.journal._replies import Spend, Spent
 
 T = TypeVar("T")
 
@@ -81,7 +81,7 @@ class Run:
             self._opened, self._end = record, None
         elif event == "end":
             self._end = record
-        elif event == "note":
+        elif event == "note" and record["text"] not in self.notes:  # a resumed run says it again
             self.notes.append(record["text"])
 
     @property
@@ -176,6 +176,11 @@ class Run:
     def spend(self) -> Mapping[str, Usage]:
         """What was paid, by role."""
         return self._replies.by_role()
+
+    @property
+    def spend_parts(self) -> Sequence[Spent]:
+        """What was paid, by role, predictor and model."""
+        return [Spent(*part, usage) for part, usage in self._replies.by_part().items()]
 
     @property
     def spend_by_model(self) -> Mapping[str, Usage]:

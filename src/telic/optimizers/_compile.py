@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, final
@@ -38,11 +39,11 @@ from telic.evaluate import (
     settings_key,
     stable,
 )
-from telic.journal import LiveRun, new_folder, was_killed
+from telic.journal import LiveRun, Spent, new_folder, was_killed
 from telic.optimizers._pool import Source, Standing, run_pool
 from telic.optimizers._progress import shown_progress
-from telic.optimizers._report import Candidate, Report
-from telic.optimizers._stops import CompileInterrupted, CompileStopped
+from telic.optimizers._report import Candidate, Report, save_start
+from telic.optimizers._stops import CompileInterrupted, CompileStopped, stop_words
 from telic.tracing import UsageTracker, begin, finish
 
 if TYPE_CHECKING:
@@ -184,19 +185,24 @@ class Compile:
     def note(self, text: str, *, warn: bool = False) -> None:
         """Put a line into the report and the log, there as a warning or for information."""
         self.notes.append(text)
+        if self.live is not None and self._owns:
+            with suppress(JournalError):  # the report has it; a disk that is full is met at the next step
+                self.live.note(text)
         logger = load("logging").getLogger("telic.optimizers")
         (logger.warning if warn else logger.info)("%s: %s", self._name, text)
 
     def report(self, **found: Any) -> Report:
         """Return the report with what this compile knows itself filled in."""
-        live = self.live
+        own = self.live if self._owns else None
+        parts = self.tracker.by_part(self.student) if own is None else own.spend.by_part()
         return Report(
             optimizer=self._name,
-            spend=self.tracker.by_role() if live is None or not self._owns else live.spend.by_role(),
-            seconds=time.perf_counter() - self._started if live is None or not self._owns else live.seconds,
+            spend=self.tracker.by_role() if own is None else own.spend.by_role(),
+            spend_parts=[Spent(*part, usage) for part, usage in parts.items()],
+            seconds=time.perf_counter() - self._started if own is None else own.seconds,
             notes=tuple(self.notes),
             run_dir=self._folder,
-            failed_calls=0 if live is None else live.spend.failed,
+            failed_calls=0 if self.live is None else self.live.spend.failed,
             **found,
         )
 
@@ -334,6 +340,7 @@ class Compile:
             self.note(f"this compile is not kept and cannot be resumed: {error}", warn=True)
             return None
         self._owns, self._folder = True, str(folder)
+        save_start(self.live.folder, self.student)
         if self.live.resumed:
             spent = self.live.carried
             self.note(f"resumed {str(folder)!r}: {spent.calls:,} calls had been paid for", warn=not asked)
@@ -389,8 +396,3 @@ class Compile:
                 f"score the first program; plan: {plan.calls[0]:,} to {plan.calls[1]:,} calls. Raise it, or pass "
                 "fewer rows as valset="
             )
-
-
-def stop_words(error: Exception) -> str:
-    """Return why a search stopped, as the report has it."""
-    return f"budget: {error}" if isinstance(error, BudgetExceeded) else f"LM away: {error}"

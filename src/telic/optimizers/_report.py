@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast, final, overload
 
 from telic._text import plural
 from telic.data import NO_USAGE, AssertionCount, Usage
+from telic.errors import StateError
+from telic.journal import START
 
 if TYPE_CHECKING:
     from telic.evaluate import Comparison, EvaluationResult
+    from telic.journal import Spent
 
 
 @final
@@ -76,6 +80,8 @@ class Report:
     """What was tried, best first."""
     spend: Mapping[str, Usage] = {}
     """What was paid, by role: "task", "teacher", "judge" …."""
+    spend_parts: Sequence[Spent] = ()
+    """The same as fine as it is known: by role, predictor and model."""
     seconds: float = 0.0
     """Wall time."""
     failures: Sequence[str] = ()
@@ -118,6 +124,14 @@ class Report:
         return total
 
     @property
+    def spend_by_predictor(self) -> dict[str, Usage]:
+        """The spend of each predictor: by path in the program, proposers and judges by their signature."""
+        found: dict[str, Usage] = {}
+        for part in self.spend_parts:
+            found[part.predictor] = found.get(part.predictor, NO_USAGE).plus(part.usage)
+        return found
+
+    @property
     def verdict(self) -> str:
         """Whether the compiled program is shown to be better than the given one, as a sentence."""
         if self.check is not None:
@@ -136,6 +150,7 @@ class Report:
             "comparison": None if self.comparison is None else _plain_numbers(self.comparison.to_dict()),
             "candidates": [candidate.to_dict() for candidate in self.candidates],
             "spend": {role: usage.to_dict() for role, usage in self.spend.items()},
+            "spend_parts": [{**part._asdict(), "usage": part.usage.to_dict()} for part in self.spend_parts],
             "seconds": self.seconds,
             "failures": list(self.failures),
             "assertions": {name: count.to_dict() for name, count in self.assertions.items()},
@@ -200,6 +215,16 @@ class CandidatePrograms(Sequence[dict[str, Any]]):
 
     def __repr__(self) -> str:
         return f"CandidatePrograms({[(item['seed'], item['score']) for item in self._items]!r})"
+
+
+def save_start(folder: Path, program: Any) -> None:
+    """Keep the program as it was given in its run's folder, once; one that cannot be saved is not kept."""
+    path = folder / START
+    if not path.exists():
+        try:
+            program.save(path)
+        except StateError:
+            pass  # a candidate of it says why, in the notes of the report
 
 
 def _number(value: float) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from telic.errors import EvaluationError
+from telic.errors import BudgetExceeded, EvaluationError
 
 
 class CompileStopped(EvaluationError):
@@ -31,3 +31,8 @@ class CompileInterrupted(KeyboardInterrupt):
     def __init__(self, message: str, *, program: Any = None) -> None:
         super().__init__(message)
         self.program = program
+
+
+def stop_words(error: Exception) -> str:
+    """Return why a search stopped, as the report has it."""
+    return f"budget: {error}" if isinstance(error, BudgetExceeded) else f"LM away: {error}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, TypeVar, final
 
 from telic.context import get as setting
 from telic.context import pop, push
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
 
 _Key = tuple[str, str, int]
+_Group = TypeVar("_Group")
 
 
 @final
@@ -97,28 +98,37 @@ class UsageTracker:
             program: Name the predictors by their paths in this program; others, and all of them where it is
                 None, go by the name of their signature. Direct calls of an LM are under "".
         """
+        name = self._namer(program)
+        return self._grouped(lambda key: name(key[2]))
+
+    def by_part(self, program: Any = None) -> dict[tuple[str, str, str], Usage]:
+        """Return the usage by role, predictor (named as in `by_predictor`) and LM."""
+        name = self._namer(program)
+        return self._grouped(lambda key: (key[0], name(key[2]), key[1]))
+
+    def _namer(self, program: Any) -> Callable[[int], str]:
         paths: dict[int, str] = (
             {} if program is None else {id(p): path for path, p in program.named_predictors()}
         )
 
-        def name(key: _Key) -> str:
-            predictor = self._predictors[key[2]]
+        def name(key: int) -> str:
+            predictor = self._predictors[key]
             if predictor is None:
                 return ""
-            return paths.get(key[2]) or getattr(
+            return paths.get(key) or getattr(
                 getattr(predictor, "signature", None), "__name__", type(predictor).__name__
             )
 
-        return self._grouped(name)
+        return name
 
     def get_total_tokens(self) -> dict[str, dict[str, Any]]:
         """Return the usage of each LM as a dict (DSPy's name for `by_lm`)."""
         return {lm: usage.to_dict() for lm, usage in self.by_lm().items()}
 
-    def _grouped(self, name: Callable[[_Key], str]) -> dict[str, Usage]:
+    def _grouped(self, name: Callable[[_Key], _Group]) -> dict[_Group, Usage]:
         with self._lock:
             items = list(self._usage.items())
-        groups: dict[str, list[Usage]] = {}
+        groups: dict[_Group, list[Usage]] = {}
         for key, usage in items:
             groups.setdefault(name(key), []).append(usage)
         return {group: _sum(usages) for group, usages in groups.items()}
