@@ -9,7 +9,8 @@ from telic.evaluate import MetricCall
 from telic.modules import Module
 from telic.optimizers._pool import run_pool
 from telic.optimizers._report import Candidate
-from telic.optimizers._trials import Owner, Space, Trials, events_of
+from telic.optimizers._trial_events import events_of
+from telic.optimizers._trials import Owner, Space, Trials
 
 ROWS = examples(20)
 
@@ -42,7 +43,7 @@ def searched(trials=12, batch=5, full_every=3, sizes=(4, 4), threads=1, metric=N
         MetricCall((lambda example, prediction: prediction.right) if metric is None else metric),
         events,
         Owner(lambda choice: Program(choice, runs), scored, decided.__setitem__, revise),
-        given=(0,) * len(sizes),
+        given=options.pop("given", (0,) * len(sizes)),
         batch=batch,
         seed=0,
         max_errors=options.pop("max_errors", 100),
@@ -104,6 +105,16 @@ def test_full_evaluations_go_to_the_best_on_average_that_has_had_none():
     partly = dict(made.partly)
     finals = [choice for name, choice in decided.items() if name.startswith("full")]
     assert finals and not set(finals) & set(partly)
+
+
+def test_what_is_not_likely_to_win_gets_no_full_evaluation():
+    made, _, decided, _ = searched(trials=30, sizes=(8, 8), batch=10, full_every=2, given=(7, 7))
+
+    means = {one.candidate.label: one.result.mean for one in made.found}
+    fulls = [choice for name, choice in decided.items() if name.startswith("full")]
+    assert means["(7, 7)"] == 1.0
+    assert len(fulls) < 15  # of 16 events
+    assert min(means[str(choice)] for choice in fulls) > 0.5
 
 
 def test_without_minibatches_every_trial_is_on_all_rows():

@@ -16,7 +16,7 @@ Deviations:
   of the given program, proposals; then a few trials at a time, each of which sees the results up to a fixed number of
   trials before it, so that any number of threads finds the same.
 - Rows that a combination was scored on are not paid for again; the estimator sees the mean of all its rows. At the end
-  the two best on average are evaluated in full.
+  the two best on average are evaluated in full. What is not likely to beat the best full evaluation gets none.
 - A quarter of the instructions is proposed in the middle of the search, from the scores so far; each of them gets a
   trial.
 - The code of a program is described by the prompt model only where the program has code of its own; the fields of its

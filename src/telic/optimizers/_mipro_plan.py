@@ -10,7 +10,7 @@ from telic.optimizers._mipro_propose import BATCHES
 from telic.optimizers._mipro_settings import Asked, Settings
 from telic.optimizers._plan import Work
 from telic.optimizers._propose import source_of
-from telic.optimizers._trials import events_of
+from telic.optimizers._trial_events import events_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

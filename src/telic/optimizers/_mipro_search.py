@@ -16,7 +16,8 @@ from telic.optimizers._mipro_settings import Asked, Settings
 from telic.optimizers._propose import Attempt, with_instructions
 from telic.optimizers._propose_asks import Asks, Together
 from telic.optimizers._report import Candidate, CandidatePrograms
-from telic.optimizers._trials import Owner, Space, Trials, events_of
+from telic.optimizers._trial_events import events_of
+from telic.optimizers._trials import Owner, Space, Trials
 
 if TYPE_CHECKING:
     from telic.data import Example

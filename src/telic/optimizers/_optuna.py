@@ -27,7 +27,8 @@ from telic.optimizers._plan import Work
 from telic.optimizers._progress import check_display
 from telic.optimizers._propose_asks import Together
 from telic.optimizers._selection import SPLIT_FROM, split_at, split_rows
-from telic.optimizers._trials import Owner, Space, Trials, events_of
+from telic.optimizers._trial_events import events_of
+from telic.optimizers._trials import Owner, Space, Trials
 
 if TYPE_CHECKING:
     import os

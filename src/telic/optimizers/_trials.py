@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, final
+from statistics import pstdev
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
 
 from telic._seed import derive
 from telic._text import plural
@@ -25,33 +26,15 @@ from telic.optimizers._compile import stop_words
 from telic.optimizers._pool import Source, Standing, Task
 from telic.optimizers._search import SUGGEST_COST
 from telic.optimizers._tpe import Choice, Seen, suggest
+from telic.optimizers._trial_events import Event, Kind
 
 if TYPE_CHECKING:
     from telic.data import Example
     from telic.optimizers._report import Candidate
 
-Kind = Literal["given", "trial", "full", "revise"]
-
-_ENOUGH_ROWS: Final = 32
-"""So many rows at once keep the usual number of threads busy."""
-_MOST_AHEAD: Final = 4
 _STARTUP: Final = 10
-
-
-class Event(NamedTuple):
-    """One thing that happens.
-
-    Attributes:
-        kind: What.
-        sees: The results of how many of the first events it is decided by; it waits for them.
-        number: Of a trial, from 0; of a full evaluation, how many better combinations it leaves to others.
-        fresh: A trial of the choice of this number that the revision added; None: of what the estimator says.
-    """
-
-    kind: Kind
-    sees: int
-    number: int = 0
-    fresh: int | None = None
+_HOPE: Final = 1.645
+"""Standard errors below the best full evaluation from which on a combination gets none (95 %, one-sided)."""
 
 
 class Outcome(NamedTuple):
@@ -62,47 +45,6 @@ class Outcome(NamedTuple):
     score: float
     """Mean over its rows, in percent."""
     rows: int
-
-
-def events_of(
-    num_trials: int, batch: int, *, full_every: int | None, revised: int = 0, finals: int = 2
-) -> list[Event]:
-    """Return the events of a search.
-
-    Args:
-        num_trials: How many trials.
-        batch: Rows of a trial.
-        full_every: A full evaluation after every so many trials, and `finals` of them at the end; None: trials are
-            evaluations on all rows.
-        revised: How many choices a revision in the middle adds, each of which gets a trial. 0: no revision; there is
-            none either where too few trials come before and after it.
-        finals: Full evaluations at the end.
-    """
-    ahead = max(2, min(_MOST_AHEAD, math.ceil(_ENOUGH_ROWS / batch)))
-    events = [Event("given", 0)]
-    fresh = 0
-    half = num_trials // 2
-    middle = half if revised and half >= ahead and num_trials - half >= ahead - 1 + revised else None
-    revision: int | None = None
-
-    def sees() -> int:
-        return max(0, len(events) - ahead + 1)
-
-    for number in range(num_trials):
-        if number == middle:
-            revision = len(events)
-            events.append(Event("revise", sees()))
-        if revision is not None and fresh < revised and sees() > revision:
-            events.append(Event("trial", sees(), number, fresh))
-            fresh += 1
-        else:
-            events.append(Event("trial", sees(), number))
-        if full_every is not None and (number + 1) % full_every == 0 and number + 1 < num_trials:
-            events.append(Event("full", sees()))
-    if full_every is not None:
-        everything = len(events)
-        events += [Event("full", everything, rank) for rank in range(finals)]
-    return events
 
 
 class Space(NamedTuple):
@@ -275,9 +217,8 @@ class Trials(Source):
         if event.kind == "given":
             return self._given
         if event.kind == "full":
-            unfinished = [c for c, scores in self._view.items() if len(scores) < len(self._examples)]
-            ranked = sorted(unfinished, key=lambda choice: -_mean(self._view[choice]))
-            return ranked[event.number] if event.number < len(ranked) else None
+            hopeful = self._hopeful()
+            return hopeful[event.number] if event.number < len(hopeful) else None
         space = next(space for seen, space in reversed(self._spaces) if event.sees >= seen)
         if event.fresh is not None and event.fresh < len(space.added) and self._view:
             variable, index = space.added[event.fresh]
@@ -287,6 +228,20 @@ class Trials(Source):
         seen = [Seen(choice, _mean(scores)) for choice, scores in self._view.items()]
         rng = derive(self._seed, "trial", event.number)
         return suggest(seen, space.sizes, rng, startup=_STARTUP, done=whole)
+
+    def _hopeful(self) -> list[Choice]:
+        """Return the combinations that some rows are known of and that may still win, the best on average first."""
+        ranked = sorted(self._view.items(), key=lambda item: -_mean(item[1]))
+        whole = [list(scores.values()) for _, scores in ranked if len(scores) == len(self._examples)]
+        partly = [(choice, scores) for choice, scores in ranked if len(scores) < len(self._examples)]
+        if not whole:
+            return [choice for choice, _ in partly]
+        best, spread = math.fsum(whole[0]) / len(whole[0]), pstdev(whole[0])
+        return [
+            choice
+            for choice, scores in partly
+            if _mean(scores) + _HOPE * spread / math.sqrt(len(scores)) >= best
+        ]
 
     def _rows_of(self, event: Event, choice: Choice) -> _Started:
         """Return the event with the rows that it needs."""
