@@ -142,6 +142,7 @@ if TYPE_CHECKING:
     from telic.modules import majority as majority
     from telic.modules import syncify as syncify
     from telic.optimizers import COPRO as COPRO
+    from telic.optimizers import GEPA as GEPA
     from telic.optimizers import SIMBA as SIMBA
     from telic.optimizers import BootstrapFewShot as BootstrapFewShot
     from telic.optimizers import BootstrapFewShotWithOptuna as BootstrapFewShotWithOptuna
@@ -225,6 +226,7 @@ __all__ = [
     "Example",
     "FieldInfo",
     "File",
+    "GEPA",
     "History",
     "Image",
     "InputError",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from telic import (
     COPRO,
+    GEPA,
     SIMBA,
     BootstrapFewShot,
     BootstrapFewShotWithOptuna,
@@ -31,6 +32,11 @@ class TestBootstrapFewShotWithRandomSearch(OptimizerConformance):
         return BootstrapFewShotWithRandomSearch(
             metric, max_bootstrapped_demos=2, max_labeled_demos=3, num_candidate_programs=2, **settings
         )
+
+
+class TestGEPA(OptimizerConformance):
+    def make_optimizer(self, metric, **settings):
+        return GEPA(metric=metric, max_metric_calls=60, reflection_minibatch_size=2, **settings)
 
 
 class TestCOPRO(OptimizerConformance):
