@@ -148,6 +148,7 @@ if TYPE_CHECKING:
     from telic.optimizers import BootstrapFewShotWithOptuna as BootstrapFewShotWithOptuna
     from telic.optimizers import BootstrapFewShotWithRandomSearch as BootstrapFewShotWithRandomSearch
     from telic.optimizers import BootstrapFewShotWithRandomSearch as BootstrapRS
+    from telic.optimizers import KNNFewShot as KNNFewShot
     from telic.optimizers import LabeledFewShot as LabeledFewShot
     from telic.optimizers import MIPROv2 as MIPROv2
     from telic.retrieve import ColBERTv2 as ColBERTv2
@@ -234,6 +235,7 @@ __all__ = [
     "InterpreterError",
     "JSONAdapter",
     "JournalError",
+    "KNNFewShot",
     "LMAuthError",
     "LMBillingError",
     "LMError",

@@ -9,10 +9,12 @@ from telic import (
     BootstrapFewShot,
     BootstrapFewShotWithOptuna,
     BootstrapFewShotWithRandomSearch,
+    KNNFewShot,
     LabeledFewShot,
     MIPROv2,
 )
-from telic.testing import OptimizerConformance
+from telic.modules import NearestDemos
+from telic.testing import DummyVectorizer, OptimizerConformance
 
 
 class TestLabeledFewShot(OptimizerConformance):
@@ -83,3 +85,13 @@ class TestBootstrapFewShotWithOptuna(OptimizerConformance):
 class TestSIMBA(OptimizerConformance):
     def make_optimizer(self, metric, **settings):
         return SIMBA(metric=metric, bsize=3, num_candidates=2, max_steps=2, max_demos=2, **settings)
+
+
+class TestKNNFewShot(OptimizerConformance):
+    def make_optimizer(self, metric, **settings):
+        return KNNFewShot(
+            3, vectorizer=DummyVectorizer(), metric=metric, max_bootstrapped_demos=2, **settings
+        )
+
+    def home(self, program):
+        return NearestDemos(program, 3, DummyVectorizer())

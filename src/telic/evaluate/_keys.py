@@ -35,7 +35,10 @@ def program_key(program: Any, *, code: bool = False) -> str:
         getattr(program, name, None) for name in ("max_backtracks", "bypass_assert", "bypass_suggest")
     ]
     parts: list[Any] = [type(program).__qualname__, asserting]
-    for path, predictor in program.named_predictors():
+    for path, predictor in program.named_parameters():
+        if not predictor.is_predictor:
+            parts.append([path, stable(predictor.dump_leaf_state())])
+            continue
         signature = predictor.signature
         fields = [[name, str(field)] for name, field in signature.fields.items()]
         demos = [stable(demo) for demo in predictor.demos]

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from telic.modules._ensemble import Ensemble as Ensemble
     from telic.modules._knn import KNN as KNN
     from telic.modules._multi_chain import MultiChainComparison as MultiChainComparison
+    from telic.modules._nearest_demos import NearestDemos as NearestDemos
+    from telic.modules._nearest_demos import RowDemos as RowDemos
     from telic.modules._program_of_thought import ProgramOfThought as ProgramOfThought
     from telic.modules._react import ReAct as ReAct
     from telic.modules._refine import Refine as Refine
@@ -53,12 +55,14 @@ _LATER = {
     "Ensemble": "telic.modules._ensemble",
     "KNN": "telic.modules._knn",
     "MultiChainComparison": "telic.modules._multi_chain",
+    "NearestDemos": "telic.modules._nearest_demos",
     "ProgramOfThought": "telic.modules._program_of_thought",
     "RLM": "telic.modules._rlm",
     "ReAct": "telic.modules._react",
     "Refine": "telic.modules._refine",
     "Rerank": "telic.modules._rerank",
     "Retrieve": "telic.modules._retrieve",
+    "RowDemos": "telic.modules._nearest_demos",
     "Suggest": "telic.modules._assert",
     "SelfConsistency": "telic.modules._self_consistency",
     "majority": "telic.modules._aggregate",

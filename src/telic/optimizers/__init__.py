@@ -4,6 +4,7 @@ from telic.optimizers._base import Optimizer as Optimizer
 from telic.optimizers._bootstrap import BootstrapFewShot as BootstrapFewShot
 from telic.optimizers._compile import Compile as Compile
 from telic.optimizers._copro import COPRO as COPRO
+from telic.optimizers._knn_few_shot import KNNFewShot as KNNFewShot
 from telic.optimizers._gepa import GEPA as GEPA
 from telic.optimizers._gepa_reflect import InstructionProposer as InstructionProposer
 from telic.optimizers._labeled import LabeledFewShot as LabeledFewShot

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import os
 
     from telic.budget import Budget
-    from telic.data import Example
+    from telic.data import AssertionCount, Example
 
 
 class BootstrapOptions(NamedTuple):
@@ -132,6 +132,11 @@ class Bootstrap(Source):
         """What went wrong on the examples up to the end of the search."""
         return [str(error) for _, error in self.harvest.failures]
 
+    @property
+    def assertions(self) -> dict[str, AssertionCount]:
+        """What became of assertions on the examples up to the end of the search, by name."""
+        return count_assertions(self.harvest.assertions)
+
     def program(self) -> Any:
         """Return the student with its demonstrations: bootstrapped ones, then labelled rows that made none."""
         options, accepted = self._options, self.harvest.accepted
@@ -161,7 +166,7 @@ def check_bootstrap(
     check_count("num_threads", num_threads, 1, optional=True)
 
 
-def _any_run(example: Any, prediction: Any) -> bool:
+def any_run(example: Any, prediction: Any) -> bool:
     """The metric of those who have none."""
     return True
 
@@ -256,7 +261,7 @@ class BootstrapFewShot(Optimizer):
 
         Cost: see the class; and with `valset`, two runs of the program for each of its rows.
         """
-        metric = MetricCall(_any_run if self.metric is None and valset is None else self.metric)
+        metric = MetricCall(any_run if self.metric is None and valset is None else self.metric)
         check_student(student)
         if teacher is not None:
             check_teacher(teacher, student)
@@ -314,7 +319,7 @@ class BootstrapFewShot(Optimizer):
             stopped=stopped,
             failures=search.failures,
             extra_runs=search.extra_runs,
-            assertions=count_assertions(search.harvest.assertions),
+            assertions=search.assertions,
         )
         return compiled
 
