@@ -184,6 +184,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "COPRO",
+    "GEPA",
     "KNN",
     "LM",
     "RLM",
@@ -227,7 +228,6 @@ __all__ = [
     "Example",
     "FieldInfo",
     "File",
-    "GEPA",
     "History",
     "Image",
     "InputError",
