@@ -4,9 +4,10 @@ from telic.optimizers._base import Optimizer as Optimizer
 from telic.optimizers._bootstrap import BootstrapFewShot as BootstrapFewShot
 from telic.optimizers._compile import Compile as Compile
 from telic.optimizers._copro import COPRO as COPRO
-from telic.optimizers._knn_few_shot import KNNFewShot as KNNFewShot
+from telic.optimizers._ensemble import Ensemble as Ensemble
 from telic.optimizers._gepa import GEPA as GEPA
 from telic.optimizers._gepa_reflect import InstructionProposer as InstructionProposer
+from telic.optimizers._knn_few_shot import KNNFewShot as KNNFewShot
 from telic.optimizers._labeled import LabeledFewShot as LabeledFewShot
 from telic.optimizers._mipro import MIPROv2 as MIPROv2
 from telic.optimizers._optuna import BootstrapFewShotWithOptuna as BootstrapFewShotWithOptuna
