@@ -400,7 +400,7 @@ CELLS = {
     ),
     "agent, answer from steps": Cell(react_extract, demos=(0, 1, 2)),
     **{
-        f"agent, {kind}, question to answer": Cell(None, run=partial(_episode, kind))
+        f"agent, {kind}, question to answer": Cell(None, demos=(0,), run=partial(_episode, kind))
         for kind in ("1 hop", "2 hops", "sums")
     },
 }
