@@ -148,6 +148,7 @@ if TYPE_CHECKING:
     from telic.optimizers import BootstrapFewShotWithOptuna as BootstrapFewShotWithOptuna
     from telic.optimizers import BootstrapFewShotWithRandomSearch as BootstrapFewShotWithRandomSearch
     from telic.optimizers import BootstrapFewShotWithRandomSearch as BootstrapRS
+    from telic.optimizers import Ensemble as Ensemble
     from telic.optimizers import KNNFewShot as KNNFewShot
     from telic.optimizers import LabeledFewShot as LabeledFewShot
     from telic.optimizers import MIPROv2 as MIPROv2
@@ -222,6 +223,7 @@ __all__ = [
     "Document",
     "Embedder",
     "Embeddings",
+    "Ensemble",
     "Evaluate",
     "EvaluationError",
     "EvaluationResult",

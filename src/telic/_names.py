@@ -31,8 +31,8 @@ HOMES: Final[Mapping[str, str]] = {
         retrieve="ColBERTv2 Embedder Embeddings",
         evaluate="Evaluate EvaluationResult",
         integrations="mcp_tools",
-        optimizers="BootstrapFewShot BootstrapFewShotWithOptuna BootstrapFewShotWithRandomSearch COPRO GEPA "
-        "KNNFewShot LabeledFewShot MIPROv2 SIMBA",
+        optimizers="BootstrapFewShot BootstrapFewShotWithOptuna BootstrapFewShotWithRandomSearch COPRO "
+        "Ensemble GEPA KNNFewShot LabeledFewShot MIPROv2 SIMBA",
         errors="AdapterError AdapterParseError AssertionFailed BudgetExceeded CacheMissError CodeExecutionError "
         "ConfigurationError ContentFilterError ContextWindowExceededError DatasetError EvaluationError InputError "
         "InterpreterError JournalError LMOutageError RunDivergedError RunLockedError RunMismatchError "
@@ -61,7 +61,7 @@ OLD_PACKAGES: Final = ("clients", "dsp", "predict", "primitives", "retrievers", 
 """The same, of the module paths that `telic.compat` serves."""
 
 PLANNED: Final = frozenset((
-    "BetterTogether", "BootstrapFinetune", "Ensemble", "GRPO", "InferRules", "improve",
+    "BetterTogether", "BootstrapFinetune", "GRPO", "InferRules", "improve",
 ))  # fmt: skip
 """Names of the programming model that this version does not have yet: `telic.X` says so."""
 

@@ -153,7 +153,8 @@ _PATHS = {
     "streaming.streamify": "apply_sync_streaming streamify streaming_response",
     "streaming.streaming_listener": "StreamListener",
     "teleprompt": "BootstrapFewShot BootstrapFewShotWithOptuna BootstrapFewShotWithRandomSearch "
-    "BootstrapRS COPRO GEPA KNNFewShot LabeledFewShot MIPROv2 SIMBA Teleprompter",
+    "BootstrapRS COPRO Ensemble GEPA KNNFewShot LabeledFewShot MIPROv2 SIMBA Teleprompter",
+    "teleprompt.ensemble": "Ensemble",
     "teleprompt.knn_fewshot": "KNNFewShot",
     "teleprompt.simba": "SIMBA",
     "teleprompt.bootstrap": "BootstrapFewShot",
