@@ -4,12 +4,13 @@ from arithmetic import examples
 from telic.context import context
 from telic.data import Example
 from telic.errors import BudgetExceeded, ConfigurationError, LMInvalidRequestError, NotConfiguredError
-from telic.modules import ChainOfThought, Module, Predict
+from telic.modules import RLM, ChainOfThought, CodeAct, Module, Predict, ProgramOfThought, ReAct
 from telic.optimizers import Compile, LabeledFewShot
 from telic.optimizers._pool import Source, Standing, Task, run_pool
 from telic.optimizers._propose import (
     Attempt,
     Judged,
+    Wording,
     attempts_text,
     cleaned,
     described,
@@ -19,6 +20,7 @@ from telic.optimizers._propose import (
     judged_text,
     source_of,
     with_instructions,
+    wordings_of,
 )
 from telic.optimizers._propose_asks import Asks, Together, check_prompt_model, check_temperature
 from telic.signatures import make_signature
@@ -48,6 +50,57 @@ def test_instructions_are_read_and_set_by_path_on_a_copy():
     assert instructions_of(made)["steps[0].predict"] == "Be brief."
     assert instructions_of(made)["plan"] == instructions_of(program)["plan"]
     assert "Be brief." not in instructions_of(program).values()
+
+
+def search(query: str) -> str:
+    """Look it up."""
+    return query
+
+
+@pytest.mark.parametrize(
+    ("module", "with_protocol"),
+    [
+        (lambda s: Predict(s), []),
+        (lambda s: ChainOfThought(s), []),
+        (lambda s: ReAct(s, tools=[search]), ["react"]),
+        (lambda s: CodeAct(s, tools=[search]), ["codeact"]),
+        (lambda s: ProgramOfThought(s), ["code_generate.predict", "code_regenerate.predict"]),
+        (lambda s: RLM(s), ["generate_action", "extract"]),
+    ],
+)
+def test_what_a_module_adds_to_the_task_stays_when_the_task_is_told_otherwise(
+    module, with_protocol, tmp_path
+):
+    class Program(Module):
+        def __init__(self):
+            self.step = module("question -> answer")
+
+    program = Program()
+    wordings = wordings_of(program)
+
+    assert [
+        path.removeprefix("step.") for path, wording in wordings.items() if wording.protocol
+    ] == with_protocol
+    assert all(
+        wording.whole(wording.task) == instructions_of(program)[path] for path, wording in wordings.items()
+    )
+    made = with_instructions(
+        program, {path: wording.whole("New task.") for path, wording in wordings.items()}
+    )
+    for path, wording in wordings.items():
+        assert wording.task_of(instructions_of(made)[path]) == "New task."
+
+
+def test_an_agent_that_has_learned_still_knows_what_its_module_adds(tmp_path):
+    program = ReAct("question -> answer", tools=[search])
+    wording = wordings_of(program)["react"]
+    learned = with_instructions(program, {"react": wording.whole("Find it out.\n\nSlowly.")})
+    learned.save(tmp_path / "program.json")
+
+    loaded = ReAct("question -> answer", tools=[search]).load(tmp_path / "program.json")
+
+    assert wordings_of(loaded)["react"] == Wording("Find it out.\n\nSlowly.", wording.protocol)
+    assert "`search`" in wording.protocol
 
 
 def test_examples_are_lines_of_fields_with_a_blank_line_between():

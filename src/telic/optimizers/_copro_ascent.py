@@ -16,6 +16,7 @@ from telic.optimizers._propose import (
     described,
     instructions_of,
     with_instructions,
+    wordings_of,
 )
 from telic.optimizers._propose_asks import Asks, Together
 from telic.optimizers._search import Entry, Search
@@ -73,6 +74,7 @@ class Ascent:
         self._metric = metric
         self._paths = dict(student.named_predictors())
         self._original = instructions_of(student)
+        self._wordings = wordings_of(student)
         self._best = dict(self._original)
         self._texts = {path: [text] for path, text in self._original.items()}
         """What was put forward for each predictor, its own instructions first."""
@@ -115,25 +117,25 @@ class Ascent:
 
     def _propose(self, number: int, count: int) -> None:
         """Ask for so many new instructions for each predictor: from the present one, or from the attempts so far."""
-        for path, predictor in self._paths.items():
-            signature, inputs = self._question(path, predictor, number)
+        for path in self._paths:
+            signature, inputs = self._question(path, number)
             found: dict[int, Mapping[str, Any] | None] = {}
             for draw in range(count):
                 sample = derive_seed(self._settings.seed, "proposal", path, number, draw) % 2**31
                 label = f"proposal {draw + 1} for {path}, round {number + 1}"
                 self.asks.ask(label, signature, inputs, self._taker(path, found, draw, count), sample=sample)
 
-    def _question(self, path: str, predictor: Any, number: int) -> tuple[Any, dict[str, str]]:
+    def _question(self, path: str, number: int) -> tuple[Any, dict[str, str]]:
         about = described(self._student)
         if len(self._paths) > 1:
             about = f"{about}\nThe instruction is for the step {path}."
         outputs = f"{_OUTPUT}, {_PREFIX}" if self._settings.prefix else _OUTPUT
         if number == 0:
-            present = str(predictor.signature.instructions)
-            names, inputs = "basic_instruction", {"basic_instruction": present}
+            names, inputs = "basic_instruction", {"basic_instruction": self._wordings[path].task}
         else:
             tried = sorted(self._attempts[path].items(), key=lambda item: -item[1])[: self._settings.breadth]
-            text = attempts_text([Attempt(*item) for item in tried])
+            task_of = self._wordings[path].task_of
+            text = attempts_text([Attempt(task_of(whole), score) for whole, score in tried])
             names, inputs = "attempted_instructions", {"attempted_instructions": text}
         signature = make_signature(f"program_description, {names} -> {outputs}", META)
         return signature, {"program_description": about, **inputs}
@@ -153,9 +155,9 @@ class Ascent:
         text = "" if fields is None else cleaned(fields[_OUTPUT])
         if fields is None or not text:
             return
-        text = str(
-            self._paths[path].signature.with_instructions(text).instructions
-        )  # as the signature keeps it
+        # As the signature keeps it, with what the module adds to any task.
+        made = self._paths[path].signature.with_instructions(self._wordings[path].whole(text))
+        text = str(made.instructions)
         if text not in self._texts[path]:
             self._texts[path].append(text)
             if self._settings.prefix:

@@ -25,6 +25,7 @@ from telic.optimizers._propose import (
     examples_text,
     instructions_of,
     source_of,
+    wordings_of,
 )
 from telic.signatures import make_signature
 
@@ -105,6 +106,7 @@ class Proposer:
     ) -> None:
         self.instructions = {path: [text] for path, text in instructions_of(student).items()}
         self._asks = asks
+        self._wordings = wordings_of(student)
         self._predictors: dict[str, Any] = dict(student.named_predictors())
         self._rows = rows
         self._options = options
@@ -218,13 +220,16 @@ class Proposer:
             "dataset_description": self._about_data,
             "program_description": self._program_for(path) if self._options.program_aware else "",
             "task_demos": self._demos_for(path, number) if self._options.demo_aware else "",
-            "attempted_instructions": attempts_text(
-                sorted(attempts, key=lambda attempt: -attempt.score)[:_ATTEMPTS_SHOWN]
-            ),
-            "basic_instruction": self.instructions[path][0],
+            "attempted_instructions": self._attempts_for(path, attempts),
+            "basic_instruction": self._wordings[path].task,
             "tip": tip,
         }
         return {name: text for name, text in known.items() if text}
+
+    def _attempts_for(self, path: str, attempts: Sequence[Attempt]) -> str:
+        best = sorted(attempts, key=lambda attempt: -attempt.score)[:_ATTEMPTS_SHOWN]
+        task_of = self._wordings[path].task_of
+        return attempts_text([Attempt(task_of(attempt.text), attempt.score) for attempt in best])
 
     def _program_for(self, path: str) -> str:
         if len(self._predictors) == 1:
@@ -247,6 +252,7 @@ class Proposer:
     def _put_forward(self, path: str, fields: Mapping[str, Any] | None) -> None:
         text = "" if fields is None else cleaned(fields["proposed_instruction"])
         if text:
+            text = self._wordings[path].whole(text)
             text = str(self._predictors[path].signature.with_instructions(text).instructions)
             if text not in self.instructions[path]:
                 self.instructions[path].append(text)

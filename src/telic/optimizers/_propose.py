@@ -43,6 +43,26 @@ class Judged(NamedTuple):
     feedback: str
 
 
+class Wording(NamedTuple):
+    """The instructions of a predictor in two parts: what its task is, and how its module works.
+
+    A strategy such as `ReAct` tells its predictors, after the task, of steps, fields and tools: without that it cannot
+    work, and whoever writes another instruction is not to write it anew.
+    """
+
+    task: str
+    protocol: str = ""
+    """What the module adds; "" for most."""
+
+    def whole(self, task: str) -> str:
+        """Return instructions with another task."""
+        return task + self.protocol
+
+    def task_of(self, text: str) -> str:
+        """Return the task of such instructions."""
+        return text.removesuffix(self.protocol)
+
+
 # Into a program
 
 
@@ -55,6 +75,43 @@ def instructions_of(program: Any) -> dict[str, str]:
         {'predict': 'Given the fields `question`, produce the fields `answer`.'}
     """
     return {path: str(p.signature.instructions) for path, p in program.named_predictors()}
+
+
+def wordings_of(program: Any) -> dict[str, Wording]:
+    r"""Return the instructions of each predictor in their two parts, by path.
+
+    Example:
+        >>> from telic.modules import ChainOfThought, ReAct
+        >>> wordings_of(ChainOfThought("question -> answer"))["predict"].protocol
+        ''
+        >>> wordings_of(ReAct("question -> answer", tools=[]))["react"].protocol[:24]
+        '\n\nWork in steps toward `'
+    """
+    holders: list[tuple[str, Any]] = [
+        (path, part) for path, part in program.named_sub_modules() if hasattr(part, "signature")
+    ]
+    return {
+        path: _wording(predictor, [part for where, part in holders if _holds(where, path)])
+        for path, predictor in program.named_predictors()
+    }
+
+
+def _holds(where: str, path: str) -> bool:
+    return where != path and (where == "self" or path.startswith(f"{where}."))
+
+
+def _wording(predictor: Any, holders: Sequence[Any]) -> Wording:
+    text = str(predictor.signature.instructions)
+    words = getattr(
+        predictor, "words", None
+    )  # an agent's predictor knows what it was told before anything was learned
+    first = text if words is None else str(words.text)
+    for holder in reversed(holders):
+        task = str(holder.signature.instructions)
+        protocol = first.removeprefix(task)
+        if first.startswith(f"{task}\n\n") and text.endswith(protocol):
+            return Wording(text.removesuffix(protocol), protocol)
+    return Wording(text)
 
 
 def with_instructions(program: Any, texts: Instructions) -> Any:
