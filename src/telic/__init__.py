@@ -149,6 +149,7 @@ if TYPE_CHECKING:
     from telic.optimizers import BootstrapFewShotWithRandomSearch as BootstrapFewShotWithRandomSearch
     from telic.optimizers import BootstrapFewShotWithRandomSearch as BootstrapRS
     from telic.optimizers import Ensemble as Ensemble
+    from telic.optimizers import InferRules as InferRules
     from telic.optimizers import KNNFewShot as KNNFewShot
     from telic.optimizers import LabeledFewShot as LabeledFewShot
     from telic.optimizers import MIPROv2 as MIPROv2
@@ -232,6 +233,7 @@ __all__ = [
     "File",
     "History",
     "Image",
+    "InferRules",
     "InputError",
     "InputField",
     "InterpreterError",

@@ -9,6 +9,7 @@ from telic import (
     BootstrapFewShot,
     BootstrapFewShotWithOptuna,
     BootstrapFewShotWithRandomSearch,
+    InferRules,
     KNNFewShot,
     LabeledFewShot,
     MIPROv2,
@@ -95,3 +96,9 @@ class TestKNNFewShot(OptimizerConformance):
 
     def home(self, program):
         return NearestDemos(program, 3, DummyVectorizer())
+
+
+class TestInferRules(OptimizerConformance):
+    def make_optimizer(self, metric, **settings):
+        demos = {"max_bootstrapped_demos": 2, "max_labeled_demos": 3}
+        return InferRules(num_candidates=2, metric=metric, **demos, **settings)

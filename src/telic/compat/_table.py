@@ -153,7 +153,9 @@ _PATHS = {
     "streaming.streamify": "apply_sync_streaming streamify streaming_response",
     "streaming.streaming_listener": "StreamListener",
     "teleprompt": "BootstrapFewShot BootstrapFewShotWithOptuna BootstrapFewShotWithRandomSearch "
-    "BootstrapRS COPRO Ensemble GEPA KNNFewShot LabeledFewShot MIPROv2 SIMBA Teleprompter",
+    "BootstrapRS COPRO Ensemble GEPA InferRules KNNFewShot LabeledFewShot MIPROv2 SIMBA "
+    "Teleprompter",
+    "teleprompt.infer_rules": "InferRules",
     "teleprompt.ensemble": "Ensemble",
     "teleprompt.knn_fewshot": "KNNFewShot",
     "teleprompt.simba": "SIMBA",
