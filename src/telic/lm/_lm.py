@@ -175,6 +175,15 @@ class LM(BaseLM):
         use_cache = self._uses_cache(final)
         return astream_through(self._client(), paid, cached, final, use_cache, self._record, self._begin)
 
+    def close(self) -> None:
+        """Let go of what the client holds: the weights of a local model, for all LMs that share them here.
+
+        The next call loads them again. Clients that hold nothing are left as they are.
+        """
+        close = getattr(self._made, "close", None)
+        if close is not None:
+            close()
+
     def _uses_cache(self, request: Request) -> bool:
         return self.cache if request.cache is None else request.cache
 

@@ -52,6 +52,7 @@ Factory = Callable[[ClientSpec], Client]
 
 _BUILTIN: Final[Mapping[str, str]] = {
     "telic": "telic.lm._embedded:embedded_client",
+    "local": "telic.lm._local:local_client",
     "litellm": "telic.lm._litellm:litellm_client",
     "any-llm": "telic.lm._any_llm:any_llm_client",
 }
