@@ -189,6 +189,13 @@ def _prompts_of_a_default_compile():
     return writer.prompts
 
 
+def test_rows_that_chose_the_winner_do_not_check_it():
+    rows = examples(20)
+
+    assert compiled(trainset=rows, valset=rows).report.check is None
+    assert compiled(trainset=rows, valset=rows[:10]).report.check.n == 10
+
+
 def test_without_a_valset_half_of_the_rows_choose_and_the_others_check(caplog):
     with caplog.at_level(logging.WARNING, "telic.optimizers"):
         program = compiled(trainset=examples(30), valset=None)

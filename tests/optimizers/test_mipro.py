@@ -96,6 +96,9 @@ def test_the_report_has_the_full_evaluations_and_the_logs_all_trials():
     kinds = [log["kind"] for log in program.trial_logs.values()]
     assert kinds[0] == "given" and kinds.count("trial") == 10 and "full" in kinds
     assert all(0 <= log["score"] <= 100 for log in program.trial_logs.values())
+    assert {log["rows"] for log in program.trial_logs.values() if "mb_score" in log} == {10}
+    assert {log["rows"] for log in program.trial_logs.values() if "full_eval_score" in log} == {30}
+    assert program.total_calls > program.prompt_model_total_calls > 0
     assert {c.label for c in program.report.candidates} >= {"as given"}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from telic.evaluate import example_key
 from telic.optimizers._measure import rechecked
 from telic.optimizers._report import Candidate, CandidatePrograms
 from telic.optimizers._search import SUGGEST_COST
@@ -47,7 +48,7 @@ def best_of(
         run: The compile.
         found: All that were scored, in the order that decides ties.
         given: The one that is the program as it was given, if it was scored.
-        fresh: Rows to check the winner on that did not choose it; [] where there are none.
+        fresh: Rows to check the winner on; those that chose it are left out.
         tally: The rest of the report; with `stopped`, nothing more is paid for.
         seed: Of the choice of fresh rows.
         value: What is best; None: the mean score.
@@ -71,8 +72,10 @@ def best_of(
     if len(ranked) > 1:
         told["optimism"] = 100 * optimism([[row.score for row in one.result.rows] for one in found])
         if given is not None and best is not given and tally.stopped is None:
-            given_program = given.candidate.program
-            told |= rechecked(run, best.candidate.program, given_program, fresh, len(best.result.rows), seed)
+            chose = {example_key(row.example) for row in best.result.rows}
+            others = [row for row in fresh if example_key(row) not in chose]
+            programs = best.candidate.program, given.candidate.program
+            told |= rechecked(run, *programs, others, len(best.result.rows), seed)
         run.note(
             f"the best of {len(ranked)} candidates was chosen on these {len(best.result.rows)} rows: its score is "
             f"likely to be {told['optimism']:.1f} points too high, and the p value of the comparison is corrected for "

@@ -88,7 +88,8 @@ class MIPROv2(Optimizer):
         seed: Of all draws; 0 is a seed.
         init_temperature: Of the proposals.
         verbose: Tell every instruction that was proposed in the report's notes.
-        track_stats: Give the program `trial_logs` and `mb_candidate_programs`.
+        track_stats: Give the program `trial_logs`, `mb_candidate_programs`, `total_calls` and
+            `prompt_model_total_calls`.
         log_dir: The folder of the run, where `compile` gets no `run_dir`.
         metric_threshold: The least score that makes a demonstration (0 counts); None: any score but 0.
         recheck: Score the winner and the given program on training rows that the winner does not show.
@@ -241,6 +242,9 @@ class MIPROv2(Optimizer):
             if program is not None:
                 program.score = program.report.score
                 if self.track_stats:
+                    spend = program.report.spend
+                    program.prompt_model_total_calls = spend["proposer"].calls if "proposer" in spend else 0
+                    program.total_calls = program.report.total_spend.calls
                     program.trial_logs = search.logs()
                     program.mb_candidate_programs = search.minibatch_candidates()
             return program

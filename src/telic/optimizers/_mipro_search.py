@@ -70,6 +70,7 @@ class MiproSearch:
         )
         self._late = settings.late(asked) if any(event.kind == "revise" for event in events) else 0
         self._given = (0,) * ((1 if settings.zero_shot else 2) * len(student.predictors()))
+        self._rows = len(scored)
         self._run = run
         self._student = student
         self._paths = [path for path, _ in student.named_predictors()]
@@ -208,13 +209,13 @@ class MiproSearch:
         )
 
     def logs(self) -> dict[int, dict[str, Any]]:
-        """Return what was tried, in order: kind, combination, score in percent, rows."""
-        return {
-            number: {
-                "kind": one.kind,
-                "candidate": self.label(one.choice),
-                "score": one.score,
-                "rows": one.rows,
-            }
-            for number, one in enumerate(self.trials.outcomes())
-        }
+        """Return what was tried, by number from 1: kind, combination, rows, and the score in percent.
+
+        The score stands under `full_eval_score` or `mb_score` too, as it was on all rows or on a minibatch.
+        """
+        told: dict[int, dict[str, Any]] = {}
+        for number, one in enumerate(self.trials.outcomes(), 1):
+            name = "full_eval_score" if one.rows == self._rows else "mb_score"
+            about = {"kind": one.kind, "candidate": self.label(one.choice), "rows": one.rows}
+            told[number] = {**about, "score": one.score, name: one.score}
+        return told
