@@ -18,7 +18,8 @@ Deviations:
   rows that it leads (`validation="full"` scores all).
 - Feedback holds what telic itself knows: messages of assertions, replies that could not be read, and, where a metric
   has only a number, the answer of the row.
-- The budget of metric calls is never exceeded: a round begins only where all that it might cost is left.
+- The budget of metric calls is never exceeded: a round begins only where all that it might cost is left. What is known
+  is not counted again, and there is nothing to look for beyond a candidate that is perfect on all rows.
 - Instructions may count by their length (`length_weight`).
 - The winner is checked on training rows that no reflection has seen, where there are some.
 """
@@ -142,7 +143,7 @@ class GEPA(Optimizer):
         warn_on_score_mismatch: bool = True,
         seed: int = 0,
         gepa_kwargs: Mapping[str, Any] | None = None,
-        proposals_at_once: int = 4,
+        proposals_at_once: int = 5,
         validation: Literal["race", "full"] = "race",
         frontier: Frontier = "instance",
         length_weight: float = 0.0,

@@ -21,7 +21,7 @@ from telic.optimizers._gepa_pool import Frontier, Member, Pair, Pool, balanced_r
 from telic.optimizers._gepa_reflect import Reflection
 from telic.optimizers._gepa_rollout import Case, Rollout, Rollouts
 from telic.optimizers._gepa_validate import Validation, faults_of
-from telic.optimizers._lanes import Job, Lanes, Round
+from telic.optimizers._lanes import TURN, Job, Lanes, Round
 from telic.optimizers._pool import Standing
 from telic.optimizers._propose import Instructions, instructions_of, with_instructions
 
@@ -63,12 +63,11 @@ class Outcome(NamedTuple):
     number: int
     """-1: the program as it was given."""
     words: str
-    calls: int = 0
-    """How often the metric was asked for a score."""
     parent: int = -1
     rows: Sequence[int] = ()
     """The training rows that were reflected on."""
-    child: Member | None = None
+    tried: Member | None = None
+    accepted: bool = False
     is_merge: bool = False
     cases: Sequence[Case] = ()
     failures: Sequence[str] = ()
@@ -124,6 +123,9 @@ class Evolution:
         self._rollouts = Rollouts(run, trainset, metric, seed=options.seed, **scores)
         self._batch = min(options.minibatch, len(trainset))
         self._begun = 0
+        self._reserved: list[int] = []
+        """Metric calls set aside for the open rounds, in their order."""
+        self._charged: set[tuple[Any, ...]] = set()
         self._merges_due = 0
         self._merges = 0
         self._told_bare = False
@@ -131,11 +133,6 @@ class Evolution:
     def value(self, member: Member) -> float:
         """Return what candidates are chosen by: the mean, less what its length costs."""
         return member.mean - self._options.length_weight * member.characters / 1000
-
-    @property
-    def worst(self) -> int:
-        """The most metric calls of one round."""
-        return 2 * self._batch + len(self._valset)
 
     # Algorithm 1
 
@@ -151,20 +148,46 @@ class Evolution:
         return lanes.stopped
 
     def _next(self, open_rounds: int) -> Round[Outcome] | None:
+        """Return the next round, for which metric calls are set aside; None: there are too few, or none is of use."""
         if not self.pool.members:
-            return None if open_rounds else self._given()
-        if self.metric_calls + (open_rounds + 1) * self.worst > self._options.limit:
+            if open_rounds:
+                return None
+            self._reserved.append(len(self._valset))
+            return self._given()
+        if self._is_done:
+            return None
+        left = self._options.limit - self.metric_calls - sum(self._reserved)
+        trial, worst = 2 * self._batch, 2 * self._batch + len(self._valset)
+        if left < worst:
             return None
         number = self._begun
         self._begun += 1
-        return self._merge_or_mutate(number)
+        # With so little left that not all of these can be validated, each asks when it is its turn.
+        free = left >= self._options.width * worst
+        self._reserved.append(worst if free else trial)
+        return (self._merge_due(number) if free else None) or self._mutate(number, free)
+
+    def _may_validate(self) -> bool:
+        """Whether there are metric calls left for the validation of the first open round, for which they are kept."""
+        left = self._options.limit - self.metric_calls - sum(self._reserved)
+        if left < len(self._valset):
+            return False
+        self._reserved[0] += len(self._valset)
+        return True
+
+    @property
+    def _is_done(self) -> bool:
+        """Whether nothing can be better than the best: all its rows are perfect, and nothing else counts."""
+        options = self._options
+        alone = options.frontier == "instance" and not options.length_weight
+        return alone and self.pool.best.mean >= options.perfect_score
 
     def _given(self) -> Round[Outcome]:
         member = self._member("as given", instructions_of(self._student), (), 0)
-        calls = yield from self._validation.scored(member, None)
-        return Outcome(-1, "the program as it was given", calls, child=member)
+        yield from self._validation.scored(member, None)
+        return Outcome(-1, "the program as it was given", tried=member, accepted=True)
 
-    def _merge_or_mutate(self, number: int) -> Round[Outcome]:
+    def _merge_due(self, number: int) -> Round[Outcome] | None:
         if self._merges_due and self._merges < self._options.max_merges:
             rng = derive(self._options.seed, "merge", number)
             pair = self.pool.pair(rng, min(MERGE_ROWS, len(self._valset)))
@@ -173,17 +196,17 @@ class Evolution:
                 self._merges_due -= 1
                 self._merges += 1
                 return self._merge(number, pair, texts)
-        return self._mutate(number)
+        return None
 
-    def _mutate(self, number: int) -> Round[Outcome]:
-        """Algorithm 1, lines 7 to 21: reflective mutation."""
+    def _mutate(self, number: int, free: bool) -> Round[Outcome]:
+        """Algorithm 1, lines 7 to 21: reflective mutation; `free` to validate what it finds."""
         options, view = self._options, self.pool.view()  # what is folded later is not for this round to see
         parent = view.select(options.selection, derive(options.seed, "parent", number))
         turn = parent.turn
         parent.turn += 1
         batch = self._minibatch(number)
         seen = yield self._traced(parent, batch)
-        ended = partial(Outcome, number, calls=len(batch), parent=parent.index, rows=batch)
+        ended = partial(Outcome, number, parent=parent.index, rows=batch)
         if options.skip_perfect and all(one.row.score >= options.perfect_score for one in seen):
             return ended("nothing to improve on these rows", failures=_failures(seen))
         chosen = self._components(view, parent, seen, turn)
@@ -197,14 +220,18 @@ class Evolution:
             return ended("no new instructions", cases=told, failures=trouble)
         child = self._member(f"mutation {number}", texts, (parent.index,), turn + 1)
         tried = yield self._traced(child, batch)
-        ended = partial(ended, cases=told, failures=[*trouble, *_failures(tried)], calls=2 * len(batch))
+        ended = partial(ended, cases=told, failures=[*trouble, *_failures(tried)], tried=child)
         before, after = (math.fsum(one.row.score for one in runs) for runs in (seen, tried))
         if after <= before:
             return ended(f"no better on these rows: {after:g}, before {before:g}")
-        calls = yield from self._validation.scored(child, view.best)
-        return ended(
-            f"better on these rows: {after:g}, before {before:g}", calls=2 * len(batch) + calls, child=child
-        )
+        if not free:
+            yield TURN
+            if not self._may_validate():
+                return ended(
+                    f"better on these rows: {after:g}, before {before:g}; not validated: too few metric calls"
+                )
+        yield from self._validation.scored(child, view.best)
+        return ended(f"better on these rows: {after:g}, before {before:g}", accepted=True)
 
     def _merge(self, number: int, pair: Pair, texts: Instructions) -> Round[Outcome]:
         """Appendix, Algorithm 4: what two lineages found, joined; tried on a few rows first."""
@@ -217,12 +244,11 @@ class Evolution:
         after = math.fsum(row.score for row in child.known)
         before = max(math.fsum(scores[place] for place in places) for scores in (mine, theirs))
         words = f"of {pair.first} and {pair.second}: {after:g} on {len(places)} rows, before {before:g}"
+        ended = partial(Outcome, number, parent=pair.first, tried=child, is_merge=True)
         if after < before:
-            return Outcome(
-                number, f"no better merge {words}", len(places), pair.first, failures=faults_of(child.known)
-            )
-        calls = yield from self._validation.scored(child, best)
-        return Outcome(number, f"merge {words}", len(places) + calls, pair.first, child=child, is_merge=True)
+            return ended(f"no better merge {words}", failures=faults_of(child.known))
+        yield from self._validation.scored(child, best)
+        return ended(f"merge {words}", accepted=True)
 
     # Its steps
 
@@ -307,12 +333,13 @@ class Evolution:
 
     def _fold(self, outcome: Outcome) -> None:
         """Take the outcome of a round; rounds come in their order."""
-        self.metric_calls += outcome.calls
+        self._reserved.pop(0)
+        self.metric_calls += self._charge(outcome)
         self.failures += outcome.failures
         self.outcomes.append(outcome)
         self.used.update(outcome.rows)
         self._tell_bare(outcome)
-        child = outcome.child
+        child = outcome.tried if outcome.accepted else None
         if child is not None and not self.pool.knows(child.texts):
             self.failures += [str(row.error) for row in child.known if row.error is not None]
             self.pool.add(child)
@@ -324,6 +351,20 @@ class Evolution:
         if outcome.number >= 0:
             accepted = None if child is None else child.index
             self._run.decide(f"round {outcome.number}", [outcome.parent, list(outcome.rows), accepted])
+
+    def _charge(self, outcome: Outcome) -> int:
+        """Return the metric calls of a round: its minibatch, and what was scored for the first time.
+
+        Rounds that came to the same instructions share the scores of these.
+        """
+        tried = outcome.tried
+        if tried is None:
+            return len(outcome.rows)
+        found = {("row", tried.key, i) for i, row in enumerate(tried.rows) if row is not None}
+        found |= {("rollout", tried.key, i) for i in outcome.rows}
+        new = found - self._charged
+        self._charged |= new
+        return len(outcome.rows) + len(new)
 
     def _candidate(self, outcome: Outcome, child: Member) -> Candidate:
         more = {"parents": list(child.parents), "round": outcome.number, "why": outcome.words}

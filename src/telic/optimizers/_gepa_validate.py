@@ -73,21 +73,18 @@ class Validation:
         """Return how a program is scored."""
         return RowJob(program, self._metric, self._failure_score, suggest_cost=SUGGEST_COST)
 
-    def scored(self, member: Member, rival: Member | None) -> Generator[list[Job], list[Any], int]:
-        """Score a candidate on the rows that it was not scored on yet; return how many there were.
+    def scored(self, member: Member, rival: Member | None) -> Generator[list[Job], list[Any], None]:
+        """Score a candidate on the rows that it was not scored on yet.
 
         Args:
             member: The candidate.
             rival: The best one so far, whose rows are all known; None: to the end, whatever comes.
         """
-        calls = 0
         for block in self._blocks:
             left = [i for i in block if member.rows[i] is None]
             yield from self.score(member, left)
-            calls += len(left)
             if rival is not None and not member.complete and is_behind(member.rows, rival.rows):
                 break
-        return calls
 
     def score(self, member: Member, indices: Sequence[int]) -> Generator[list[Job], list[Any], None]:
         """Score a candidate on some rows.

@@ -8,6 +8,8 @@ Outcomes are told (`fold`) in the order of the rounds, and none before it is due
 `width` are open, and only then is the first open one folded. What a round sees at its beginning therefore depends on
 its number alone, never on the order in which work ends, and any number of threads finds the same.
 
+A round may wait for its turn (`TURN`): until those before it are folded, and as many as may begin have begun.
+
 Work is known by its key: what one round has asked for, no other one pays for again.
 """
 
@@ -15,7 +17,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from typing import Any, Generic, NamedTuple, TypeVar, final
+from typing import Any, Final, Generic, NamedTuple, TypeVar, final
 
 from telic.errors import BudgetExceeded, LMOutageError
 from telic.optimizers._compile import stop_words
@@ -31,6 +33,9 @@ class Job(NamedTuple):
     """Equal keys are the same work."""
     work: Callable[[], Any]
 
+
+TURN: Final[tuple[Job, ...]] = ()
+"""Yielded by a round that goes on when it is the first open one."""
 
 Round = Generator[Sequence[Job], list[Any], T]
 """Yields waves, is sent their values, returns its outcome."""
@@ -114,6 +119,10 @@ class Lanes(Source, Generic[T]):
                 if not self._open:
                     self._over = True
                     return
+            if self._open[0].waits:
+                self._open[0].waits = False
+                self._advance(self._open[0], [])
+                continue
             if not self._open[0].done:
                 return
             outcome = self._open.pop(0).outcome
@@ -127,6 +136,9 @@ class Lanes(Source, Generic[T]):
                 wave = next(lane.round) if values is None else lane.round.send(values)
             except StopIteration as end:
                 lane.outcome, lane.done = end.value, True
+                return
+            if wave is TURN:
+                lane.waits = True
                 return
             lane.values, lane.left = [None] * len(wave), 0
             for place, job in enumerate(wave):
@@ -160,5 +172,7 @@ class _Lane(Generic[T]):
         self.values: list[Any] = []
         self.left = 0
         """How many values of the present wave are missing."""
+        self.waits = False
+        """It goes on when it is its turn."""
         self.outcome: T | None = None
         self.done = False
