@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import numpy
+import numpy as np
 import pytest
 
 import telic
@@ -100,7 +100,7 @@ def test_programs_differ_by_all_that_is_learned_and_by_their_code():
 
 
 def test_rows_differ_by_fields_types_inputs_and_contents_of_arrays():
-    large = numpy.zeros(10_000)
+    large = np.zeros(10_000)
     changed = large.copy()
     changed[5_000] = 1
     rows = [

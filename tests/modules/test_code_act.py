@@ -136,7 +136,9 @@ def test_what_goes_wrong_is_the_observation_of_the_step(code, said):
 
 
 def test_code_can_handle_what_a_tool_raises():
-    found, _ = run(act("try:\n    population('Oslo')\nexcept KeyError:\n    print('unknown')", True), answer("x"))
+    found, _ = run(
+        act("try:\n    population('Oslo')\nexcept KeyError:\n    print('unknown')", True), answer("x")
+    )
 
     assert found.trajectory["code_output_0"] == "unknown"
 
@@ -202,7 +204,12 @@ def test_a_tool_that_returns_ten_megabytes_or_no_data_harms_nothing():
     def big() -> str:
         return "a" * 10_000_000
 
-    found, _ = run(act("print(len(big()))"), act("print(thing())", True), answer("1"), tools=[big, telic.Tool(object, name="thing", args={})])
+    found, _ = run(
+        act("print(len(big()))"),
+        act("print(thing())", True),
+        answer("1"),
+        tools=[big, telic.Tool(object, name="thing", args={})],
+    )
 
     assert "10000000" in str(found.trajectory) or "larger than" in str(found.trajectory)
     assert "object object" in found.trajectory["code_output_1"]
@@ -210,7 +217,9 @@ def test_a_tool_that_returns_ten_megabytes_or_no_data_harms_nothing():
 
 def test_the_oldest_steps_are_left_out_where_the_prompt_is_too_long():
     too_long = ContextWindowExceededError("too long", model="m")
-    found, lm = run(act("print('first')"), act("print('second')"), too_long, act("print('third')", True), answer("1"))
+    found, lm = run(
+        act("print('first')"), act("print('second')"), too_long, act("print('third')", True), answer("1")
+    )
 
     assert found.answer == "1"
     assert "first" in asked(lm, 2)
@@ -235,7 +244,9 @@ def test_calls_side_by_side_have_sessions_of_their_own():
     results = []
 
     def call(number):
-        found, _ = run(act("mine = question"), act("print(mine)", True), answer("x"), inputs={"question": str(number)})
+        found, _ = run(
+            act("mine = question"), act("print(mine)", True), answer("x"), inputs={"question": str(number)}
+        )
         results.append((number, found.trajectory["code_output_1"]))
 
     threads = [threading.Thread(target=call, args=(n,)) for n in range(8)]

@@ -71,7 +71,9 @@ def test_what_the_interpreter_lacks_is_told():
 
 
 def test_after_the_last_program_the_error_has_the_code():
-    with pytest.raises(CodeExecutionError, match="wrote 2 programs and none ran.*ZeroDivisionError") as caught:
+    with pytest.raises(
+        CodeExecutionError, match="wrote 2 programs and none ran.*ZeroDivisionError"
+    ) as caught:
         run(code("1 / 0"), code("2 / 0"), max_iters=2)
     assert caught.value.code == "2 / 0"
     assert caught.value.error == "ZeroDivisionError: division by zero"
@@ -96,7 +98,9 @@ def test_replies_hold_code_in_many_ways(reply, output):
     assert run(code(reply), answer("x"), max_iters=1)[0].code_output == output
 
 
-@pytest.mark.parametrize("reply", ["```javascript\n1\n```", "x = None", "import math", "# nothing", "def f():\n    return 1"])
+@pytest.mark.parametrize(
+    "reply", ["```javascript\n1\n```", "x = None", "import math", "# nothing", "def f():\n    return 1"]
+)
 def test_what_gives_no_result_is_asked_for_again(reply):
     found, lm = run(code(reply), code("print(1)"), answer("1"))
 
@@ -137,7 +141,11 @@ def test_output_is_cut_before_it_is_shown():
 @pytest.mark.parametrize("name", ["interpreter", "interpreter_factory"])
 def test_the_interpreter_can_be_chosen(name):
     reply = code("import heapq\nprint(heapq.nsmallest(1, [3, 1])[0])")
-    for given in (SubprocessInterpreter, SubprocessInterpreter(max_seconds=5), lambda: SubprocessInterpreter()):
+    for given in (
+        SubprocessInterpreter,
+        SubprocessInterpreter(max_seconds=5),
+        lambda: SubprocessInterpreter(),
+    ):
         assert run(reply, answer("1"), **{name: given})[0].code_output == "1"
     with telic.context(interpreter_factory=SubprocessInterpreter):
         assert run(reply, answer("1"))[0].code_output == "1"

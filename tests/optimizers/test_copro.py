@@ -158,6 +158,22 @@ def test_a_proposal_that_fails_is_counted_and_the_others_go_on():
     assert ["proposal 1 for self, round 1" in text for text in program.report.failures] == [True]
 
 
+def test_where_no_instruction_can_be_proposed_it_stops_and_says_why():
+    class Writer:
+        lm = FunctionLM(_refuse)
+
+    program = compiled(writer=Writer)
+
+    assert program.report.stopped.startswith("no instruction could be proposed; proposal 1 for self, round 1")
+    assert "temperature" in program.report.stopped
+    assert program.report.spend["proposer"].calls == 3
+    assert [c.label for c in program.report.candidates] == ["as given"]
+
+
+def _refuse(request):
+    raise LMInvalidRequestError("temperature must be 1", model="writer")
+
+
 def test_nothing_better_means_the_given_instructions():
     program = compiled(writer=WritingLM(["Guess."]), lm=worker_lm(lift=0.0))
 

@@ -25,7 +25,13 @@ def folder(tmp_path):
     """A folder that looks like that of Pyodide."""
     made = tmp_path / "pyodide"
     made.mkdir()
-    for name in ("pyodide.mjs", "pyodide.asm.js", "pyodide.asm.wasm", "python_stdlib.zip", "pyodide-lock.json"):
+    for name in (
+        "pyodide.mjs",
+        "pyodide.asm.js",
+        "pyodide.asm.wasm",
+        "python_stdlib.zip",
+        "pyodide-lock.json",
+    ):
         (made / name).touch()
     return made
 
@@ -141,7 +147,10 @@ def test_what_runs_inside_speaks_the_lines_of_the_host(monkeypatch):
         return json.loads(_child.serve(text, sent.append, lambda: json.dumps(answers.pop(0))))
 
     assert request("print('a')\nkept = x + 1\ntool(kept, by=2)", x=1) == {"value": 7}
-    assert [json.loads(line) for line in sent] == [{"print": "a\n"}, {"call": "tool", "args": [2], "kwargs": {"by": 2}}]
+    assert [json.loads(line) for line in sent] == [
+        {"print": "a\n"},
+        {"call": "tool", "args": [2], "kwargs": {"by": 2}},
+    ]
     assert request("tool()")["error"] == "KeyError: 'no'"
     assert request("kept") == {"value": 2}
     sent.clear()
@@ -183,7 +192,10 @@ def test_it_calls_functions_of_the_host(python):
     tools = {"add": lambda a, b=2: a + b, "fails": fails}
     assert python.execute("add(1) + add(1, b=5)", tools=tools).value == 9
     assert "no such city" in python.execute("fails()", tools=tools).error
-    assert python.execute("try:\n    fails()\nexcept KeyError:\n    print('caught')", tools=tools).output == "caught\n"
+    assert (
+        python.execute("try:\n    fails()\nexcept KeyError:\n    print('caught')", tools=tools).output
+        == "caught\n"
+    )
 
 
 @real

@@ -330,6 +330,27 @@ def test_closing_it_ends_code_that_runs_in_another_thread():
         interpreter.close()
 
 
+def test_closing_it_while_its_process_begins_ends_the_code_too(monkeypatch):
+    for kind in KINDS:
+        interpreter = kind(max_seconds=60)
+        owner, name = (
+            (interpreter._engine, "Monty")
+            if kind is MontyInterpreter
+            else (telic.sandbox._session.subprocess, "Popen")
+        )
+        begin = getattr(owner, name)
+
+        def begin_late(*args, begin=begin, interpreter=interpreter, **kwargs):
+            interpreter.close()  # as another thread would: the session is taken
+            return begin(*args, **kwargs)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(owner, name, begin_late)
+            assert interpreter.execute("while True:\n    pass").lost
+        assert interpreter.execute("1 + 1").value == 2
+        interpreter.close()
+
+
 def test_many_sessions_run_side_by_side():
     for kind in KINDS:
         results = {}

@@ -135,6 +135,23 @@ def compare_runs(first: RunArgument, second: RunArgument) -> None:
     _guarded("telic.cli._runs", "compare", first, second)
 
 
+@app.command("report")
+def report(
+    run: RunArgument,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="The file (.html); left out: report.html in the run's folder."),
+    ] = None,
+    candidate: Annotated[
+        str | None,
+        typer.Option("--candidate", help="Whose prompts to show, by name or number; else the best's."),
+    ] = None,
+    show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+) -> None:
+    """Write the page of a run, with its plots, as one file that needs no network."""
+    _guarded("telic.cli._report", run, out, candidate, show)
+
+
 @app.command("demo")
 def demo(
     task: Annotated[str | None, typer.Option("--task", help="Which task of the embedded LM's world.")] = None,

@@ -28,7 +28,6 @@ from telic.evaluate._row import FATAL as FATAL
 from telic.evaluate._row import Row as Row
 from telic.evaluate._row import RowJob as RowJob
 from telic.evaluate._row import assertion_feedback as assertion_feedback
-from telic.evaluate._row import assertion_feedback as assertion_feedback
 from telic.evaluate._row import inputs_of as inputs_of
 from telic.evaluate._row import is_unreadable as is_unreadable
 from telic.evaluate._row import program_failure as program_failure
@@ -36,4 +35,5 @@ from telic.evaluate._row import resolved as resolved
 from telic.evaluate._row import score_row as score_row
 from telic.evaluate._run import EvaluationInterrupted as EvaluationInterrupted
 from telic.evaluate._score import MetricCall as MetricCall
+from telic.evaluate._statistics import PairedTest as PairedTest
 from telic.evaluate._statistics import compare_paired as compare_paired

@@ -111,13 +111,13 @@ def Suggest(  # noqa: N802  the name that programs use
 
 
 def _check(kind: str, condition: Any, message: Any, target: Any, name: str | None, limit: int | None) -> bool:
-    held = condition if type(condition) is bool else _as_bool(kind, condition)
+    if name is None:
+        name = _place()
+    held = condition if type(condition) is bool else _as_bool(f"{kind.capitalize()} at {name}", condition)
     check_target(target)
     if not isinstance(message, str):
         raise InputError(f"{kind.capitalize()}: the message must be text for the LM, got {message!r}")
     frame: Frame | None = ACTIVE.get()
-    if name is None:
-        name = _place()
     if held:
         if frame is not None:
             _passed(frame, kind, name, target)
@@ -137,25 +137,25 @@ def _check(kind: str, condition: Any, message: Any, target: Any, name: str | Non
     return _give_up(frame, kind, name, text, found, reason)
 
 
-def _as_bool(kind: str, condition: Any) -> bool:
+def _as_bool(where: str, condition: Any) -> bool:
     """Return the condition as a bool where it is one by another name (NumPy's).
 
     Raises:
         InputError: It is not; says what to write.
     """
-    title = kind.capitalize()
+    title = where.partition(" ")[0]
     if type(condition).__name__ in ("bool_", "bool") and type(condition).__module__ == "numpy":
         return bool(condition)
     if hasattr(condition, "__await__"):
         condition.close() if hasattr(condition, "close") else None
         raise InputError(
-            f"{title} needs a bool, and got a coroutine: await it first, {title}(await check(…), …)"
+            f"{where} needs a bool, and got a coroutine: await it first, {title}(await check(…), …)"
         )
     if callable(condition):
-        raise InputError(f"{title} needs a bool, and got a function: call it, {title}(check(…), …)")
+        raise InputError(f"{where} needs a bool, and got a function: call it, {title}(check(…), …)")
     hint = f"{title}(… is not None, …)" if condition is None else f"{title}(bool(…), …), or compare it"
     raise InputError(
-        f"{title} needs a bool, and got {truncate(repr(condition), 80)} of type {type(condition).__name__}; "
+        f"{where} needs a bool, and got {truncate(repr(condition), 80)} of type {type(condition).__name__}; "
         f"write {hint}"
     )
 

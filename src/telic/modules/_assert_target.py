@@ -115,8 +115,8 @@ def _part(frames: list[Frame], path: str) -> Node:
     inner = frames[0].module
     known = [part.path for part in walk(inner)][1:]
     raise ConfigurationError(
-        f"target_module={path!r}: {type(inner).__name__} has no part of that path{did_you_mean(path, known)}; "
-        + (f"its parts are {join_names(known)}" if known else "it has no parts")
+        f"target_module={path!r}: {type(inner).__name__} has no part of that path{did_you_mean(path, known) or '.'} "
+        + (f"Its parts are {join_names(known)}" if known else "It has no parts")
     )
 
 

@@ -75,7 +75,9 @@ def attempt(
     trace: list[Step] = []
     prediction = yield drawn(Call(program, **inputs), trace, number=number, of=of, temperature=1.0)
     # LM calls of the reward are not the program's.
-    judged = yield Under(UseTool(partial(reward_fn, dict(inputs), prediction), {}, replayed=False), trace=None, role="judge")
+    judged = yield Under(
+        UseTool(partial(reward_fn, dict(inputs), prediction), {}, replayed=False), trace=None, role="judge"
+    )
     return Attempt(prediction, Score.of(judged), trace)
 
 

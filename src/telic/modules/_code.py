@@ -12,7 +12,7 @@ import keyword
 import re
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Final, cast, final
+from typing import TYPE_CHECKING, Any, Final, cast, final
 
 from telic._optional import load
 from telic._text import truncate
@@ -24,6 +24,9 @@ from telic.protocols import Execution, Interpreter
 from telic.sandbox import MontyInterpreter
 from telic.tracing import begin, finish
 from telic.types import Tool
+
+if TYPE_CHECKING:
+    from telic._cancel import CancelScope
 
 _FENCE: Final = re.compile(
     r"^[ \t]*(`{3,}|~{3,})[ \t]*([^\n`]*)\n(.*?)(?:^[ \t]*\1[ \t]*$|\Z)", re.DOTALL | re.MULTILINE
@@ -110,7 +113,7 @@ class Execute:
         self.tools = tools or {}
 
     def run(self) -> Execution:
-        """Run it in this thread."""
+        """Run it in this thread; where whoever reads the stream of it leaves, the code is killed."""
         return self._execute(None)
 
     async def arun(self) -> Execution:
@@ -127,11 +130,24 @@ class Execute:
         told = {"code": self.code, "variables": self.variables}
         call = begin("interpreter_execute", self.interpreter, told)
         try:
-            done = self.interpreter.execute(self.code, self.variables, tools)
+            done = self._stoppable(tools)
         except BaseException as error:
             finish(call, None, error)
             raise
         finish(call, done)
+        return done
+
+    def _stoppable(self, tools: Mapping[str, Callable[..., Any]]) -> Execution:
+        """Run it; the end of the `cancel_scope` that it is in, if any, is its end."""
+        scope: CancelScope | None = setting("cancel_scope")
+        if scope is None:
+            return self.interpreter.execute(self.code, self.variables, tools)
+        scope.add(self, self.interpreter.close)
+        try:
+            done = self.interpreter.execute(self.code, self.variables, tools)
+        finally:
+            scope.discard(self)
+        scope.check()  # code that was killed has no result for the program to go on with
         return done
 
 

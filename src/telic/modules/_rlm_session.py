@@ -154,7 +154,9 @@ def _described(field: Any, value: Any) -> str:
     about = f": {field.desc}" if field.desc else ""
     shown = text if len(text) <= 2 * _EDGE else f"{text[:_EDGE]}\n[…]\n{text[-_EDGE:]}"
     inner = "\n    ".join(shown.splitlines())
-    return f"`{field.name}` ({type(held).__name__}, {items}{plural(len(text), 'character')}){about}\n    {inner}"
+    return (
+        f"`{field.name}` ({type(held).__name__}, {items}{plural(len(text), 'character')}){about}\n    {inner}"
+    )
 
 
 def _as_type(field: Any, value: Any) -> Any:

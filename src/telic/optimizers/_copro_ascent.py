@@ -98,6 +98,8 @@ class Ascent:
         """Go all rounds; return why it ended early, or None."""
         rounds = self._settings.depth
         stopped = self._propose_and_score_the_given()
+        if stopped is None and self.asks.all_failed:
+            return f"no instruction could be proposed; {self.asks.failures[0]}"
         for number in range(rounds):
             for path in self._paths:
                 stopped = stopped if stopped is not None else self._climb_along(path, number)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, Literal, cast
+from typing import Any, Final, Literal, cast
 
 from telic._text import did_you_mean, join_names
 from telic.errors import ConfigurationError
@@ -12,9 +12,6 @@ from telic.evaluate import check_count
 from telic.optimizers._gepa_pool import FRONTIERS, Frontier
 from telic.optimizers._progress import check_display
 from telic.optimizers._selection import SPLIT_FROM, split_at
-
-if TYPE_CHECKING:
-    from telic.optimizers._gepa import GEPA
 
 Auto = Literal["light", "medium", "heavy"]
 _AUTO: Final = {"light": 6, "medium": 12, "heavy": 18}
@@ -32,8 +29,8 @@ _GONE: Final = {
 """Parameters that only their usual value is taken for, and what there is in their place."""
 
 
-def check_settings(optimizer: GEPA) -> None:
-    """Refuse settings that cannot work.
+def check_settings(optimizer: Any) -> None:
+    """Refuse settings of a `GEPA` that cannot work.
 
     Raises:
         ConfigurationError: They cannot.
@@ -78,8 +75,8 @@ def check_settings(optimizer: GEPA) -> None:
     check_display(optimizer.display_progress)
 
 
-def limit_of(optimizer: GEPA, predictors: int, trainset: Sequence[Any], valset: Sequence[Any] | None) -> int:
-    """Return how many metric calls there may be.
+def limit_of(optimizer: Any, predictors: int, trainset: Sequence[Any], valset: Sequence[Any] | None) -> int:
+    """Return how many metric calls a `GEPA` may make.
 
     Raises:
         ConfigurationError: Not even one round fits.

@@ -75,6 +75,11 @@ class Asks(Source):
         """What went wrong, in the order of the labels."""
         return [f"{label}: {self._failed[label]}" for label in sorted(self._failed)]
 
+    @property
+    def all_failed(self) -> bool:
+        """Whether questions were put, and not one was answered."""
+        return 0 < self._asked == len(self._failed)
+
     def take(self) -> Task | None:
         """Return the next question."""
         if not self._waiting:
@@ -122,7 +127,10 @@ class Together(Source):
 
     def take(self) -> Task | None:
         """Return the first work that any of them has."""
-        for source in [*self._sources, *self._sources]:  # twice: looking may have put a question to an earlier one
+        for source in [
+            *self._sources,
+            *self._sources,
+        ]:  # twice: looking may have put a question to an earlier one
             if not source.finished and (task := source.take()) is not None:
                 return task
         return None

@@ -81,6 +81,7 @@ class MontyInterpreter:
         self._pool: Any = None
         self._session: Any = None
         self._worker: int | None = None
+        self._left = False  # it was closed while code was about to run, or ran
         self._lock = threading.Lock()
 
     def execute(
@@ -102,6 +103,7 @@ class MontyInterpreter:
                 "this interpreter is executing code for another caller: a session is for one at a time; "
                 "use interpreter.fresh() for another one"
             )
+        self._left = False
         try:
             ran = self._run(code, bound, calls)
         finally:
@@ -116,6 +118,7 @@ class MontyInterpreter:
     def close(self) -> None:
         """End the session; code that another thread executes in it is killed."""
         if not self._lock.acquire(blocking=False):
+            self._left = True
             worker = self._worker
             if worker is not None:
                 _kill(worker)
@@ -154,6 +157,9 @@ class MontyInterpreter:
 
     def _run(self, code: str, variables: dict[str, Any], calls: HostCalls) -> Execution:
         session = self._opened()
+        if self._left:
+            self._end()
+            return Execution(error=ENDED, lost=True)
         printed = Printed(self._limits.max_output_chars)
         engine = self._engine
         try:

@@ -44,6 +44,7 @@ class Session:
         self._start = start
         self._limits = limits
         self.started: Process | None = None
+        self._left = False  # it was closed while code was about to run, or ran
         self._lock = threading.Lock()  # held while code runs
 
     def execute(
@@ -66,6 +67,7 @@ class Session:
                 "this interpreter is executing code for another caller: a session is for one at a time; "
                 "use interpreter.fresh() for another one"
             )
+        self._left = False
         try:
             ran = self._run(text, code, calls)
         except BaseException:
@@ -79,6 +81,7 @@ class Session:
     def close(self) -> None:
         """End the process with all that it started, also while another thread executes in it."""
         if not self._lock.acquire(blocking=False):
+            self._left = True
             if (started := self.started) is not None:
                 started.kill()
             return  # the thread that executes finds its session gone, and clears up
@@ -98,6 +101,8 @@ class Session:
         if self.started is None:
             self.started = self._start()
         started = self.started
+        if self._left:
+            return self._lost(ENDED, Printed(0))
         printed = started.begin(request, self._limits.max_output_chars)
         deadline = time.monotonic() + self._limits.max_seconds
         while True:

@@ -54,13 +54,20 @@ def _openai_events(answer: Any) -> list[bytes]:
     choice = answer["choices"][0]
     message: dict[str, Any] = choice.get("message", {})
     text: str | None = message["content"] if message else choice["text"]
-    events: list[Any] = [{"choices": [{"index": 0, "delta": {"content": word}}]} for word in _words(text or "")]
-    for at, call in enumerate(message.get("tool_calls") or ()):  # the name first, then the arguments in two pieces
+    events: list[Any] = [
+        {"choices": [{"index": 0, "delta": {"content": word}}]} for word in _words(text or "")
+    ]
+    for at, call in enumerate(message.get("tool_calls") or ()):
+        # The name first, then the arguments in two pieces.
         written: str = call["function"]["arguments"]
         half = len(written) // 2
-        pieces = [{**call, "function": {**call["function"], "arguments": written[:half]}}]
+        pieces: list[dict[str, Any]] = [
+            {**call, "function": {**call["function"], "arguments": written[:half]}}
+        ]
         pieces.append({"function": {"arguments": written[half:]}})
-        events += [{"choices": [{"index": 0, "delta": {"tool_calls": [{"index": at, **piece}]}}]} for piece in pieces]
+        events += [
+            {"choices": [{"index": 0, "delta": {"tool_calls": [{"index": at, **piece}]}}]} for piece in pieces
+        ]
     events.append({"choices": [{"index": 0, "delta": {}, "finish_reason": choice.get("finish_reason")}]})
     events.append({"choices": [], "usage": answer["usage"]})
     head = {"id": answer.get("id"), "model": answer.get("model")}

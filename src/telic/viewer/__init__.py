@@ -1,0 +1,3 @@
+"""Pages to look at runs with: one HTML file that needs nothing else."""
+
+from telic.viewer._page import report_page as report_page
