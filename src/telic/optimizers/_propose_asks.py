@@ -127,10 +127,8 @@ class Together(Source):
 
     def take(self) -> Task | None:
         """Return the first work that any of them has."""
-        for source in [
-            *self._sources,
-            *self._sources,
-        ]:  # twice: looking may have put a question to an earlier one
+        # twice: looking may have put a question to an earlier one
+        for source in [*self._sources, *self._sources]:
             if not source.finished and (task := source.take()) is not None:
                 return task
         return None
