@@ -30,7 +30,7 @@ MAX_FILE_LINES = 400
 LONG_FILES = {"errors.py"}  # the whole tree on one page
 MAX_FUNCTION_LINES = 80
 MAX_PARAMETERS = 10
-MAX_CORE_LINES = 60_000  # floors 0-8; a raise needs its reason in ARCHITECTURE.md
+MAX_CORE_LINES = 70_000  # floors 0-8; a raise needs its reason in ARCHITECTURE.md
 SURFACES = {"cli", "viewer", "serve", "integrations", "compat", "testing"}  # floor 9
 
 # Constructors whose parameters are DSPy's, so that programs written for it run.
@@ -39,9 +39,13 @@ MANY_PARAMETERS = {
     "evaluate/_evaluate.py:Evaluate.__init__",
     "optimizers/_bootstrap.py:BootstrapFewShot.__init__",
     "optimizers/_copro.py:COPRO.__init__",
+    "optimizers/_gepa.py:GEPA.__init__",
+    "optimizers/_infer_rules.py:InferRules.__init__",
+    "optimizers/_knn_few_shot.py:KNNFewShot.__init__",
     "optimizers/_mipro.py:MIPROv2.__init__",
     "optimizers/_optuna.py:BootstrapFewShotWithOptuna.__init__",
     "optimizers/_random_search.py:BootstrapFewShotWithRandomSearch.__init__",
+    "optimizers/_simba.py:SIMBA.__init__",
     "signatures/_options.py:DeclareField.__call__",
     # One parameter an option of the command line.
     "cli/_app.py:compile_program",
