@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from telic import modules as modules
     from telic import optimizers as optimizers
     from telic import protocols as protocols
+    from telic import recipes as recipes
     from telic import retrieve as retrieve
     from telic import sandbox as sandbox
     from telic import signatures as signatures

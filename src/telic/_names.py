@@ -52,8 +52,8 @@ HOMES: Final[Mapping[str, str]] = {
 
 PACKAGES: Final = (
     "adapters", "budget", "compat", "context", "data", "datasets", "errors", "evaluate", "execution", "integrations",
-    "journal", "lm", "modules", "optimizers", "protocols", "retrieve", "sandbox", "signatures", "streaming", "testing",
-    "tracing", "types",
+    "journal", "lm", "modules", "optimizers", "protocols", "recipes", "retrieve", "sandbox", "signatures", "streaming",
+    "testing", "tracing", "types",
 )  # fmt: skip
 """Submodules that `telic.<name>` reaches without an import of their own."""
 
