@@ -5,7 +5,7 @@ import signal
 import sys
 
 import telic
-from telic.testing._optimizers import equal_answer, sums
+from telic.testing._optimizer_task import equal_answer, sums
 
 
 def main(folder, url, kill_at, kind, threads):

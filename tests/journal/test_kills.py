@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from telic.testing import FaultServer
-from telic.testing._optimizers import SUM, share
+from telic.testing._optimizer_task import SUM, share
 
 TASK = Path(__file__).with_name("task.py")
 KINDS = ("BootstrapFewShot", "BootstrapFewShotWithRandomSearch")

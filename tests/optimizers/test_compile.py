@@ -21,7 +21,9 @@ from telic.errors import (
 )
 from telic.journal import list_runs
 from telic.optimizers import Compile, CompileInterrupted, CompileStopped, Optimizer
-from telic.testing._optimizers import CountingLM, Nested, OptimizerConformance, equal_answer, share, sums
+from telic.testing import OptimizerConformance
+from telic.testing._optimizer_programs import Nested
+from telic.testing._optimizer_task import CountingLM, equal_answer, share, sums
 
 
 def lm(**settings):

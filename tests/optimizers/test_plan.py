@@ -7,7 +7,8 @@ from telic import BootstrapFewShot, BootstrapFewShotWithRandomSearch, LabeledFew
 from telic.errors import ConfigurationError, DatasetError
 from telic.lm import set_price
 from telic.optimizers._plan import calls_of_run
-from telic.testing._optimizers import Branching, CountingLM, Nested, equal_answer, sums
+from telic.testing._optimizer_programs import Branching, Nested
+from telic.testing._optimizer_task import CountingLM, equal_answer, sums
 
 
 def counting(name="counting"):

@@ -9,7 +9,8 @@ import pytest
 import telic
 from telic.evaluate import Comparison
 from telic.optimizers._selection import corrected, fresh_rows, optimism, rows_to_tell
-from telic.testing._optimizers import Nested, sums
+from telic.testing._optimizer_programs import Nested
+from telic.testing._optimizer_task import sums
 
 
 def test_optimism_is_about_what_the_choice_adds():

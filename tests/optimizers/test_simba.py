@@ -1,7 +1,8 @@
 import random
+import time
 
 import pytest
-from arithmetic import answer_of, examples, metric
+from arithmetic import answer_of, examples, metric, share
 from proposing import text_of
 
 from telic.budget import Budget
@@ -24,10 +25,12 @@ def is_question(request):
     return "`rules`" in text or "module_advice" in text
 
 
-def worker(base=0.3, lift=0.6, per_demo=0.0, rules=MAGIC):
+def worker(base=0.3, lift=0.6, per_demo=0.0, rules=MAGIC, unrest=None):
     """Right now and then, more often with the rules and with demos; writes the rules itself."""
 
     def reply(request):
+        if unrest is not None:
+            time.sleep(0.004 * share(unrest + text_of(request)))
         if is_question(request):
             return {"rules": rules, "discussion": "d", "module_advice": f'{{"self": "{rules}"}}'}
         demos = (len(request.messages) - 2) // 2
@@ -129,8 +132,10 @@ def test_rules_go_to_the_steps_that_they_name_and_names_that_are_none_are_passed
     assert "class Two" in asked
 
 
-def test_threads_decide_nothing():
-    alone, many = (compiled(options={"num_threads": n}) for n in (1, 32))
+@pytest.mark.parametrize("unrest", "abc")
+def test_threads_and_the_order_in_which_calls_end_decide_nothing(unrest):
+    alone = compiled(options={"num_threads": 1})
+    many = compiled(worker(unrest=unrest), options={"num_threads": 32})
 
     assert [c.to_dict() for c in alone.report.candidates] == [c.to_dict() for c in many.report.candidates]
     assert alone.trial_logs == many.trial_logs

@@ -84,8 +84,6 @@ class Climb:
     ) -> None:
         self.asks = Asks(run, settings.prompt_model, None)
         self.failures: list[str] = []
-        self.found: list[Scored] = []
-        """What was scored on the rows that choose, the given program first."""
         self.winners: list[Member] = []
         """Of the steps, in their order."""
         self.logs: dict[int, dict[str, Any]] = {}
@@ -97,6 +95,7 @@ class Climb:
         self._made = made
         self._rows = rows
         self._metric = metric
+        self._found: list[Scored] = []
         self._traced = Traced(run, metric, settings.teacher_settings)
         self._pool: list[Member] = []
         self._batches = _Batches(len(made), settings.bsize, settings.seed)
@@ -110,6 +109,11 @@ class Climb:
             if stopped is not None:
                 return stopped
         return self._score_winners()
+
+    @property
+    def found(self) -> list[Scored]:
+        """What was scored on the rows that choose, by number, the given program first; the order decides ties."""
+        return sorted(self._found, key=lambda one: one.candidate.seed or 0)
 
     @property
     def given(self) -> Scored | None:
@@ -244,7 +248,7 @@ class Climb:
             if not kept:
                 return Candidate.of(entry.program, result, entry.seed, entry.label)
             candidate = self._run.candidate(entry.program, result, entry.label, entry.seed)
-            self.found.append(Scored(candidate, result))
+            self._found.append(Scored(candidate, result))
             return candidate
 
         return Search(

@@ -12,169 +12,27 @@ on nothing but content; the programs are plain, nested, looping, branching, asyn
 
 from __future__ import annotations
 
-import hashlib
-import re
-import threading
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from telic.budget import Budget
 from telic.context import context
-from telic.data import Example
-from telic.errors import ConfigurationError, LMInvalidRequestError, LMTransportError
+from telic.errors import ConfigurationError, LMInvalidRequestError
 from telic.journal import Run
-from telic.lm import BaseLM
-from telic.modules import Module, Predict, Suggest
+from telic.modules import Predict
+from telic.testing._optimizer_programs import CALLS_PER_RUN, PROGRAMS, Nested
+from telic.testing._optimizer_task import (
+    SUM,
+    CountingLM,
+    Killed,
+    Killer,
+    always_right,
+    equal_answer,
+    share,
+    sums,
+)
 
-FIELD = re.compile(r"\[\[ ## (\w+) ## \]\]")
-SUM = re.compile(r"What is (\d+) plus (\d+)\?")
 MOST_KILLS = 60
-
-
-def share(text: str) -> float:
-    """Return a number from 0 to 1 that depends on a text alone."""
-    return int(hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=4).hexdigest(), 16) / 2**32
-
-
-def sums(n: int, first: int = 0) -> list[Example]:
-    """Return rows that ask for sums."""
-    made: list[Example] = []
-    for i in range(first, first + n):
-        a, b = (i * 37) % 1000, (i * 91 + 5) % 1000
-        made.append(Example(question=f"What is {a} plus {b}?", answer=str(a + b)).with_inputs("question"))
-    return made
-
-
-def equal_answer(example: Any, prediction: Any, trace: Any = None) -> bool:
-    """The metric: the sum is right."""
-    return example.answer == prediction.answer
-
-
-def always_right(example: Any, prediction: Any, trace: Any = None) -> float:
-    """A metric that tells nothing apart."""
-    return 1.0
-
-
-class CountingLM(BaseLM):
-    """Answers by a function of the prompt, and counts what it is asked.
-
-    Args:
-        reply: Gets the whole prompt and the names of the fields asked for; returns their values, or raises.
-        name: Of the model.
-    """
-
-    def __init__(self, reply: Any, name: str = "counting") -> None:
-        super().__init__(name)
-        self.reply = reply
-        self.lives: int | None = None
-        """After so many answers it is away; None: never."""
-        self.asked: Counter[str] = Counter()
-        self._lock = threading.Lock()  # protects the counts
-
-    def forward(self, prompt: Any = None, messages: Any = None, **options: Any) -> str:
-        """Answer in the format of `ChatAdapter`."""
-        text = "\n".join(str(message.get("content")) for message in messages)
-        with self._lock:
-            if self.lives is not None and self.calls >= self.lives:
-                raise LMTransportError("connection refused", model=self.model)
-            self.asked[text] += 1
-        wanted = list(dict.fromkeys(FIELD.findall(text.rpartition("Respond with")[2])))
-        fields = self.reply(text, [name for name in wanted if name != "completed"])
-        return "\n\n".join([f"[[ ## {k} ## ]]\n{v}" for k, v in fields.items()] + ["[[ ## completed ## ]]"])
-
-    @property
-    def calls(self) -> int:
-        """How often it was asked."""
-        return sum(self.asked.values())
-
-
-class Nested(Module):
-    """A step inside of a module inside of a program."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.inner = Inner()
-        self.answer = Predict("question, note -> answer")
-
-    def forward(self, question: str) -> Any:
-        """Ask for a note, then for the answer."""
-        return self.answer(question=question, note=self.inner(question=question).note)
-
-
-class Inner(Module):
-    """The step inside."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.steps = [Predict("question -> note")]
-
-    def forward(self, question: str) -> Any:
-        """Ask for a note."""
-        return self.steps[0](question=question)
-
-
-class Looping(Module):
-    """One predictor, called twice."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.step = Predict("question, hint -> answer")
-
-    def forward(self, question: str) -> Any:
-        """Ask twice."""
-        first = self.step(question=question, hint="none")
-        return self.step(question=question, hint=first.answer)
-
-
-class Branching(Module):
-    """One of two predictors, by the question."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.small = Predict("question -> answer")
-        self.large = Predict("question -> reasoning, answer")
-
-    def forward(self, question: str) -> Any:
-        """Ask one of them."""
-        return (self.small if share(question) < 0.5 else self.large)(question=question)
-
-
-class Asynchronous(Module):
-    """A program that is awaited."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.step = Predict("question -> answer")
-
-    async def aforward(self, question: str) -> Any:
-        """Ask."""
-        return await self.step.acall(question=question)
-
-
-class Asserting(Module):
-    """A program that wants its first answer otherwise, sometimes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.step = Predict("question -> answer")
-
-    def forward(self, question: str) -> Any:
-        """Ask, again where the answer is not liked."""
-        made = self.step(question=question)
-        Suggest(share(question + made.answer) < 0.7, "another one, please")
-        return made
-
-
-PROGRAMS = {
-    "plain": lambda: Predict("question -> answer"),
-    "nested": Nested,
-    "looping": Looping,
-    "branching": Branching,
-    "asynchronous": Asynchronous,
-    "asserting": Asserting,
-}
-CALLS_PER_RUN = {"nested": (2, 4), "looping": (2, 4), "asserting": (1, 6)}
 
 
 class OptimizerConformance:
@@ -236,11 +94,14 @@ class OptimizerConformance:
         assert self.found(first) == self.found(second)
 
     def test_programs_of_every_shape_come_out_the_same_at_1_and_32_threads(self, tmp_path: Path) -> None:
-        """Nested, looping, branching and asynchronous programs; the threads decide nothing."""
+        """Nested, looping, branching, asynchronous, asserting; the order in which calls end decides nothing."""
         for name, make in PROGRAMS.items():
-            alone = self.compile(self.lm(), tmp_path / f"{name}-1", make())
-            many = self.compile(self.lm(), tmp_path / f"{name}-32", make(), threads=32)
-            assert self.found(alone) == self.found(many), name
+            alone = self.compile(self.lm(), tmp_path / name, make())
+            for unrest in "ab":
+                lm = self.lm()
+                lm.unrest = unrest
+                many = self.compile(lm, tmp_path / f"{name}-{unrest}", make(), threads=32)
+                assert self.found(alone) == self.found(many), name
 
     def test_predictors_keep_their_own_lms(self, tmp_path: Path) -> None:
         """Several LMs: each predictor goes on asking its own."""
@@ -259,7 +120,7 @@ class OptimizerConformance:
         events = Run(tmp_path / "whole").events + whole.calls
         for number in _spread(events, MOST_KILLS):
             lm, folder = self.lm(), tmp_path / f"killed-{number}"
-            killed = _Killer(number)
+            killed = Killer(number)
             try:
                 with context(journal_tap=killed):
                     self.compile(lm, folder)
@@ -277,7 +138,7 @@ class OptimizerConformance:
             for number in _spread(Run(tmp_path / name).events + whole.calls, 4):
                 folder = tmp_path / f"{name}-{number}"
                 try:
-                    with context(journal_tap=_Killer(number)):
+                    with context(journal_tap=Killer(number)):
                         self.compile(self.lm(), folder, make(), threads=8)
                 except Killed:
                     pass
@@ -343,7 +204,7 @@ class OptimizerConformance:
         lm = self.lm()
         for kill in (free.calls // 2, 10**9):
             try:
-                with context(journal_tap=_Killer(kill)):
+                with context(journal_tap=Killer(kill)):
                     self.compile(lm, tmp_path / "run", budget=Budget(calls=limit))
             except (Killed, ConfigurationError):
                 pass
@@ -406,24 +267,6 @@ class OptimizerConformance:
                 Predict("question -> answer"), trainset=sums(3), run_dir=tmp_path / "run"
             )
         assert compiled.report.stopped is None
-
-
-class Killed(BaseException):
-    """Stands for the end of the process: nothing below may catch it."""
-
-
-class _Killer:
-    """Ends the process, as far as a run can see, before its n-th event is written."""
-
-    def __init__(self, number: int) -> None:
-        self.left = number
-        self.event = ""
-
-    def __call__(self, event: str) -> None:
-        self.left -= 1
-        if self.left < 0:
-            self.event = self.event or event
-            raise Killed
 
 
 def _spread(total: int, most: int) -> list[int]:
