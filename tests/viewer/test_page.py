@@ -15,6 +15,7 @@ from telic.errors import JournalError, MissingExtraError
 from telic.journal import LiveRun, Run
 from telic.testing import FunctionLM
 from telic.viewer import report_page
+from telic.viewer._changes import pieces
 from telic.viewer._document import read
 from telic.viewer._figures import by_spend, label, lineage, rows_by_candidates, spending
 
@@ -79,7 +80,7 @@ def test_a_finished_run_is_told(make):
         "ProposeInstructions",
     ):
         assert words in shown.text
-    assert "33% of input cached by the provider" in shown.text
+    assert "33% of input from the provider's cache" in shown.text
     assert {attrs.get("data-plot") for _, attrs in shown.found} >= {
         "scores-calls",
         "lineage",
@@ -138,7 +139,7 @@ def test_every_plot_is_one_that_plotly_knows(make):
         return {k: with_colors(v) for k, v in value.items()} if isinstance(value, dict) else value
 
     for figure in made:
-        figures.Figure(with_colors(figure))
+        figures.Figure(with_colors({"data": figure["data"], "layout": figure["layout"]}))
 
 
 @pytest.mark.parametrize("status", ["stopped", "interrupted", "failed"])
@@ -252,7 +253,7 @@ def test_without_plotly_the_extra_is_named(make, monkeypatch):
 
 def test_labels_of_plots_are_text():
     assert label("a <b>\n c & d") == "a &lt;b&gt; c &amp; d"
-    assert len(label("x" * 100)) == 42
+    assert len(label("x" * 100)) == 30
 
 
 def test_calls_that_cost_nothing_have_no_bars_of_dollars(tmp_path):
@@ -262,3 +263,35 @@ def test_calls_that_cost_nothing_have_no_bars_of_dollars(tmp_path):
     live.close()
 
     assert set(spending(Run(tmp_path / "run").spend_parts)) == {"calls", "tokens"}
+
+
+def test_what_was_paid_after_the_best_was_found_shows_too(make):
+    one = make()
+    one.family(3)
+    for _ in range(40):
+        one.call()
+    one.end()
+
+    line = by_spend(read(Run(one.folder)))["calls"]["data"][0]
+
+    assert line["x"] == [13, 26, 39, 79]
+    assert line["y"][-1] == line["y"][-2] == max(line["y"])
+
+
+def test_on_a_narrow_page_candidates_go_by_their_numbers(make):
+    one = make()
+    one.family(4)
+    one.end()
+    figure = rows_by_candidates(read(Run(one.folder)))
+
+    assert sorted(figure["narrow"]["layout"]["yaxis"]["ticktext"]) == ["0", "1", "2", "3"]
+    assert figure["narrow"]["layout"]["yaxis"]["tickvals"] == figure["data"][0]["y"]
+
+
+def test_another_text_is_shown_whole_and_a_changed_one_by_its_words():
+    before = "Given the fields `question`, produce the fields `answer`."
+
+    assert [piece.kind for piece in pieces(before, "Answer the question in one word.")] == ["gone", "new"]
+    changed = pieces(before, f"{before} Be short.")
+    assert [piece.kind for piece in changed] == ["same", "new"]
+    assert "".join(piece.text for piece in changed) == f"{before} Be short."

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 _WORDS: Final = re.compile(r"\s+|\w+|[^\w\s]")
 _MOST_WORDS: Final = 1500  # comparing takes the square of them; beyond, lines are compared
 _MOST_LINES: Final = 3000
+_ALIKE: Final = 0.5
 _LARGE: Final = ("signature", "demos")
 
 
@@ -100,7 +101,7 @@ def pieces(before: str, after: str) -> list[Piece]:
     if max(len(old), len(new)) > _MOST_LINES:
         return [Piece("gone", before), Piece("new", after)]
     matcher = SequenceMatcher(None, old, new, autojunk=False)
-    if matcher.ratio() < 0.3:  # another text: crumbs that happen to be equal would only be in the way
+    if _alike(matcher, old, new) < _ALIKE:  # another text: words that happen to be equal are only in the way
         return [piece for piece in (Piece("gone", before), Piece("new", after)) if piece.text]
     found: list[Piece] = []
     for kind, i, j, k, m in matcher.get_opcodes():
@@ -113,3 +114,11 @@ def pieces(before: str, after: str) -> list[Piece]:
             if text
         ]
     return found
+
+
+def _alike(matcher: SequenceMatcher[str], old: Sequence[str], new: Sequence[str]) -> float:
+    """Return the share of words that stay, from 0 to 1; blanks do not count."""
+    stay = sum(
+        not old[k].isspace() for at, _, size in matcher.get_matching_blocks() for k in range(at, at + size)
+    )
+    return 2 * stay / max(1, sum(not word.isspace() for word in (*old, *new)))

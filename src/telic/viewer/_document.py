@@ -30,6 +30,11 @@ class Tried(NamedTuple):
     """Against the program as it was given, on the same rows; None: not comparable, or it is that program."""
 
     @property
+    def title(self) -> str:
+        """What it is, without its number."""
+        return self.record.get("label") or self.name
+
+    @property
     def score(self) -> float | None:
         """Mean in percent."""
         return self.candidate.score

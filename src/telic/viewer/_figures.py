@@ -8,6 +8,7 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Any, Final
 
 from telic.data import NO_USAGE, Usage
@@ -17,8 +18,10 @@ from telic.viewer._html import clean
 
 AXES: Final = {"calls": "LM calls", "tokens": "tokens", "usd": "USD", "seconds": "seconds"}
 _MOST_BARS: Final = 60  # error bars and names beyond that would hide the points
-_SHOWN: Final = 42  # characters of a name in a plot
-_ROLES: Final = ("--accent", "--second", "--third", "--fourth", "--fifth", "--muted")
+_SHOWN: Final = 30  # characters of a name in a plot: more would leave no place for it on a telephone
+_ROLES: Final = {
+    "task": "--accent", "teacher": "--second", "proposer": "--third", "judge": "--fourth", "embed": "--fifth",
+}  # fmt: skip
 _MEASURES: Final = {"calls": "calls", "tokens": "total_tokens", "usd": "cost_usd"}
 
 Figure = dict[str, Any]
@@ -33,25 +36,35 @@ def label(text: str, most: int = _SHOWN) -> str:
 def by_spend(document: Document) -> dict[str, Figure]:
     """Return the plots of the scores by what had been spent, one for each unit that is known."""
     found: dict[str, Figure] = {}
-    for what, title in AXES.items():
+    for what in AXES:
         points = [(one.spent(what), one) for one in document.scored]
         known = sorted(((x, one) for x, one in points if x is not None), key=lambda pair: pair[0])
         if known and len(known) == len(points) and (what == "seconds" or known[-1][0] > 0):
-            found[what] = _spend_figure(document, known, title)
+            found[what] = _spend_figure(document, known, what)
     return found
 
 
-def _spend_figure(document: Document, points: Sequence[tuple[float, Tried]], title: str) -> Figure:
+def _paid(document: Document, what: str) -> float:
+    run = document.run
+    return run.seconds if what == "seconds" else getattr(run.total_spend, _MEASURES[what]) or 0.0
+
+
+def _dot(points: Sequence[object]) -> int:
+    return 8 if len(points) <= 100 else 5
+
+
+def _spend_figure(document: Document, points: Sequence[tuple[float, Tried]], what: str) -> Figure:
     xs = [x for x, _ in points]
     scores = [one.score or 0.0 for _, one in points]
-    best = [max(scores[: k + 1]) for k in range(len(scores))]
+    best = list(accumulate(scores, max))
+    paid = max(xs[-1], _paid(document, what))  # what was paid since shows too: it brought nothing
     traces: list[Figure] = [
         {
             "type": "scatter",
             "mode": "lines",
             "name": "best so far",
-            "x": xs,
-            "y": best,
+            "x": [*xs, paid],
+            "y": [*best, best[-1]],
             "line": {"shape": "hv", "color": "var(--accent)", "width": 2.5},
             "hoverinfo": "skip",
         },
@@ -63,11 +76,16 @@ def _spend_figure(document: Document, points: Sequence[tuple[float, Tried]], tit
             "y": scores,
             "text": [_hover(one) for _, one in points],
             "hovertemplate": "%{text}<extra></extra>",
-            "marker": {"size": 8, "color": "var(--second)", "line": {"width": 1, "color": "var(--card)"}},
+            "marker": {
+                "size": _dot(points),
+                "color": "var(--second)",
+                "line": {"width": 1, "color": "var(--card)"},
+            },
             **_error_bars([one for _, one in points]),
         },
     ]
-    figure = _figure(traces, title, "score, %")
+    figure = _figure(traces, AXES[what], "score, %")
+    figure["layout"]["xaxis"]["rangemode"] = "tozero"
     if document.given is not None:
         figure["layout"]["shapes"] = [
             {
@@ -80,7 +98,7 @@ def _spend_figure(document: Document, points: Sequence[tuple[float, Tried]], tit
                 "line": {"color": "var(--muted)", "width": 1.5, "dash": "dash"},
                 "label": {
                     "text": "as given",
-                    "textposition": "end",
+                    "textposition": "start",
                     "font": {"color": "var(--muted)", "size": 11},
                 },
             }
@@ -105,7 +123,7 @@ def _error_bars(tried: Sequence[Tried]) -> Figure:
 
 
 def _hover(one: Tried) -> str:
-    lines = [f"<b>{one.number}</b> {label(one.name, 90)}", f"score {one.score:.1f} %"]
+    lines = [f"<b>{one.number}</b> {label(one.title, 90)}", f"score {one.score:.1f} %"]
     if one.candidate.interval is not None:
         lines[1] += f" (95 % interval {one.candidate.interval[0]:.1f} to {one.candidate.interval[1]:.1f})"
     if one.parents:
@@ -134,13 +152,14 @@ def lineage(document: Document) -> Figure | None:
         "text": [_hover(one) for one in points],
         "hovertemplate": "%{text}<extra></extra>",
         "marker": {
-            "size": [13 if one.number in ancestors else 8 for one in points],
+            "size": [_dot(points) + 5 * (one.number in ancestors) for one in points],
             "color": ["var(--accent)" if one.number in ancestors else "var(--second)" for one in points],
             "line": {"width": 1.5, "color": "var(--card)"},
         },
     }
     traces = [_edges(others, "var(--bars)", 1.2), _edges(ours, "var(--accent)", 2.5), marks]
-    figure = _figure(traces, "candidate, in the order in which they were tried", "score, %")
+    figure = _figure(traces, "candidate, by its number", "score, %")
+    figure["layout"]["xaxis"] |= {"tickformat": "d"} | ({"dtick": 1} if len(points) <= 20 else {})
     figure["layout"]["showlegend"] = False
     return figure
 
@@ -182,7 +201,7 @@ def rows_by_candidates(document: Document) -> Figure | None:
     trace: Figure = {
         "type": "heatmap",
         "x": [f"row {k}" for k in order],
-        "y": [f"{one.number} · {label(one.name, 32)}" for one in shown],
+        "y": [f"{one.number} · {label(one.title)}" for one in shown],
         "z": [[_rounded(one.scores[k]) for k in order] for one in shown],
         "zmin": low,
         "zmax": high,
@@ -197,6 +216,11 @@ def rows_by_candidates(document: Document) -> Figure | None:
     layout["height"] = min(900, max(220, 90 + 24 * len(shown)))
     layout["xaxis"] |= {"type": "category", "showgrid": False, "showticklabels": size <= 60, "tickangle": -60}
     layout["yaxis"] |= {"type": "category", "showgrid": False, "showticklabels": len(shown) <= _MOST_BARS}
+    numbers = {"tickmode": "array", "tickvals": trace["y"], "ticktext": [str(one.number) for one in shown]}
+    figure["narrow"] = {
+        "data": [{"showscale": False}],
+        "layout": {"yaxis": numbers, "xaxis": {"showticklabels": size <= 20}},
+    }
     return figure
 
 
@@ -216,14 +240,14 @@ def spending(parts: Sequence[Spent]) -> dict[str, Figure]:
         key = (part.role, part.predictor)
         table[key] = table.get(key, NO_USAGE).plus(part.usage)
     predictors = sorted({name for _, name in table}, key=lambda name: _size(table, name))
-    roles = sorted({role for role, _ in table})
+    roles = sorted({role for role, _ in table}, key=lambda role: ([*_ROLES, role].index(role), role))
     found: dict[str, Figure] = {}
     for what, attribute in _MEASURES.items():
         values = [getattr(usage, attribute) for usage in table.values()]
         if None in values or not sum(values):
             continue
         traces: list[Figure] = []
-        for role, color in zip(roles, [*_ROLES, *["--muted"] * len(roles)], strict=False):
+        for role in roles:
             found_here = [table.get((role, name)) for name in predictors]
             traces.append(
                 {
@@ -232,13 +256,18 @@ def spending(parts: Sequence[Spent]) -> dict[str, Figure]:
                     "name": label(role),
                     "y": [label(name) if name else "(direct)" for name in predictors],
                     "x": [0 if usage is None else getattr(usage, attribute) for usage in found_here],
-                    "marker": {"color": f"var({color})"},
+                    "marker": {"color": f"var({_ROLES.get(role, '--muted')})"},
                     "hovertemplate": "%{y}, %{fullData.name}: %{x:,}<extra></extra>",
                 }
             )
         figure = _figure(traces, AXES[what], "")
         figure["layout"] |= {"barmode": "stack", "height": 130 + 34 * len(predictors), "showlegend": True}
         figure["layout"]["yaxis"] |= {"type": "category", "showgrid": False}
+        figure["layout"]["xaxis"]["nticks"] = 6
+        figure["layout"]["legend"]["traceorder"] = "normal"
+        names = {"tickmode": "array", "tickvals": traces[0]["y"]}
+        names["ticktext"] = [label(name, 14) if name else "(direct)" for name in predictors]
+        figure["narrow"] = {"data": [], "layout": {"yaxis": names, "xaxis": {"nticks": 4}}}
         found[what] = figure
     return found
 
@@ -258,7 +287,7 @@ def _figure(traces: list[Figure], x: str, y: str) -> Figure:
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"color": "var(--text)", "family": "system-ui, sans-serif", "size": 12},
-        "margin": {"l": 60, "r": 20, "t": 16, "b": 50},
+        "margin": {"l": 50, "r": 16, "t": 16, "b": 50},
         "height": 360,
         "hoverlabel": {
             "bgcolor": "var(--card)",
@@ -267,6 +296,5 @@ def _figure(traces: list[Figure], x: str, y: str) -> Figure:
         },
         "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
         "hovermode": "closest",
-        "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": "var(--bars)", "activecolor": "var(--text)"},
     }
-    return {"data": traces, "layout": layout}
+    return {"data": traces, "layout": layout, "narrow": {"data": [], "layout": {}}}

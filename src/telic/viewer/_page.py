@@ -64,7 +64,10 @@ def _body(document: Document, figures: dict[str, Any]) -> Html:
     spent = _figures.by_spend(document)
     if spent:
         _keep(figures, "scores", spent)
-        note = "each point is a candidate with its 95 % interval; the line is the best so far"
+        note = (
+            "each point is a candidate with its 95 % interval, the line is the best so far; drag to zoom in, "
+        )
+        note += "double-click to see all"
         parts.append(_sections.plot("scores", "Best score by spend", note, list(spent)))
     tree = _figures.lineage(document)
     if tree is not None:
@@ -75,7 +78,8 @@ def _body(document: Document, figures: dict[str, Any]) -> Html:
     if heat is not None:
         figures["rows"] = heat
         parts.append(_sections.plot("rows", "Rows and candidates", _told_rows(document)))
-    parts.append(_sections.changes(document))
+    if document.run.kind != "evaluate":
+        parts.append(_sections.changes(document))
     bars = _figures.spending(document.run.spend_parts)
     if bars:
         _keep(figures, "spend", bars)

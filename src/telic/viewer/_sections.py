@@ -37,7 +37,7 @@ def head(document: Document, written: str) -> Html:
         tag("p", f"{run.folder.name} · begun {_when(run.began)}", class_="sub"),
         *lines,
         _verdict(document),
-        tag("div", *_tiles(document), class_="tiles"),
+        *(tag("div", *tiles, class_="tiles") for tiles in _tiles(document)),
     )
 
 
@@ -46,42 +46,49 @@ def _verdict(document: Document) -> Html:
     if compared is None:
         return Html("")
     text = str(compared["verdict"])
+    head, colon, rest = text.partition(":")
     kind = "good" if text.startswith("better") else "bad" if text.startswith("worse") else "even"
     where = "on rows that did not choose it" if document.report.get("check") else "on the rows that chose it"
     return tag(
         "p",
-        tag("b", text.partition(":")[0]),
-        text.partition(":")[2],
+        tag("b", head),
+        tag("bdi", colon, rest),
         " ",
         tag("i", where),
         class_=f"verdict {kind}",
     )
 
 
-def _tiles(document: Document) -> list[Html]:
+def _tiles(document: Document) -> list[list[Html]]:
+    """Return two rows of figures: what came out, and what it took."""
     run, report = document.run, document.report
     best = run.best
     score = best.score if best is not None else report.get("score")
     interval: Any = best.interval if best is not None else report.get("interval")
     total = run.total_spend
-    tiles = [("best score", _percent(score), _span(interval))]
+    is_evaluation = run.kind == "evaluate"
+    tiles = [("score" if is_evaluation else "best score", _percent(score), _span(interval))]
     if document.given is not None:
         tiles.append(("as given", _percent(document.given.score), _span(document.given.candidate.interval)))
     if report.get("check_score") is not None:
         tiles.append(("checked on other rows", _percent(report["check_score"]), ""))
-    if run.kind == "evaluate" and "n" in report:
-        tiles.append(("rows", f"{report['n']:,}", f"{report['failures']:,} failed"))
+    if is_evaluation:
+        rows = [("rows", f"{report['n']:,}", f"{report['failures']:,} failed")] if "n" in report else []
+        tiles += rows
     else:
         tiles.append(("candidates", f"{len(document.tried):,}", f"{len(document.scored):,} scored"))
-    tiles += [
+    took = [
         ("LM calls", f"{total.calls:,}", f"{run.failed_calls:,} failed" if run.failed_calls else ""),
         ("tokens", f"{total.total_tokens:,}", _cached(total)),
         ("USD", _usd(total), ""),
         ("time", _time(run.seconds), ""),
     ]
     return [
-        tag("div", tag("span", name), tag("b", value), tag("small", more), class_="tile")
-        for name, value, more in tiles
+        [
+            tag("div", tag("span", name), tag("b", value), tag("small", more), class_="tile")
+            for name, value, more in row
+        ]
+        for row in (tiles, took)
     ]
 
 
@@ -120,14 +127,15 @@ def changes(document: Document) -> Html:
             "section", tag("h2", "Prompts"), tag("p", "No program was written down yet.", class_="note")
         )
     found = compare(document.start, document.end)
-    name = "the compiled program" if document.chosen is None else f"“{document.chosen.name}”"
+    one = document.chosen
+    name = "the compiled program" if one is None else [tag("bdi", f"“{one.title}”"), f" (no. {one.number})"]
     against = (
         "the program as it was given" if document.start is not None else "nothing: what was given is not kept"
     )
     return tag(
         "section",
         tag("div", tag("h2", "What changed in the prompts"), class_="bar"),
-        tag("p", f"{name} against {against}", class_="note"),
+        tag("p", name, f" against {against}", class_="note"),
         *(_predictor(one) for one in found),
         id="changes",
     )
@@ -155,12 +163,10 @@ def _predictor(one: Changed) -> Html:
 
 
 def _diff(pieces: Sequence[Piece]) -> Html:
-    return tag(
-        "p",
-        *(tag(_MARKS[piece.kind], cut(piece.text, _MOST_TEXT)) for piece in pieces),
-        class_="diff",
-        dir="auto",
-    )
+    marked = [tag(_MARKS[piece.kind], cut(piece.text, _MOST_TEXT)) for piece in pieces]
+    is_new_text = [piece.kind for piece in pieces] == ["gone", "new"]
+    texts = [[one] for one in marked] if is_new_text else [marked]
+    return join(*(tag("p", *text, class_="diff", dir="auto") for text in texts))
 
 
 def _demo(demo: Mapping[str, Any]) -> Html:
@@ -182,7 +188,7 @@ def spend(document: Document) -> Html:
             "tr",
             tag("td", part.role),
             tag("td", tag("code", part.predictor or "(direct)")),
-            tag("td", part.model),
+            tag("td", part.model, class_="short"),
             *_usage(part.usage),
         )
         for part in parts
@@ -234,7 +240,7 @@ def _candidate(one: Tried, document: Document) -> Html:
     calls = one.spent("calls")
     cells: list[tuple[Any, Any]] = [
         (one.number, one.number),
-        (cut(one.name, 300), None),
+        (cut(one.title, 300), None),
         (_percent(one.score), one.score),
         (_interval(one), None),
         (f"{len(one.scores):,}" if one.scores else "", len(one.scores)),
@@ -246,7 +252,10 @@ def _candidate(one: Tried, document: Document) -> Html:
     shown = document.chosen is not None and document.chosen.number == one.number
     return tag(
         "tr",
-        *(tag("td", text, data_v=value, dir="auto") for text, value in cells),
+        *(
+            tag("td", text, data_v=value, dir="auto", class_=None if k == 1 else "short")
+            for k, (text, value) in enumerate(cells)
+        ),
         class_="best" if shown else None,
     )
 
@@ -283,7 +292,7 @@ def remarks(document: Document) -> Html:
         parts += [tag("h3", "Assertions"), tag("ul", *(tag("li", cut(text, 500)) for text in counts))]
     if failures:
         told = [tag("li", cut(text, 1000)) for text in failures[:50]]
-        parts += [tag("h3", plural(len(failures), "failure")), tag("ul", *told)]
+        parts.append(tag("details", tag("summary", plural(len(failures), "failure")), tag("ul", *told)))
     if not parts:
         return Html("")
     return tag("section", tag("div", tag("h2", "Notes"), class_="bar"), *parts, id="notes")
@@ -325,7 +334,7 @@ def _span(interval: Any) -> str:
 def _cached(usage: Usage) -> str:
     if not usage.input_tokens:
         return ""
-    return f"{usage.cached_input_tokens / usage.input_tokens:.0%} of input cached by the provider"
+    return f"{usage.cached_input_tokens / usage.input_tokens:.0%} of input from the provider's cache"
 
 
 def _usd(usage: Usage) -> str:

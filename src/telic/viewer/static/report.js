@@ -1,7 +1,8 @@
 "use strict";
 (() => {
   const figures = JSON.parse(document.getElementById("figures").textContent);
-  const options = { displaylogo: false, responsive: true, displayModeBar: "hover" };
+  const options = { displayModeBar: false, responsive: true, doubleClick: "reset" };
+  const isTouched = matchMedia("(pointer: coarse)").matches;  // there, dragging scrolls the page
 
   // Colours are names of the page's style until here, so that plots follow light and dark.
   function painted(value, style) {
@@ -15,7 +16,12 @@
 
   function draw(place) {
     const style = getComputedStyle(document.documentElement);
-    const { data, layout } = painted(figures[place.dataset.plot], style);
+    const { data, layout, narrow } = painted(figures[place.dataset.plot], style);
+    if (place.clientWidth < 520) {
+      narrow.data.forEach((more, k) => Object.assign(data[k], more));
+      for (const [part, more] of Object.entries(narrow.layout)) Object.assign(layout[part], more);
+    }
+    if (isTouched) layout.dragmode = false;
     return Plotly.react(place, data, layout, options).then(() => { place.dataset.drawn = "yes"; });
   }
 
