@@ -60,6 +60,15 @@ def test_rag_says_that_the_documents_do_not_say_it_and_cites_nothing():
     assert found.citations == []
 
 
+def test_rag_cites_what_holds_the_answer_where_the_lm_names_no_source():
+    program = RAG(k=3, rm=BM25(OFFICES))
+    program.set_lm(ScriptedLM([said(answer="Grace")]))
+
+    found = program(question="Who leads the office in Rome?")
+
+    assert [p.page for p in found.citations] == [3]
+
+
 def test_rag_asks_no_lm_where_nothing_is_found():
     program = RAG(rm=BM25(OFFICES))
     lm = ScriptedLM([])
@@ -109,7 +118,7 @@ def test_multi_hop_reads_before_it_searches_again_and_shows_no_passage_twice():
     def reply(request):
         asked = request.messages[-1]["content"]
         query = "Vermeer born" if "by Vermeer" in asked else "Milkmaid"
-        return said(query=query, answer="Delft" if "Delft" in asked else "?")
+        return said(search_query=query, answer="Delft" if "Delft" in asked else "?")
 
     program.set_lm(FunctionLM(reply))
     found = program(question="Where was the painter of The Milkmaid born?")

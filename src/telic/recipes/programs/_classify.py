@@ -83,16 +83,12 @@ class Classify(Module):
         return Prediction(label=label, choices=choices)
 
     def shortlist(self, text: str) -> list[str]:
-        """Return the labels of the nearest examples, the one with most weight first."""
+        """Return the labels of the nearest examples, the nearest first; then others, while there is room."""
         if self.retrieve is None:
             return self.labels
-        weights = dict.fromkeys(self.labels, 0.0)
-        passages = [passage for passage in self.retrieve(text).passages if str(passage) != text]
-        for rank, passage in enumerate(passages):
-            label = passage.facts.get("label")
-            if label in weights:
-                weights[label] += 1.0 / (rank + 5)  # near ones count more, and many count too
-        return sorted(self.labels, key=lambda label: -weights[label])[: self.max_labels]
+        near = [found.facts.get("label") for found in self.retrieve(text).passages if str(found) != text]
+        ranked = [label for label in near if label in self.labels]
+        return list(dict.fromkeys([*ranked, *self.labels]))[: self.max_labels]
 
 
 def labelled(rows: Iterable[Any], text: str = "text", label: str = "label") -> list[Passage]:

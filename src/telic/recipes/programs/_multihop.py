@@ -10,16 +10,16 @@ from typing import Any
 
 from telic.data import Prediction
 from telic.errors import ConfigurationError
-from telic.modules import ChainOfThought, Module, Retrieve
+from telic.modules import ChainOfThought, Module, Predict, Retrieve
 from telic.signatures import InputField, OutputField, Signature
 
 
 class SearchQuery(Signature):
-    """Write the search query that finds what is still missing to answer the question."""
+    """Write a search query that finds what is missing to answer the question."""
 
     context: list[str] = InputField(desc="passages that were found so far")
     question: str = InputField()
-    query: str = OutputField(desc="a few words")
+    search_query: str = OutputField(desc="a few words")
 
 
 class AnswerFromContext(Signature):
@@ -44,7 +44,8 @@ class MultiHop(Module):
 
     Cost: `max_hops` + 1 LM calls.
     Source: Baleen (Khattab, Potts & Zaharia 2021, arXiv 2101.00436), simplified as in arXiv 2310.03714:
-    no condensing. Deviation: a query that was asked before is not searched again.
+    no condensing. Deviations: a query that was asked before is not searched again, and queries are written without
+    reasoning first.
 
     Example:
         >>> from telic.retrieve import BM25
@@ -53,7 +54,7 @@ class MultiHop(Module):
         >>> def reply(request):
         ...     asked = request.messages[-1]["content"]
         ...     query = "Vermeer born" if "by Vermeer" in asked else "Milkmaid"
-        ...     return {"reasoning": "So.", "query": query, "answer": "Delft" if "Delft" in asked else "?"}
+        ...     return {"reasoning": "So.", "search_query": query, "answer": "Delft" if "Delft" in asked else "?"}
         >>> program.set_lm(FunctionLM(reply))
         >>> program(question="Where was the painter of The Milkmaid born?").answer
         'Delft'
@@ -65,7 +66,7 @@ class MultiHop(Module):
             raise ConfigurationError(
                 f"MultiHop: max_hops must be a whole number of at least 1, got {max_hops!r}"
             )
-        self.write_query = [ChainOfThought(SearchQuery) for _ in range(max_hops)]
+        self.write_query = [Predict(SearchQuery) for _ in range(max_hops)]
         self.retrieve = Retrieve(k=k, rm=rm)
         self.answer = ChainOfThought(AnswerFromContext)
 
@@ -74,7 +75,7 @@ class MultiHop(Module):
         context: dict[str, Any] = {}  # by text: no passage is shown twice
         queries: list[str] = []
         for write_query in self.write_query:
-            query = write_query(context=list(context.values()), question=question).query
+            query = write_query(context=list(context.values()), question=question).search_query
             if query.strip() and query not in queries:
                 queries.append(query)
                 context.update((str(passage), passage) for passage in self.retrieve(query).passages)

@@ -25,7 +25,7 @@ class AnswerFromPassages(Signature):
     passages: list[str] = InputField(desc="numbered from 1")
     question: str = InputField()
     answer: str = OutputField(desc='a few words, or "not in the documents"')
-    sources: list[int] = OutputField(desc="the numbers of the passages that say so; empty where none does")
+    sources: list[int] = OutputField(default=[], desc="the numbers of the passages that say so")
 
 
 class RAG(Module):
@@ -38,7 +38,8 @@ class RAG(Module):
     Calling it takes `question`.
 
     Returns (of a call): `answer`; `found`, False where the documents do not say it; `citations`, the passages that the
-    answer rests on, with `source` and `page`; `context`, all passages that were read.
+    answer rests on, with `source` and `page` (where the LM names none, those that hold the answer word for word);
+    `context`, all passages that were read.
 
     Cost: one LM call, and one more where the answer names passages that are not there.
     Source: Lewis et al. 2020 (arXiv 2005.11401) in the form of Khattab et al. 2023 (arXiv 2310.03714).
@@ -71,12 +72,23 @@ class RAG(Module):
             target_module=self.answer,
         )
         found = not is_not_found(said.answer)
-        citations = [passages[number - 1] for number in there] if found else []
+        named = [passages[number - 1] for number in there] or [p for p in passages if holds(p, said.answer)]
+        citations = named if found else []
         return Prediction(
             reasoning=said.reasoning, answer=said.answer, found=found, citations=citations, context=passages
         )
 
 
+def holds(passage: str, answer: str) -> bool:
+    """Return whether a passage has an answer in it, word for word."""
+    return f" {words(answer)} " in f" {words(passage)} "
+
+
+def words(text: str) -> str:
+    """Return a text as words with single blanks between them, without case and punctuation."""
+    return " ".join("".join(sign if sign.isalnum() else " " for sign in text.casefold()).split())
+
+
 def is_not_found(answer: str) -> bool:
     """Return whether an answer says that the documents do not."""
-    return " ".join(answer.casefold().split()).strip(" .\"'") == NOT_FOUND
+    return words(answer) == NOT_FOUND
