@@ -5,6 +5,7 @@ Run it: python examples/many_labels.py (offline: the LM is a function; name a re
 """
 
 import random
+import re
 
 import telic
 from telic.data import Request
@@ -44,8 +45,12 @@ def rows(count: int, seed: int) -> list[telic.Example]:
 
 
 def stand_in(request: Request) -> dict[str, str]:
-    """Choose the first label on the list, as a lazy LM might."""
-    return {"label": str(request.messages[-1]["content"]).partition('["')[2].partition('"')[0]}
+    """Choose from the short list the first label whose words the text has, as an LM would that reads."""
+    text, _, rest = str(request.messages[-1]["content"]).partition("[[ ## choices ## ]]")
+    shown = re.findall(r"[\w-]+_\w+", rest)
+    return {
+        "label": next((label for label in shown if all(word in text for word in label.split("_"))), shown[0])
+    }
 
 
 def main(lm: object = None) -> float:
