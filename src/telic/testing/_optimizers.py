@@ -15,69 +15,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from telic.budget import Budget
 from telic.context import context
-from telic.errors import ConfigurationError, LMInvalidRequestError
 from telic.journal import Run
 from telic.modules import Predict
+from telic.testing._optimizer_faults import FaultBehaviours
 from telic.testing._optimizer_programs import CALLS_PER_RUN, PROGRAMS, Nested
 from telic.testing._optimizer_task import (
-    SUM,
-    CountingLM,
-    Killed,
-    Killer,
-    always_right,
     equal_answer,
-    share,
     sums,
 )
 
-MOST_KILLS = 60
 
-
-class OptimizerConformance:
+class OptimizerConformance(FaultBehaviours):
     """Behaviours of an optimizer; a subclass defines `make_optimizer`."""
-
-    calls_lms = True
-    """False: it never calls an LM, and what is said of calls is not asked of it."""
-
-    def make_optimizer(self, metric: Any, **settings: Any) -> Any:
-        """Return the optimizer, small; `settings` are `num_threads` and `max_errors`, to be passed on."""
-        raise NotImplementedError
-
-    def reply(self, text: str, wanted: list[str]) -> dict[str, str]:
-        """Return the values of the fields that a prompt asks for; right for some prompts."""
-        found = SUM.findall(text)
-        a, b = map(int, found[-1]) if found else (0, 0)
-        chance = share(text)
-        answer = str(a + b if chance < 0.6 else a + b + 1)
-        return {name: answer if name == "answer" else f"{name} {chance:.6f}" for name in wanted}
-
-    def lm(self, reply: Any = None, name: str = "counting") -> CountingLM:
-        """Return a new LM."""
-        return CountingLM(self.reply if reply is None else reply, name)
-
-    def compile(self, lm: Any, folder: Path, program: Any = None, threads: int = 1, **options: Any) -> Any:
-        """Compile a program (a plain one) in a folder."""
-        optimizer = self.make_optimizer(equal_answer, num_threads=threads, max_errors=50)
-        student = Predict("question -> answer") if program is None else program
-        data: dict[str, Any] = {"trainset": sums(8), **({"valset": sums(6, 50)} if self.calls_lms else {})}
-        with context(lm=lm):
-            return optimizer.compile(student, **data, run_dir=folder, **options)
-
-    @staticmethod
-    def found(program: Any) -> Any:
-        """Return what a compile came to: the program's state, and the report without times, places and spend."""
-        report = program.report.to_dict()
-        for name in ("seconds", "run_dir", "spend", "spend_parts", "extra_runs", "notes", "failed_calls"):
-            del report[name]
-        return program.dump_state()["predictors"], report
-
-    def home(self, program: Any) -> Any:
-        """Return what a result is loaded into, made by the user's code around `program`; mostly that itself."""
-        return program
-
-    # Behaviours
 
     def test_what_it_is_given_stays_as_it_was(self, tmp_path: Path) -> None:
         """Student, rows and settings are unchanged, so that one optimizer serves twice."""
@@ -112,40 +62,6 @@ class OptimizerConformance:
         compiled = self.compile(self.lm(), tmp_path / "run", program)
 
         assert [predictor.lm.model for _, predictor in compiled.named_predictors()] == ["first", "second"]
-
-    def test_killed_at_any_event_and_resumed_it_is_as_never_killed(self, tmp_path: Path) -> None:
-        """The same result, and no reply that had been written down is paid for again."""
-        whole = self.lm()
-        expected = self.found(self.compile(whole, tmp_path / "whole"))
-        events = Run(tmp_path / "whole").events + whole.calls
-        for number in _spread(events, MOST_KILLS):
-            lm, folder = self.lm(), tmp_path / f"killed-{number}"
-            killed = Killer(number)
-            try:
-                with context(journal_tap=killed):
-                    self.compile(lm, folder)
-            except Killed:
-                pass
-            assert self.found(self.compile(lm, folder)) == expected, f"killed at event {number}"
-            lost = killed.event == "reply"  # it had come, and could not be written down any more
-            assert lm.calls <= whole.calls + lost, f"killed at event {number}, a {killed.event}"
-
-    def test_killed_with_many_threads_at_work_it_is_as_never_killed(self, tmp_path: Path) -> None:
-        """The same result, whatever was under way; programs of more than one step too."""
-        for name in ("nested", "looping", "asserting"):
-            whole, make = self.lm(), PROGRAMS[name]
-            expected = self.found(self.compile(whole, tmp_path / name, make(), threads=8))
-            for number in _spread(Run(tmp_path / name).events + whole.calls, 4):
-                folder = tmp_path / f"{name}-{number}"
-                try:
-                    with context(journal_tap=Killer(number)):
-                        self.compile(self.lm(), folder, make(), threads=8)
-                except Killed:
-                    pass
-                assert self.found(self.compile(self.lm(), folder, make(), threads=8)) == expected, (
-                    name,
-                    number,
-                )
 
     def test_a_finished_run_given_again_costs_nothing(self, tmp_path: Path) -> None:
         """The same folder again: the same result without a call, its spend as it was."""
@@ -182,34 +98,6 @@ class OptimizerConformance:
         assert loaded.dump_state()["predictors"] == compiled.dump_state()["predictors"]
         assert loaded.report.run_dir == compiled.report.run_dir
 
-    def test_no_budget_of_calls_is_overrun(self, tmp_path: Path) -> None:
-        """Whatever the limit and the threads: refused at the door, or kept, with the best so far."""
-        free = self.lm()
-        self.compile(free, tmp_path / "free")
-        for limit in _spread(free.calls + 1, 8):
-            lm = self.lm()
-            try:
-                compiled = self.compile(lm, tmp_path / f"b{limit}", threads=8, budget=Budget(calls=limit))
-            except ConfigurationError:
-                assert lm.calls == 0
-            else:
-                assert lm.calls <= limit
-                assert compiled.report.stopped is None or "budget" in compiled.report.stopped
-
-    def test_a_budget_holds_over_a_resume(self, tmp_path: Path) -> None:
-        """What was spent before the kill counts."""
-        free = self.lm()
-        self.compile(free, tmp_path / "free")
-        limit = free.calls - 1
-        lm = self.lm()
-        for kill in (free.calls // 2, 10**9):
-            try:
-                with context(journal_tap=Killer(kill)):
-                    self.compile(lm, tmp_path / "run", budget=Budget(calls=limit))
-            except (Killed, ConfigurationError):
-                pass
-        assert lm.calls <= max(limit, 0) + 1  # the reply that the kill lost
-
     def test_the_plan_holds(self, tmp_path: Path) -> None:
         """The calls that were made lie within what the plan said."""
         for name, make in PROGRAMS.items():
@@ -227,54 +115,40 @@ class OptimizerConformance:
             assert plan.calls[0] <= lm.calls <= plan.calls[1], (name, plan, lm.calls)
             assert used.total_tokens == 0 or plan.tokens[0] <= used.total_tokens <= plan.tokens[1]
 
-    def test_failures_are_counted(self, tmp_path: Path) -> None:
-        """Rows that fail are in the report, and the rest goes on."""
-        if not self.calls_lms:
-            return
+    def test_a_metric_may_be_awaited(self, tmp_path: Path) -> None:
+        """The same result as with a plain one."""
 
-        def reply(text: str, wanted: list[str]) -> dict[str, str]:
-            if share(text[-60:]) > 0.5:
-                raise LMInvalidRequestError("refused", model="counting")
-            return self.reply(text, wanted)
+        async def awaited(example: Any, prediction: Any, trace: Any = None) -> bool:
+            return equal_answer(example, prediction)
 
-        compiled = self.compile(self.lm(reply), tmp_path / "run")
+        plain, other = (
+            self.compile(self.lm(), tmp_path / metric.__name__, metric=metric)
+            for metric in (equal_answer, awaited)
+        )
+        assert self.found(plain) == self.found(other)
 
-        assert compiled.report.failures
-        assert compiled.report.failed_calls
+    def test_without_a_valset_it_is_said_which_rows_chose(self, tmp_path: Path) -> None:
+        """Split, or shared: never silently the same rows."""
+        for count in (8, 24):
+            optimizer = self.make_optimizer(equal_answer, num_threads=4, max_errors=50)
+            with context(lm=self.lm()):
+                compiled = optimizer.compile(
+                    Predict("question -> answer"), trainset=sums(count), run_dir=tmp_path / str(count)
+                )
+            told = [note for note in compiled.report.notes if "valset" in note]
+            assert bool(told) == (compiled.report.score is not None), compiled.report.notes
+            assert not told or ("split" in told[0]) == (count == 24), told
 
-    def test_an_lm_that_goes_away_stops_it_and_no_row_is_scored_for_that(self, tmp_path: Path) -> None:
-        """What is there is kept; with the LM back, the run goes on to the same result."""
-        if not self.calls_lms:
-            return
-        whole = self.lm()
-        expected = self.found(self.compile(whole, tmp_path / "whole"))
-        for after in _spread(whole.calls, 6):
-            lm = self.lm()
-            lm.lives = after
-            with context(outage_patience=0.0):
-                stopped = self.compile(lm, tmp_path / f"away-{after}")
-            scores = {(c.seed, c.label): c.score for c in stopped.report.candidates}
-            assert stopped.report.stopped is not None
-            assert not stopped.report.failures
-            assert all(score == scores.get(name, score) for name, score in _scores(expected))
-            assert self.found(self.compile(self.lm(), tmp_path / f"away-{after}")) == expected
-
-    def test_all_scores_equal_and_three_examples_are_no_trouble(self, tmp_path: Path) -> None:
-        """Nothing to choose by, and hardly anything to learn from."""
-        optimizer = self.make_optimizer(always_right, num_threads=2, max_errors=50)
-        with context(lm=self.lm()):
-            compiled = optimizer.compile(
-                Predict("question -> answer"), trainset=sums(3), run_dir=tmp_path / "run"
-            )
-        assert compiled.report.stopped is None
-
-
-def _spread(total: int, most: int) -> list[int]:
-    """Return up to `most` numbers from 0 to `total` - 1, evenly spread."""
-    if total <= most:
-        return list(range(total))
-    return sorted({i * (total - 1) // (most - 1) for i in range(most)})
-
-
-def _scores(found: Any) -> list[tuple[Any, float]]:
-    return [((one["seed"], one["label"]), one["score"]) for one in found[1]["candidates"]]
+    def test_a_seed_of_zero_is_a_seed(self, tmp_path: Path) -> None:
+        """It is kept, and comes to the same result each time."""
+        optimizer = self.make_optimizer(equal_answer, num_threads=1, max_errors=50)
+        inner = getattr(optimizer, "optimizer", optimizer)
+        inner.seed = 0
+        found: list[Any] = []
+        for name in "ab":
+            with context(lm=self.lm()):
+                found.append(
+                    self.found(optimizer.compile(Nested(), trainset=sums(8), run_dir=tmp_path / name))
+                )
+        assert inner.seed == 0
+        assert found[0] == found[1]
