@@ -190,13 +190,15 @@ class Ascent:
         """Return the scoring of some programs, each known by a label."""
         by_seed: dict[int, tuple[str, ...]] = {}
         entries: list[Entry] = []
+        best = self._scored.get(_key(self._best))  # with which all but one of their instructions are shared
+        more = {} if best is None else {"parents": [best.candidate.seed]}
         for label, texts in named:
             by_seed[self._tried] = _key(texts)
             entries.append(Entry(self._tried, label, make=lambda texts=texts: self._program(texts)))
             self._tried += 1
 
         def scored(entry: Entry, result: EvaluationResult) -> Candidate:
-            candidate = self._run.candidate(entry.program, result, entry.label, entry.seed)
+            candidate = self._run.candidate(entry.program, result, entry.label, entry.seed, **more)
             self._scored[by_seed[entry.seed]] = Scored(candidate, result)
             return candidate
 

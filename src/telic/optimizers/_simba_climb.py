@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 from telic._seed import derive, derive_seed
@@ -60,6 +60,14 @@ class Member(NamedTuple):
     """Of its scores: of the given program on the rows that choose, of others on the minibatch that made them."""
 
 
+class _Change(NamedTuple):
+    """A program made from one of the pool."""
+
+    label: str
+    program: Any
+    source: int
+
+
 @final
 class Climb:
     """One climb.
@@ -98,6 +106,8 @@ class Climb:
         self._found: list[Scored] = []
         self._traced = Traced(run, metric, settings.teacher_settings)
         self._pool: list[Member] = []
+        self._sources: dict[int, int] = {}
+        """From which member each was made, by number."""
         self._batches = _Batches(len(made), settings.bsize, settings.seed)
 
     def climb(self) -> str | None:
@@ -170,46 +180,52 @@ class Climb:
         self, step: int, batch: Sequence[int], buckets: Sequence[Bucket], bounds: Bounds
     ) -> str | None:
         options = self._settings
-        shown: list[tuple[str, Any]] = []
-        taught: list[tuple[str, Any]] = []
+        shown: list[_Change] = []
+        taught: list[_Change] = []
         wanted = options.num_candidates + 1
         for bucket in buckets[:wanted]:
             rng = derive(options.seed, "candidate", step, bucket.number)
             source = self._pool[drawn(self._top(), options.temperature_for_candidates, rng)]
             program = source.program.deepcopy()
             drop_demos(program, options.max_demos, rng)
-            label = f"step {step + 1}, row {bucket.number}, from {source.number}"
+            change = _Change(
+                f"step {step + 1}, row {bucket.number}, from {source.number}", program, source.number
+            )
             if options.max_demos > 0 and rng.random() < 0.5:
                 if can_show(bucket, bounds):
                     add_demo(program, bucket, options.demo_input_field_maxlen)
-                    shown.append((f"a demo; {label}", program))
+                    shown.append(change._replace(label=f"a demo; {change.label}"))
             elif can_teach(bucket, bounds):
-                self._ask(bucket, program, label, taught)
+                self._ask(bucket, change, taught)
         # What asks goes first; programs with a new demo are scored meanwhile.
         rows = [self._made[index] for index in batch]
-        number = len(self._pool)
-        entries = [Entry(number + place, label, make=lambda p=p: p) for place, (label, p) in enumerate(shown)]
-        search = self._search(entries, rows)
+        search = self._search(self._entries(shown, len(self._pool)), rows)
         title = f"changing, step {step + 1} of {options.max_steps}"
         stopped = self._work([self.asks, search], title)
         if stopped is None:
-            taught.sort(key=lambda item: item[0])
-            number += len(entries)
-            more = [Entry(number + n, label, make=lambda p=p: p) for n, (label, p) in enumerate(taught)]
-            second = self._search(more, rows)
+            taught.sort(key=lambda change: change.label)
+            second = self._search(self._entries(taught, len(self._pool) + len(shown)), rows)
             stopped = self._work([second], title)
             if stopped is None:
                 self._register(step, [*search.entries, *second.entries])
         return stopped
 
-    def _ask(self, bucket: Bucket, program: Any, label: str, taught: list[tuple[str, Any]]) -> None:
+    def _entries(self, changes: Sequence[_Change], first: int) -> list[Entry]:
+        self._sources |= {first + place: change.source for place, change in enumerate(changes)}
+        return [
+            Entry(first + place, change.label, make=lambda change=change: change.program)
+            for place, change in enumerate(changes)
+        ]
+
+    def _ask(self, bucket: Bucket, change: _Change, taught: list[_Change]) -> None:
+        label, program, _ = change
         signature, inputs = question(program, bucket)
 
         def answered(fields: Mapping[str, Any] | None) -> None:
             texts = {} if fields is None else rules_of(program, fields)
             if texts:
                 made = with_instructions(program, {**instructions_of(program), **texts})
-                taught.append((f"rules; {label}", made))
+                taught.append(_Change(f"rules; {label}", made, change.source))
 
         sample = derive_seed(self._settings.seed, "rules", label) % 2**31 + 1
         self.asks.ask(f"rules for {label}", signature, inputs, answered, sample=sample)
@@ -247,13 +263,22 @@ class Climb:
         def scored(entry: Entry, result: EvaluationResult) -> Candidate:
             if not kept:
                 return Candidate.of(entry.program, result, entry.seed, entry.label)
-            candidate = self._run.candidate(entry.program, result, entry.label, entry.seed)
+            more = {"parents": self._ancestors(entry.seed, {0, *(one.seed for one in entries)})}
+            candidate = self._run.candidate(entry.program, result, entry.label, entry.seed, **more)
             self._found.append(Scored(candidate, result))
             return candidate
 
         return Search(
             entries, rows, self._metric, max_errors=self._settings.max_errors, stop_at_score=None, scored=scored
         )  # fmt: skip
+
+    def _ancestors(self, number: int, known: Container[int]) -> list[int]:
+        """Return, as a list of at most one, the nearest of the `known` members that a member comes from."""
+        while (source := self._sources.get(number)) is not None:
+            if source in known:
+                return [source]
+            number = source
+        return []
 
     def _work(self, sources: Sequence[Source], title: str) -> str | None:
         searches = [source for source in sources if isinstance(source, Search)]
