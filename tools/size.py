@@ -47,6 +47,8 @@ MANY_PARAMETERS = {
     "optimizers/_random_search.py:BootstrapFewShotWithRandomSearch.__init__",
     "optimizers/_simba.py:SIMBA.__init__",
     "signatures/_options.py:DeclareField.__call__",
+    # All that may be set, and nobody must.
+    "optimizers/_improve.py:Improve.__init__",
     # One parameter an option of the command line.
     "cli/_app.py:compile_program",
 }

@@ -150,10 +150,12 @@ if TYPE_CHECKING:
     from telic.optimizers import BootstrapFewShotWithRandomSearch as BootstrapFewShotWithRandomSearch
     from telic.optimizers import BootstrapFewShotWithRandomSearch as BootstrapRS
     from telic.optimizers import Ensemble as Ensemble
+    from telic.optimizers import Improve as Improve
     from telic.optimizers import InferRules as InferRules
     from telic.optimizers import KNNFewShot as KNNFewShot
     from telic.optimizers import LabeledFewShot as LabeledFewShot
     from telic.optimizers import MIPROv2 as MIPROv2
+    from telic.optimizers import improve as improve
     from telic.retrieve import ColBERTv2 as ColBERTv2
     from telic.retrieve import Embedder as Embedder
     from telic.retrieve import Embeddings as Embeddings
@@ -234,6 +236,7 @@ __all__ = [
     "File",
     "History",
     "Image",
+    "Improve",
     "InferRules",
     "InputError",
     "InputField",
@@ -309,6 +312,7 @@ __all__ = [
     "context",
     "copy_context",
     "ensure_signature",
+    "improve",
     "infer_prefix",
     "inspect_history",
     "load",

@@ -32,7 +32,7 @@ HOMES: Final[Mapping[str, str]] = {
         evaluate="Evaluate EvaluationResult",
         integrations="mcp_tools",
         optimizers="BootstrapFewShot BootstrapFewShotWithOptuna BootstrapFewShotWithRandomSearch COPRO "
-        "Ensemble GEPA InferRules KNNFewShot LabeledFewShot MIPROv2 SIMBA",
+        "Ensemble GEPA Improve InferRules KNNFewShot LabeledFewShot MIPROv2 SIMBA improve",
         errors="AdapterError AdapterParseError AssertionFailed BudgetExceeded CacheMissError CodeExecutionError "
         "ConfigurationError ContentFilterError ContextWindowExceededError DatasetError EvaluationError InputError "
         "InterpreterError JournalError LMOutageError RunDivergedError RunLockedError RunMismatchError "
@@ -61,7 +61,7 @@ OLD_PACKAGES: Final = ("clients", "dsp", "predict", "primitives", "retrievers", 
 """The same, of the module paths that `telic.compat` serves."""
 
 PLANNED: Final = frozenset((
-    "BetterTogether", "BootstrapFinetune", "GRPO", "improve",
+    "BetterTogether", "BootstrapFinetune", "GRPO",
 ))  # fmt: skip
 """Names of the programming model that this version does not have yet: `telic.X` says so."""
 

@@ -15,6 +15,7 @@ from telic import (
     BootstrapFewShotWithRandomSearch,
     Ensemble,
     Evaluate,
+    Improve,
     InferRules,
     KNNFewShot,
     LabeledFewShot,
@@ -190,3 +191,8 @@ class TestEnsemble(OptimizerSuite):
             return sorted(lm.asked)
 
         assert drawn(0) == drawn(0) != drawn(1)
+
+
+class TestImprove(OptimizerConformance):
+    def make_optimizer(self, metric, **settings):
+        return Improve(metric, num_instructions=3, max_rounds=2, **settings)

@@ -7,6 +7,8 @@ from telic.optimizers._copro import COPRO as COPRO
 from telic.optimizers._ensemble import Ensemble as Ensemble
 from telic.optimizers._gepa import GEPA as GEPA
 from telic.optimizers._gepa_reflect import InstructionProposer as InstructionProposer
+from telic.optimizers._improve import Improve as Improve
+from telic.optimizers._improve import improve as improve
 from telic.optimizers._infer_rules import InferRules as InferRules
 from telic.optimizers._knn_few_shot import KNNFewShot as KNNFewShot
 from telic.optimizers._labeled import LabeledFewShot as LabeledFewShot

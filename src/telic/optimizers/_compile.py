@@ -142,8 +142,7 @@ class Compile:
         words = f" · {used.calls:,} calls"
         if used.cost_usd:
             words += f", {used.cost_usd:.2f} USD"
-        left = {} if self._budget is None else self._budget.remaining()
-        rest = [f"{value:,.6g} {name}" for name, value in left.items() if value is not None]
+        rest = [f"{value:,.6g} {name}" for name, value in self.remaining.items()]
         if rest:
             words += f", left: {', '.join(rest)}"
         away = "" if self.live is None else self.live.outages.told
@@ -205,6 +204,12 @@ class Compile:
             failed_calls=0 if self.live is None else self.live.spend.failed,
             **found,
         )
+
+    @property
+    def remaining(self) -> dict[str, float]:
+        """What is left of each limit that there is, by its name: "usd", "calls", "tokens", "seconds"."""
+        left = {} if self._budget is None else self._budget.remaining()
+        return {name: value for name, value in left.items() if value is not None}
 
     @property
     def spent(self) -> Usage:
@@ -321,11 +326,8 @@ class Compile:
         identity = self._identity()
         digest = content_key(identity)[:8]
         asked = self._run_dir is not None
-        folder = (
-            Path(self._run_dir)
-            if self._run_dir is not None
-            else new_folder(f"{self._name}-{digest}", was_killed)
-        )
+        name = f"{self._name}-{digest}"
+        folder = Path(self._run_dir) if self._run_dir is not None else new_folder(name, was_killed)
         about = {
             "trainset": len(self._data.get("trainset") or ()),
             "valset": len(self._data.get("valset") or ()),

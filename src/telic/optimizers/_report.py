@@ -98,6 +98,9 @@ class Report:
     """By how many points `score` is likely to be too high, for being the best of many on the same rows."""
     failed_calls: int = 0
     """Calls of LMs that failed, before retries of the run went through."""
+    improved: bool | None = None
+    """Of `improve`: whether the returned program is shown to be better; False: nothing was found, and it is the given
+    one. None: that was not asked, or the end came before it could be answered."""
     notes: Sequence[str] = ()
     """What a reader of the numbers must know."""
     run_dir: str | None = None
@@ -134,6 +137,8 @@ class Report:
     @property
     def verdict(self) -> str:
         """Whether the compiled program is shown to be better than the given one, as a sentence."""
+        if self.improved is False:
+            return "no improvement found: the program is as it was given"
         if self.check is not None:
             return f"{self.check.verdict} (on {self.check.n} rows that did not choose it)"
         if self.comparison is None:
@@ -158,6 +163,7 @@ class Report:
             "check": None if self.check is None else _plain_numbers(self.check.to_dict()),
             "check_score": self.check_score,
             "optimism": self.optimism,
+            "improved": self.improved,
             "failed_calls": self.failed_calls,
             "notes": list(self.notes),
             "run_dir": self.run_dir,
@@ -171,7 +177,7 @@ class Report:
         if self.score is not None:
             before = "" if self.baseline is None else f" (before: {self.baseline:.2f} %)"
             lines.append(f"score {self.score:.2f} %{before}")
-        if self.check is not None or self.comparison is not None:
+        if self.check is not None or self.comparison is not None or self.improved is False:
             lines.append(self.verdict)
         lines += [f"{role}: {_told(usage)}" for role, usage in self.spend.items()]
         lines += [str(count) for count in self.assertions.values()]
