@@ -20,11 +20,15 @@ class Tried(NamedTuple):
     """A candidate as the page shows it."""
 
     number: int
-    """In the order in which they were written down."""
+    """Its place in the order in which they were written down."""
     name: str
     candidate: RunCandidate
+    mark: int
+    """Its number as the optimizer counts, which labels of others may name; where it does not, its place."""
     parents: tuple[int, ...]
-    """Numbers of the candidates that it was made from."""
+    """Places of the candidates that it was made from."""
+    made_from: str
+    """The same by their marks."""
     scores: tuple[float | None, ...]
     against: PairedTest | None
     """Against the program as it was given, on the same rows; None: not comparable, or it is that program."""
@@ -127,7 +131,7 @@ def _best(run: Run, tried: Sequence[Tried]) -> Tried | None:
 
 
 def _named(run: Run, tried: Sequence[Tried], name: str) -> Tried:
-    known = {one.name: one for one in tried} | {str(one.number): one for one in tried}
+    known = {one.name: one for one in tried} | {str(one.mark): one for one in tried}
     if name not in known:
         there = ", ".join(repr(one.name) for one in tried[:20]) or "it has none yet"
         raise JournalError(f"the run {run.folder.name!r} has no candidate {name!r}; there are {there}")
@@ -141,11 +145,18 @@ def _tried(
     before = () if given is None or given is one else tuple(given.record.get("subscores", ()))
     comparable = scores and len(scores) == len(before) and None not in scores and None not in before
     against = compare_paired(before, scores) if comparable else None
-    return Tried(number, one.label, one, _parents(one.record, found), scores, against)
+    parents = _parents(one.record, found)
+    made_from = ", ".join([str(_mark(place, found[place])) for place in parents])
+    return Tried(number, one.label, one, _mark(number, one), parents, made_from, scores, against)
+
+
+def _mark(place: int, one: RunCandidate) -> int:
+    seed = one.record.get("seed")
+    return seed if isinstance(seed, int) else place
 
 
 def _parents(record: Mapping[str, Any], found: Sequence[RunCandidate]) -> tuple[int, ...]:
-    """Return the numbers of the parents that a record names, by number (their `seed`), label or full name."""
+    """Return the places of the parents that a record names, by number (their `seed`), label or full name."""
     named: Any = record.get("parents", record.get("parent"))
     if named is None:
         return ()

@@ -123,11 +123,11 @@ def _error_bars(tried: Sequence[Tried]) -> Figure:
 
 
 def _hover(one: Tried) -> str:
-    lines = [f"<b>{one.number}</b> {label(one.title, 90)}", f"score {one.score:.1f} %"]
+    lines = [f"<b>{one.mark}</b> {label(one.title, 90)}", f"score {one.score:.1f} %"]
     if one.candidate.interval is not None:
         lines[1] += f" (95 % interval {one.candidate.interval[0]:.1f} to {one.candidate.interval[1]:.1f})"
-    if one.parents:
-        lines.append(f"from {', '.join(map(str, one.parents))}")
+    if one.made_from:
+        lines.append(f"from {one.made_from}")
     why = one.record.get("why")
     if isinstance(why, str) and why:
         lines.append(label(why, 90))
@@ -158,7 +158,7 @@ def lineage(document: Document) -> Figure | None:
         },
     }
     traces = [_edges(others, "var(--bars)", 1.2), _edges(ours, "var(--accent)", 2.5), marks]
-    figure = _figure(traces, "candidate, by its number", "score, %")
+    figure = _figure(traces, "candidates, the oldest first", "score, %")
     figure["layout"]["xaxis"] |= {"tickformat": "d"} | ({"dtick": 1} if len(points) <= 20 else {})
     figure["layout"]["showlegend"] = False
     return figure
@@ -201,7 +201,7 @@ def rows_by_candidates(document: Document) -> Figure | None:
     trace: Figure = {
         "type": "heatmap",
         "x": [f"row {k}" for k in order],
-        "y": [f"{one.number} · {label(one.title)}" for one in shown],
+        "y": [f"{one.mark} · {label(one.title)}" for one in shown],
         "z": [[_rounded(one.scores[k]) for k in order] for one in shown],
         "zmin": low,
         "zmax": high,
@@ -216,7 +216,7 @@ def rows_by_candidates(document: Document) -> Figure | None:
     layout["height"] = min(900, max(220, 90 + 24 * len(shown)))
     layout["xaxis"] |= {"type": "category", "showgrid": False, "showticklabels": size <= 60, "tickangle": -60}
     layout["yaxis"] |= {"type": "category", "showgrid": False, "showticklabels": len(shown) <= _MOST_BARS}
-    numbers = {"tickmode": "array", "tickvals": trace["y"], "ticktext": [str(one.number) for one in shown]}
+    numbers = {"tickmode": "array", "tickvals": trace["y"], "ticktext": [str(one.mark) for one in shown]}
     figure["narrow"] = {
         "data": [{"showscale": False}],
         "layout": {"yaxis": numbers, "xaxis": {"showticklabels": size <= 20}},

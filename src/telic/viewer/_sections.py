@@ -128,7 +128,7 @@ def changes(document: Document) -> Html:
         )
     found = compare(document.start, document.end)
     one = document.chosen
-    name = "the compiled program" if one is None else [tag("bdi", f"“{one.title}”"), f" (no. {one.number})"]
+    name = "the compiled program" if one is None else [tag("bdi", f"“{one.title}”"), f" (no. {one.mark})"]
     against = (
         "the program as it was given" if document.start is not None else "nothing: what was given is not kept"
     )
@@ -239,14 +239,14 @@ def candidates(document: Document) -> Html:
 def _candidate(one: Tried, document: Document) -> Html:
     calls = one.spent("calls")
     cells: list[tuple[Any, Any]] = [
-        (one.number, one.number),
+        (one.mark, one.mark),
         (cut(one.title, 300), None),
         (_percent(one.score), one.score),
         (_interval(one), None),
         (f"{len(one.scores):,}" if one.scores else "", len(one.scores)),
         (one.record.get("failures") or "", one.record.get("failures", 0)),
         (_against(one), None if one.against is None else one.against.difference),
-        (", ".join(map(str, one.parents)), None),
+        (one.made_from, None),
         ("" if calls is None else f"{calls:,} calls", calls),
     ]
     shown = document.chosen is not None and document.chosen.number == one.number
