@@ -94,7 +94,6 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=4)
     parser.add_argument("--programs", nargs="*", default=list(PROGRAMS))
     given = parser.parse_args(argv)
-    logging.getLogger("telic").setLevel(logging.ERROR)
     sys.path.insert(0, str(FOLDER))
     print(
         "| program | assertions | all conditions held | metric | extra LM calls a row | LM calls to compile |"
@@ -110,4 +109,5 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
+    logging.getLogger("telic").setLevel(logging.ERROR)
     main()

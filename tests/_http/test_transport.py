@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import gc
 import gzip
 import socket
 import threading
@@ -9,6 +11,7 @@ import zlib
 import pytest
 
 from telic._http import Endpoint, HttpRequest, portal
+from telic._http._portal import Portal
 from telic.errors import LMResponseError, LMTimeoutError, LMTransportError
 from telic.testing import FaultServer, faults
 
@@ -31,6 +34,34 @@ def test_one_after_another_share_one_connection(sender):
         for _ in range(50):
             sender.send(server.host + PATH)
         assert server.connections == 1
+
+
+class Held:
+    """Something that a caller's context holds."""
+
+
+HELD = contextvars.ContextVar("held")
+
+
+def test_a_kept_connection_keeps_nothing_of_the_call_that_opened_it(make_sender):
+    door = Portal()  # its loop begins within the call, too
+
+    def call():
+        HELD.set(Held())
+        sender = make_sender()
+        request = HttpRequest(Endpoint(server.host + PATH), b"{}")
+        door.run(lambda: sender.transport.send(request, door.loop.time() + 5))
+        return sender
+
+    with FaultServer() as server:
+        sender = contextvars.copy_context().run(call)
+        gc.collect()
+        held = [one for one in gc.get_objects() if isinstance(one, Held)]
+
+        assert held == []
+        assert server.open_connections == 1
+        door.run(sender.transport.close)
+    door.close()
 
 
 def test_five_hundred_at_once_get_as_many_connections_and_keep_them(make_sender):

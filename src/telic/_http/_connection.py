@@ -9,6 +9,7 @@ file does not import it.
 
 from __future__ import annotations
 
+from contextvars import Context
 from typing import TYPE_CHECKING, Any, Final, final
 
 from telic._http._message import HttpResponse, Origin
@@ -140,7 +141,7 @@ class Connection:
         self._buffered = 0
         if self._paused:
             self._paused = False
-            self._transport.resume_reading()
+            Context().run(self._transport.resume_reading)  # as in `Dialer._apart`
         return chunks
 
     def close(self) -> None:

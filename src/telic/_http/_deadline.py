@@ -6,6 +6,7 @@ passes cancels its task, whatever it awaits there, and the waiting code turns th
 
 from __future__ import annotations
 
+from contextvars import Context
 from typing import TYPE_CHECKING, Any, final
 
 from telic._optional import load
@@ -67,7 +68,7 @@ class Deadlines:
         if self._timer is not None:
             self._timer.cancel()
         self._due = deadline
-        self._timer = self._loop.call_at(deadline, self._expire)
+        self._timer = self._loop.call_at(deadline, self._expire, context=Context())
 
     def _expire(self) -> None:
         self._timer = None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import os
 import socket
+from contextvars import Context
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
 
 from telic._http._message import Origin, parse_url
@@ -72,9 +73,20 @@ class Dialer:
     async def open(self, origin: Origin, proxy: Proxy | None, factory: Callable[[], Any]) -> Any:
         """Return a connected protocol made by `factory`.
 
+        It is dialed in an empty context: a socket's callbacks keep theirs, and all that it holds, until it closes.
+
         Raises:
             LMTransportError: The name is unknown, nobody listens, TLS failed, the proxy refused, or it took too long.
         """
+        dialing = self._loop.create_task(self._open(origin, proxy, factory), context=Context())
+        try:
+            return await dialing
+        except BaseException:
+            if dialing.done() and not dialing.cancelled() and dialing.exception() is None:
+                dialing.result().close()  # called off just when it had come: nobody else knows of it
+            raise
+
+    async def _open(self, origin: Origin, proxy: Proxy | None, factory: Callable[[], Any]) -> Any:
         asyncio = load("asyncio")
         try:
             async with asyncio.timeout(self._connect_timeout_s):
@@ -97,10 +109,8 @@ class Dialer:
                 factory, address, target.port, ssl=context, server_hostname=target.host if tls else None
             )
             try:
-                if index == len(addresses) - 1:
+                async with load("asyncio").timeout(None if index == len(addresses) - 1 else _OTHER_ADDRESS_S):
                     _, protocol = await dial
-                else:
-                    _, protocol = await load("asyncio").wait_for(dial, _OTHER_ADDRESS_S)
             except OSError as error:  # TimeoutError is one
                 if index == len(addresses) - 1 or _is_certificate_error(error):
                     self._resolved.pop((target.host, target.port), None)

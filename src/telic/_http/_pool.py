@@ -7,6 +7,7 @@ in the order they came, and a connection that comes free goes to the first of th
 from __future__ import annotations
 
 from collections import deque
+from contextvars import Context
 from typing import TYPE_CHECKING, Final, final
 
 from telic._http._connection import Connection
@@ -90,7 +91,7 @@ class Pool:
         connection.idle_since = self._loop.time()
         self._idle.append(connection)
         if self._sweeper is None:
-            self._sweeper = self._loop.call_later(self._idle_timeout_s / _SWEEPS_PER_IDLE_TIME, self._sweep)
+            self._sweeper = self._sweep_later()
 
     def close(self) -> None:
         """Close all connections."""
@@ -153,5 +154,8 @@ class Pool:
             else:
                 connection.close()
         self._idle = keep
+        self._sweeper = self._sweep_later() if keep else None
+
+    def _sweep_later(self) -> asyncio.TimerHandle:
         again = self._idle_timeout_s / _SWEEPS_PER_IDLE_TIME
-        self._sweeper = self._loop.call_later(again, self._sweep) if keep else None
+        return self._loop.call_later(again, self._sweep, context=Context())

@@ -24,6 +24,7 @@ import weakref
 from _thread import allocate_lock, get_ident
 from collections import deque
 from collections.abc import Callable
+from contextvars import Context
 from typing import TYPE_CHECKING, Any, Final, TypeVar, final
 
 from telic._http._portal_call import Function, Outbox, PortalCall
@@ -256,7 +257,7 @@ class Portal:
             if self._loop is not None:
                 return self._loop
             self._signal.acquire(False)
-            loop: asyncio.AbstractEventLoop = load("asyncio").new_event_loop()
+            loop: asyncio.AbstractEventLoop = Context().run(load("asyncio").new_event_loop)
             self._thread = threading.Thread(target=self._serve, args=(loop,), name="telic-http", daemon=True)
             self._loop = loop
             self._thread.start()

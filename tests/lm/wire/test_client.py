@@ -149,20 +149,48 @@ def test_a_cancelled_call_frees_its_place_and_its_connection():
         assert limiter.out == 0
 
 
+async def endless(exchange):
+    exchange.writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
+    for _ in range(3):
+        exchange.writer.write(b'data: {"choices": [{"delta": {"content": "x"}}]}\n\n')
+    await exchange.closing.wait()
+
+
 def test_leaving_a_stream_early_closes_its_connection_and_frees_its_place():
     limiter = Limiter(portal.loop.time)
-
-    async def endless(exchange):
-        exchange.writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
-        for _ in range(3):
-            exchange.writer.write(b'data: {"choices": [{"delta": {"content": "x"}}]}\n\n')
-        await exchange.closing.wait()
-
     with FaultServer(faults=faults.Fault("endless", endless)) as server:
         stream = client(server, limiter=limiter).stream(Request(HI))
         assert next(stream).text == "x"
         assert limiter.out == 1
         stream.close()
+        assert server.wait_until(lambda: server.open_connections == 0)
+        portal.run(asyncio.sleep, 0)
+        assert limiter.out == 0
+
+
+def test_a_task_cancelled_just_when_its_stream_has_begun_closes_the_connection():
+    limiter = Limiter(portal.loop.time)
+    with FaultServer(faults=faults.Fault("endless", endless)) as server:
+        made = client(server, limiter=limiter)
+        begun, open_stream = threading.Event(), made._open_stream
+
+        async def open_and_tell(*args):
+            reader = await open_stream(*args)
+            begun.set()
+            return reader
+
+        async def read():
+            return [delta async for delta in made.astream(Request(HI))]
+
+        async def main():
+            reading = asyncio.create_task(read())
+            await asyncio.sleep(0)
+            assert begun.wait(5)  # this loop stands still meanwhile: what has begun cannot be handed over
+            reading.cancel()
+            await asyncio.wait([reading])
+
+        made._open_stream = open_and_tell
+        asyncio.run(main())
         assert server.wait_until(lambda: server.open_connections == 0)
         portal.run(asyncio.sleep, 0)
         assert limiter.out == 0

@@ -102,25 +102,27 @@ class WireClient:
     def stream(self, request: Request) -> Iterator[Delta]:
         """Yield pieces as they come, then one with the whole `response`. Leaving early closes the connection."""
         self._refuse_if_forbidden()
-        reader = portal.run(self._open_stream, request)
+        opened: list[StreamReader] = []
         try:
+            reader = portal.run(self._open_stream, request, opened)
             while batch := portal.run(reader.next_batch):
                 yield from batch
         finally:
-            if not reader.closed:  # left early
-                portal.call_soon(reader.close)
+            if not (opened and opened[0].closed):  # left early
+                portal.call_soon(_close, opened)
 
     async def astream(self, request: Request) -> AsyncIterator[Delta]:
         """Yield pieces as they come, then one with the whole `response`. Leaving early closes the connection."""
         self._refuse_if_forbidden()
-        reader = await portal.arun(self._open_stream, request)
+        opened: list[StreamReader] = []
         try:
+            reader = await portal.arun(self._open_stream, request, opened)
             while batch := await portal.arun(reader.next_batch):
                 for delta in batch:
                     yield delta
         finally:
-            if not reader.closed:  # left early
-                portal.call_soon(reader.close)
+            if not (opened and opened[0].closed):  # left early
+                portal.call_soon(_close, opened)
 
     def _refuse_if_forbidden(self) -> None:
         if get_setting("forbid_requests"):
@@ -191,7 +193,11 @@ class WireClient:
         _heed(answer.headers, limiter)
         return response
 
-    async def _open_stream(self, request: Request) -> StreamReader:
+    async def _open_stream(self, request: Request, opened: list[StreamReader]) -> StreamReader:
+        """Return the reader of an answer that has begun, and put it into `opened`.
+
+        There it is found by a caller that is called off just when this returns, and so is handed nothing.
+        """
         loop = load("asyncio").get_running_loop()
         deadline = loop.time() + self._timeout_s
         n = request.options.get("n")
@@ -223,6 +229,7 @@ class WireClient:
                 continue
             limiter.succeeded()
             _heed(stream.headers, limiter)
+            opened.append(reader)
             return reader
 
     async def _pause(
@@ -266,6 +273,11 @@ class WireClient:
         if limiter is None:
             limiter = _limiters[key] = Limiter(loop.time)
         return limiter
+
+
+def _close(opened: list[StreamReader]) -> None:
+    for reader in opened:
+        reader.close()
 
 
 def _tell(error: LMError, attempt: int, *, early: bool) -> None:
