@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -71,6 +72,25 @@ def test_metrics_differ_by_code_defaults_and_what_they_close_over():
 
     assert callable_key(metric_with(1)) == callable_key(metric_with(1))
     assert len({callable_key(m) for m in (metric_with(1), metric_with(2), other, telic.evaluate.EM)}) == 4
+
+
+def test_metrics_differ_by_what_they_bind_or_hold():
+    class Slotted:
+        __slots__ = ("least",)
+
+        def __init__(self, least):
+            self.least = least
+
+        def __call__(self, example, prediction):
+            return True
+
+    def score(example, prediction, least):
+        return True
+
+    for made in (lambda least: partial(score, least=least), lambda least: partial(score, least), Slotted):
+        assert callable_key(made(1)) == callable_key(made(1))
+        assert callable_key(made(1)) != callable_key(made(2))
+    assert callable_key(partial(score, least=1)) != callable_key(partial(Slotted, least=1))
 
 
 def test_comments_and_places_do_not_count():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from hashlib import sha256
 from types import CodeType, FunctionType, MethodType
 from typing import Any, Final, cast
@@ -43,7 +44,11 @@ def program_key(program: Any, *, code: bool = False) -> str:
         fields = [[name, str(field)] for name, field in signature.fields.items()]
         demos = [stable(demo) for demo in predictor.demos]
         config = stable(getattr(predictor, "config", None))
-        parts.append([path, signature.instructions, fields, demos, config, lm_identity(predictor.lm)])
+        frozen = sorted(
+            getattr(predictor, "frozen_parts", ())
+        )  # only where there is any: keys of older runs hold
+        told = [path, signature.instructions, fields, demos, config, lm_identity(predictor.lm)]
+        parts.append([*told, frozen] if frozen else told)
     if code:
         parts += [
             [type(part).__qualname__, _class_code(type(part))] for _, part in program.named_sub_modules()
@@ -126,9 +131,19 @@ def _stable_object(value: Any, depth: int) -> Any:
         if callable(method):
             return [type(value).__qualname__, stable(method(), depth + 1)]
     if callable(value) and type(value).__module__ != "builtins":
-        held = getattr(value, "__dict__", {})
-        return [type(value).__qualname__, _class_code(type(value)), stable(held, depth + 1)]
+        return [type(value).__qualname__, _class_code(type(value)), stable(_held(value), depth + 1)]
     return _ADDRESS.sub("", repr(value))
+
+
+def _held(value: Any) -> dict[str, Any]:
+    """Return what a callable object holds: its attributes, also those in slots; of a `partial` all that it binds."""
+    slots: list[Any] = [getattr(cls, "__slots__", ()) for cls in type(value).__mro__]
+    names = [name for one in slots for name in ((one,) if isinstance(one, str) else one)]
+    held = {name: getattr(value, name) for name in names if name[:2] != "__" and hasattr(value, name)}
+    if isinstance(value, partial):
+        bound: partial[Any] = value
+        held |= {"func": bound.func, "args": bound.args, "keywords": bound.keywords}
+    return held | getattr(value, "__dict__", {})
 
 
 def _function(function: Any, depth: int) -> Any:
