@@ -139,11 +139,12 @@ def _held(value: Any) -> dict[str, Any]:
     """Return what a callable object holds: its attributes, also those in slots; of a `partial` all that it binds."""
     slots: list[Any] = [getattr(cls, "__slots__", ()) for cls in type(value).__mro__]
     names = [name for one in slots for name in ((one,) if isinstance(one, str) else one)]
-    held = {name: getattr(value, name) for name in names if name[:2] != "__" and hasattr(value, name)}
-    if isinstance(value, partial):
-        bound: partial[Any] = value
-        held |= {"func": bound.func, "args": bound.args, "keywords": bound.keywords}
-    return held | getattr(value, "__dict__", {})
+    own: dict[str, Any] = getattr(value, "__dict__", {})
+    held = own | {name: getattr(value, name) for name in names if name[:2] != "__" and hasattr(value, name)}
+    if not isinstance(value, partial):
+        return held
+    bound = cast("partial[Any]", value)
+    return held | {"func": bound.func, "args": bound.args, "keywords": bound.keywords}
 
 
 def _function(function: Any, depth: int) -> Any:
