@@ -62,7 +62,8 @@ def save_causal(folder, *, kind="llama", chat=True, positions=512):
     return str(folder)
 
 
-def save_t5(folder, *, scale=3.0):
+def save_t5(folder, *, scale=3.0, ends=False):
+    """`ends`: a reply can be learned to end; without it answers run on, which tests of limits want."""
     import torch
     import transformers
 
@@ -82,7 +83,8 @@ def save_t5(folder, *, scale=3.0):
             if p.dim() > 1:
                 p.mul_(scale)
         model.lm_head.weight.normal_()
-        model.lm_head.weight[1] = 0
+        if not ends:
+            model.lm_head.weight[1] = 0
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return str(folder)

@@ -35,6 +35,7 @@ class LocalClient:
         model: A folder, or an id of Hugging Face's hub.
         device: "cpu", "cuda", "cuda:1", "mps"; None: a GPU where there is one.
         dtype: "float32", "bfloat16", "float16"; None: single precision on a CPU, the model's own on a GPU.
+        engine: What generates; None: the one that all clients of this model share.
 
     Options: `temperature`, `max_tokens` (1,024), `n`, `stop`, `seed`, `top_p`, `logprobs` with `top_logprobs`.
 
@@ -46,9 +47,11 @@ class LocalClient:
     remote: Final = False
     """Calls stay in the process: replay-only mode lets them through."""
 
-    def __init__(self, model: str, *, device: str | None = None, dtype: str | None = None) -> None:
+    def __init__(
+        self, model: str, *, device: str | None = None, dtype: str | None = None, engine: Engine | None = None
+    ) -> None:
         self.model = model
-        self._engine: Engine = engine_of(model, device, dtype)
+        self._engine: Engine = engine_of(model, device, dtype) if engine is None else engine
 
     @property
     def endpoint(self) -> str:

@@ -45,13 +45,16 @@ class Engine:
         name: A folder or a hub id.
         device: Where; None: the best there is.
         dtype: The weights' precision; None: chosen by the device.
+        opened: The model, where it is in memory already.
     """
 
-    def __init__(self, name: str, device: str | None, dtype: str | None) -> None:
+    def __init__(
+        self, name: str, device: str | None, dtype: str | None, opened: Opened | None = None
+    ) -> None:
         self._source = (name, device, dtype)
         self._loading = threading.Lock()  # protects the load: two threads must not both do it
-        self._opened: Opened | None = None
-        self._reuses = False
+        self._opened = opened
+        self._reuses: bool = opened is not None and _reuses(opened)
         self._heads = Heads(HEAD_BYTES)  # of the working thread alone, like the two below it
         self._batch: Batch | None = None
         self._open: list[Job] = []
@@ -69,7 +72,7 @@ class Engine:
             if self._opened is None:
                 name, device, dtype = self._source
                 opened = open_model(name, device=device, dtype=dtype)
-                self._reuses = not opened.seq2seq and keeps_everything(opened.model)
+                self._reuses = _reuses(opened)
                 self._opened = opened
             return self._opened
 
@@ -199,3 +202,7 @@ class Engine:
             if not job.done:
                 job.fail(error)
             job.bell.set()
+
+
+def _reuses(opened: Opened) -> bool:
+    return not opened.seq2seq and keeps_everything(opened.model)

@@ -1,4 +1,4 @@
-"""The weights file: safetensors, half precision, with a checksum and the model's shape in its header.
+"""The weights file: safetensors, half or single precision, with a checksum and the model's shape in its header.
 
 Read by hand (the format is a length, a JSON header and raw data), so that the extra `tiny` is NumPy alone; any
 safetensors library reads the file too.
@@ -76,6 +76,8 @@ def read_weights(path: Path) -> Weights:
     for name, entry in header.items():
         if name != "__metadata__":
             start, stop = entry["data_offsets"]
-            half = np.frombuffer(body[start:stop], dtype="<f2").reshape(entry["shape"])
-            tensors[name] = half.astype(np.float32)
+            kind = "<f4" if entry["dtype"] == "F32" else "<f2"  # trained further; as shipped
+            tensors[name] = (
+                np.frombuffer(body[start:stop], dtype=kind).reshape(entry["shape"]).astype(np.float32)
+            )
     return Weights(shape, tensors, vocabulary, checksum)
