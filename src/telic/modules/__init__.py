@@ -18,6 +18,7 @@ from telic.modules._flow import UseTool as UseTool
 from telic.modules._flow import adrive as adrive
 from telic.modules._flow import drive as drive
 from telic.modules._frame import watched as watched
+from telic.modules._frozen import is_learnable as is_learnable
 from telic.modules._load import load as load
 from telic.modules._module import FlowModule as FlowModule
 from telic.modules._module import Module as Module

@@ -24,8 +24,9 @@ from telic.modules._assert_settings import activate
 from telic.modules._batch import Batch
 from telic.modules._flow import adrive, as_flow, drive
 from telic.modules._frame import arun_framed, run_framed
+from telic.modules._frozen import Freezable
 from telic.modules._notes import HistoryView, ReportPlace
-from telic.modules._tree import Leaf, Node, find, replace_all, walk
+from telic.modules._tree import Leaf, find, replace_all, walk
 from telic.tracing import UsageTracker, begin, finish, history, write_entries
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from telic.streaming import Stream
 
 
-class Module(Node):
+class Module(Freezable):
     """The base of programs.
 
     Args:

@@ -127,6 +127,8 @@ class Predict(Module, Leaf, Generic[S]):
     demos: list[Any]
     lm: Any
     config: dict[str, Any]
+    frozen_parts: frozenset[str] = frozenset()
+    """What optimizers leave as it is; see `freeze`."""
 
     @overload
     def __init__(
@@ -267,8 +269,9 @@ class Predict(Module, Leaf, Generic[S]):
         return entry.plan.render(entry.checker.check(given))
 
     def reset(self) -> None:
-        """Forget the demos; instructions, LM and options stay."""
-        self.demos = []
+        """Forget the demos, unless they are frozen; instructions, LM and options stay."""
+        if "demos" not in self.frozen_parts:
+            self.demos = []
 
     def update_config(self, **options: Any) -> None:
         """Change generation options of this predictor."""
@@ -301,7 +304,7 @@ class Predict(Module, Leaf, Generic[S]):
         return f"{type(self).__name__}({self.signature!r})"
 
 
-_OWN = frozenset({"signature", "demos", "lm", "config", "_plans"})
+_OWN = frozenset({"signature", "demos", "lm", "config", "frozen_parts", "_plans"})
 _OVERRIDES = ("signature", "demos", "config", "lm", "_trace")
 _NO_LM = (
     "no LM is configured for {name}; call telic.configure(lm=telic.LM('provider/model')) once, or "

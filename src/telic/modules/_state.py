@@ -15,8 +15,9 @@ from typing import Any, NamedTuple, cast
 from telic._optional import load as load_module
 from telic._text import join_names
 from telic.data import Example
-from telic.errors import SignatureError, StateError, StateMismatchError, StateVersionError
+from telic.errors import ConfigurationError, SignatureError, StateError, StateMismatchError, StateVersionError
 from telic.modules import _state_lm
+from telic.modules._frozen import checked_parts
 from telic.modules._notes import REPORT, SavedReport
 from telic.modules._options import checked_options
 from telic.modules._state_values import plain_value, store_of, typed_value
@@ -70,6 +71,7 @@ def _dump_leaf(path: str, leaf: Any) -> dict[str, Any]:
         "demos": [_dump_demo(demo, f"demo {number} of {path!r}") for number, demo in enumerate(leaf.demos)],
         "config": plain_value(leaf.config, f"the config of {path!r}"),
         "lm": None if leaf.lm is None else _state_lm.dump(leaf.lm),
+        **({"frozen": sorted(leaf.frozen_parts)} if leaf.frozen_parts else {}),
     }
 
 
@@ -200,12 +202,22 @@ def _read_leaf(path: str, leaf: Any, entry: Mapping[str, Any], source: str) -> _
     config = entry.get("config")
     if isinstance(config, Mapping):
         values["config"] = checked_options(cast("Mapping[str, Any]", config), where)
+    frozen = entry.get("frozen")
+    if frozen is not None:
+        values["frozen_parts"] = _read_frozen(frozen, where)
     lm = entry.get("lm")
     if lm is not None:
         made = _state_lm.restore(lm, where)
         if made is not None:
             values["lm"] = made
     return _Change(leaf, values)
+
+
+def _read_frozen(saved: Any, where: str) -> frozenset[str]:
+    try:
+        return checked_parts(cast("list[Any]", saved) if isinstance(saved, list) else [saved])
+    except ConfigurationError as error:
+        raise StateError(f"what is frozen of {where}: {error}") from error
 
 
 _example = cast("Any", Example)._of
