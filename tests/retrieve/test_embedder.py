@@ -25,7 +25,7 @@ from telic.errors import (
     UnknownProviderError,
 )
 from telic.retrieve import Embedder
-from telic.testing import FaultServer, faults, forbid_requests
+from telic.testing import FaultServer, ScriptedLM, faults, forbid_requests
 
 
 def answer(body):
@@ -263,3 +263,46 @@ def test_equal_texts_that_are_asked_at_once_are_sent_once():
         assert vectors == [[4, 1]] * 16
         assert [vector.tolist() for vector in later] == [[5, 1]] * 16
         assert len(server.requests) == 2
+
+
+class Nearest(telic.Module):
+    """Embeds what it was asked, and asserts something of the answer."""
+
+    def __init__(self, embed):
+        self.embed, self.ask = embed, telic.Predict("question, near: float -> answer")
+        self.embedded = []
+
+    def take(self, vector):
+        self.embedded.append(vector.tolist())
+        vector *= 0  # what forward does to it is not in the run that is made again
+        return 0.5
+
+    def check(self, made):
+        telic.Assert(made.answer == "right", "That is wrong.")
+        return made
+
+    def forward(self, question):
+        return self.check(self.ask(question=question, near=self.take(self.embed(question))))
+
+
+class AwaitedNearest(Nearest):
+    async def aforward(self, question):
+        near = self.take(await self.embed.acall(question))
+        return self.check(await self.ask.acall(question=question, near=near))
+
+
+@pytest.mark.parametrize("program", [Nearest, AwaitedNearest], ids=["sync", "async"])
+def test_in_a_run_that_an_assertion_lets_be_made_again_nothing_is_embedded_again(program):
+    calls = []
+
+    def embed(texts):
+        calls.append(texts)
+        return [[1.0, 2.0] for _ in texts]
+
+    made = program(Embedder(embed))
+    made.set_lm(ScriptedLM([{"answer": "wrong"}, {"answer": "right"}]))
+    found = made(question="?") if program is Nearest else asyncio.run(made.acall(question="?"))
+
+    assert found.answer == "right"
+    assert calls == [["?"]]
+    assert made.embedded == [[1.0, 2.0]] * 2

@@ -13,8 +13,8 @@ _ATOMS = frozenset({str, int, float, bool, bytes, complex, type(None)})
 def value_copy(value: Any) -> Any:
     """Return a value that changes in `value` do not reach.
 
-    Lists, tuples, sets, dicts, rows (`Example`, `Prediction`) and pydantic models are copied, with all in them. Other
-    objects are shared, and so is what contains itself.
+    Lists, tuples, sets, dicts, rows (`Example`, `Prediction`), arrays of NumPy and pydantic models are copied, with all
+    in them. Other objects are shared, and so is what contains itself.
 
     Example:
         >>> passages = [["a"], "b"]
@@ -48,6 +48,8 @@ def _copied(value: Any) -> Any:
         for key, item in Example.items(value, include_dspy=True):
             made[key] = _copied(item)
         return made
+    if kind.__module__ == "numpy" and kind.__name__ == "ndarray":
+        return value.copy()
     if hasattr(value, "model_copy"):
         return load("copy").deepcopy(value)
     return value

@@ -9,10 +9,11 @@ from __future__ import annotations
 import base64
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, cast, final
 
 from telic._optional import load
+from telic._replay import astep, step
 from telic.data import Request, Response
 from telic.errors import CacheMissError, ConfigurationError, InputError, MissingExtraError
 from telic.execution import is_async, run_coroutine, run_in_thread
@@ -137,6 +138,12 @@ class Embedder:
         **options: Any,
     ) -> Any:
         """Return the vectors of texts; see the class."""
+        texts = inputs if isinstance(inputs, str) else list(inputs)
+        return step(self, (texts, options), lambda: self._embedded(texts, batch_size, caching, options))
+
+    def _embedded(
+        self, inputs: Any, batch_size: int | None, caching: bool | None, options: Mapping[str, Any]
+    ) -> Any:
         work = self._work(inputs, batch_size, caching, options)
         together(work.batches, work.ask, MAX_BATCHES if self._client is not None else 1)
         return work.result()
@@ -149,6 +156,14 @@ class Embedder:
         **options: Any,
     ) -> Any:
         """Same as calling it, for tasks."""
+        texts = inputs if isinstance(inputs, str) else list(inputs)
+        return await astep(
+            self, (texts, options), lambda: self._aembedded(texts, batch_size, caching, options)
+        )
+
+    async def _aembedded(
+        self, inputs: Any, batch_size: int | None, caching: bool | None, options: Mapping[str, Any]
+    ) -> Any:
         work = self._work(inputs, batch_size, caching, options)
         if self._client is None:
             for batch in work.batches:
@@ -170,7 +185,7 @@ class Embedder:
     def _work(
         self, inputs: Any, batch_size: int | None, caching: bool | None, options: Mapping[str, Any]
     ) -> _Work:
-        texts: list[Any] = [inputs] if isinstance(inputs, str) else list(cast("Iterable[Any]", inputs))
+        texts: list[Any] = [inputs] if isinstance(inputs, str) else inputs
         remote = self._client is not None
         for place, text in enumerate(texts):
             if not isinstance(text, str) or (remote and not text):  # pyright: ignore[reportUnnecessaryIsInstance]
