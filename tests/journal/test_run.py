@@ -1,6 +1,4 @@
 import json
-import shutil
-from pathlib import Path
 
 import pytest
 
@@ -8,30 +6,6 @@ import telic
 from telic.errors import JournalError
 from telic.journal import LiveRun, Run, find_run, list_runs, runs_folder
 from telic.testing import FunctionLM
-
-ASSETS = sorted(path for path in (Path(__file__).parent / "assets").iterdir() if path.is_dir())
-
-
-@pytest.mark.parametrize("asset", ASSETS, ids=lambda path: path.name)
-def test_the_runs_of_every_release_can_be_read(asset, tmp_path):
-    folder = tmp_path / "run"
-    shutil.copytree(asset, folder)
-
-    run = Run(folder)
-
-    assert run.status == "finished"
-    assert run.kind == "compile"
-    assert run.identity.keys() >= {"program", "trainset", "metric", "lm", "version"}
-    assert run.total_spend.calls == sum(usage.calls for usage in run.spend.values()) > 0
-    assert run.best.score == max(candidate.score for candidate in run.candidates)
-    assert run.report["score"] == run.best.score
-    for candidate in run.candidates:
-        assert candidate.load(telic.Predict("question -> answer")).signature
-    assert (
-        run.load(telic.Predict("question -> answer")).demos
-        == telic.load(folder / "program.json", telic.Predict("question -> answer")).demos
-    )
-    assert "finished" in repr(run)
 
 
 def live(folder, **settings):
