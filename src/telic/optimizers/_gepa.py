@@ -36,11 +36,19 @@ from telic.optimizers._base import Optimizer
 from telic.optimizers._checks import check_student
 from telic.optimizers._choice import Tally, best_of
 from telic.optimizers._compile import Compile
-from telic.optimizers._gepa_evolve import Evolution, EvolveOptions
+from telic.optimizers._gepa_evolve import Evolution
 from telic.optimizers._gepa_pool import Frontier
 from telic.optimizers._gepa_reflect import SHORT, InstructionProposer, Reflection
 from telic.optimizers._gepa_result import GEPAResult
-from telic.optimizers._gepa_settings import Auto, check_settings, frontier_of, limit_of, refuse_gone, sizes
+from telic.optimizers._gepa_settings import (
+    Auto,
+    EvolveOptions,
+    check_settings,
+    frontier_of,
+    limit_of,
+    refuse_gone,
+    sizes,
+)
 from telic.optimizers._plan import Work
 from telic.optimizers._propose_asks import check_prompt_model
 from telic.optimizers._selection import split_rows

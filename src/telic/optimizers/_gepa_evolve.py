@@ -17,9 +17,10 @@ from telic._text import plural
 from telic.errors import ConfigurationError
 from telic.evaluate import MetricCall, Row
 from telic.optimizers._choice import Scored
-from telic.optimizers._gepa_pool import Frontier, Member, Pair, Pool, balanced_rows
+from telic.optimizers._gepa_pool import Member, Pair, Pool, balanced_rows
 from telic.optimizers._gepa_reflect import Reflection
 from telic.optimizers._gepa_rollout import Case, Rollout, Rollouts
+from telic.optimizers._gepa_settings import EvolveOptions
 from telic.optimizers._gepa_validate import Validation, faults_of
 from telic.optimizers._lanes import TURN, Job, Lanes, Round
 from telic.optimizers._pool import Standing
@@ -34,27 +35,7 @@ if TYPE_CHECKING:
 
 MERGE_ROWS: Final = 5
 """Rows on which a merge is tried first."""
-
-
-class EvolveOptions(NamedTuple):
-    """The settings of one evolution; see `GEPA`."""
-
-    limit: int
-    minibatch: int
-    width: int
-    selection: str
-    selector: Any
-    skip_perfect: bool
-    show_unread: bool
-    max_merges: int
-    """0: no merges."""
-    race: bool
-    frontier: Frontier
-    length_weight: float
-    failure_score: float
-    perfect_score: float
-    max_errors: int
-    seed: int
+_TOO_FEW: Final = "; not validated: too few metric calls"
 
 
 class Outcome(NamedTuple):
@@ -157,22 +138,25 @@ class Evolution:
         if self._is_done:
             return None
         left = self._options.limit - self.metric_calls - sum(self._reserved)
-        trial, worst = 2 * self._batch, 2 * self._batch + len(self._valset)
+        worst = 2 * self._batch + len(self._valset)
         if left < worst:
             return None
         number = self._begun
         self._begun += 1
         # With so little left that not all of these can be validated, each asks when it is its turn.
         free = left >= self._options.width * worst
+        merge = self._merge_due(number, free)
+        trial = 2 * self._batch if merge is None else min(MERGE_ROWS, len(self._valset))
         self._reserved.append(worst if free else trial)
-        return (self._merge_due(number) if free else None) or self._mutate(number, free)
+        return self._mutate(number, free) if merge is None else merge
 
-    def _may_validate(self) -> bool:
-        """Whether there are metric calls left for the validation of the first open round, for which they are kept."""
-        left = self._options.limit - self.metric_calls - sum(self._reserved)
-        if left < len(self._valset):
-            return False
-        self._reserved[0] += len(self._valset)
+    def _may_validate(self, free: bool) -> Generator[tuple[Job, ...], Any, bool]:
+        """Whether there are metric calls left to validate what a round found; they are kept for it."""
+        if not free:
+            yield TURN
+            if self._options.limit - self.metric_calls - sum(self._reserved) < len(self._valset):
+                return False
+            self._reserved[0] += len(self._valset)
         return True
 
     @property
@@ -187,7 +171,7 @@ class Evolution:
         yield from self._validation.scored(member, None)
         return Outcome(-1, "the program as it was given", tried=member, accepted=True)
 
-    def _merge_due(self, number: int) -> Round[Outcome] | None:
+    def _merge_due(self, number: int, free: bool) -> Round[Outcome] | None:
         if self._merges_due and self._merges < self._options.max_merges:
             rng = derive(self._options.seed, "merge", number)
             pair = self.pool.pair(rng, min(MERGE_ROWS, len(self._valset)))
@@ -195,7 +179,7 @@ class Evolution:
             if pair is not None and texts is not None and not self.pool.knows(texts):
                 self._merges_due -= 1
                 self._merges += 1
-                return self._merge(number, pair, texts)
+                return self._merge(number, pair, texts, free)
         return None
 
     def _mutate(self, number: int, free: bool) -> Round[Outcome]:
@@ -224,16 +208,13 @@ class Evolution:
         before, after = (math.fsum(one.row.score for one in runs) for runs in (seen, tried))
         if after <= before:
             return ended(f"no better on these rows: {after:g}, before {before:g}")
-        if not free:
-            yield TURN
-            if not self._may_validate():
-                return ended(
-                    f"better on these rows: {after:g}, before {before:g}; not validated: too few metric calls"
-                )
+        words = f"better on these rows: {after:g}, before {before:g}"
+        if not (yield from self._may_validate(free)):
+            return ended(f"{words}{_TOO_FEW}")
         yield from self._validation.scored(child, view.best)
-        return ended(f"better on these rows: {after:g}, before {before:g}", accepted=True)
+        return ended(words, accepted=True)
 
-    def _merge(self, number: int, pair: Pair, texts: Instructions) -> Round[Outcome]:
+    def _merge(self, number: int, pair: Pair, texts: Instructions, free: bool) -> Round[Outcome]:
         """Appendix, Algorithm 4: what two lineages found, joined; tried on a few rows first."""
         first, second, best = self.pool.members[pair.first], self.pool.members[pair.second], self.pool.best
         child = self._member(f"merge {number}", texts, pair[:2], max(first.turn, second.turn))
@@ -247,6 +228,8 @@ class Evolution:
         ended = partial(Outcome, number, parent=pair.first, tried=child, is_merge=True)
         if after < before:
             return ended(f"no better merge {words}", failures=faults_of(child.known))
+        if not (yield from self._may_validate(free)):
+            return ended(f"merge {words}{_TOO_FEW}", failures=faults_of(child.known))
         yield from self._validation.scored(child, best)
         return ended(f"merge {words}", accepted=True)
 

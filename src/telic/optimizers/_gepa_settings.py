@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal, NamedTuple, cast
 
 from telic._text import did_you_mean, join_names
 from telic.errors import ConfigurationError
@@ -27,6 +27,27 @@ _GONE: Final = {
     "use_mlflow": "follow the run by `telic runs show`, or by callbacks",
 }
 """Parameters that only their usual value is taken for, and what there is in their place."""
+
+
+class EvolveOptions(NamedTuple):
+    """The settings of one evolution; see `GEPA`."""
+
+    limit: int
+    minibatch: int
+    width: int
+    selection: str
+    selector: Any
+    skip_perfect: bool
+    show_unread: bool
+    max_merges: int
+    """0: no merges."""
+    race: bool
+    frontier: Frontier
+    length_weight: float
+    failure_score: float
+    perfect_score: float
+    max_errors: int
+    seed: int
 
 
 def check_settings(optimizer: Any) -> None:
