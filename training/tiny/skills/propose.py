@@ -21,6 +21,7 @@ from telic.datasets.tiny._classify import classification, held
 from telic.datasets.tiny._qa import FULL, SHORT, question_answering
 from telic.datasets.tiny._qa import HEADS as QA_HEADS
 from telic.datasets.tiny._task import Field, Row, Task, task_of
+from telic.errors import AdapterParseError, TruncatedReplyError
 from telic.modules import Predict
 from telic.signatures import make_signature
 
@@ -301,7 +302,10 @@ def trial(lm: Any, rng: Random, held_out: bool, *, kind: str, by: str = "example
             "current_instruction": what.bare,
             "examples_with_feedback": _criticised(rng, what.rows, held_out),
         }
-    proposal = str(next(reversed(dict(Predict(asked)(lm=lm, **given).items()).values())))
+    try:
+        proposal = str(next(reversed(dict(Predict(asked)(lm=lm, **given).items()).values())))
+    except (AdapterParseError, TruncatedReplyError):
+        return False
     tests = [what.task.draw(rng) for _ in range(12)]
     name = list(what.task.signature.output_fields)[-1]
 
