@@ -57,6 +57,8 @@ def run(
             _keep(EvaluationResult(list(error.results), metric_name=metric_name), out, console)
             raise
     console.print(str(result))
+    if result.spend.calls:
+        console.print(f"paid for: {result.spend.words}", soft_wrap=True, highlight=False)
     for count in result.assertions.values():
         console.print(str(count), soft_wrap=True)
     _keep(result, out, console)

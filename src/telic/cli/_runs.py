@@ -77,7 +77,7 @@ def _show(name: str, as_json: bool) -> None:
         f"{_time(one.seconds)}, {plural(one.steps, 'step')} finished, {plural(one.failed_calls, 'call')} failed"
     )
     for role, usage in one.spend.items():
-        tell(f"{role}: {usage.calls:,} calls, {usage.total_tokens:,} tokens, {_usd(usage)} USD")
+        tell(f"{role}: {usage.words}")
     candidates = one.candidates
     if candidates:
         table = Table("candidate", "score", "95 % interval", "file", box=None, pad_edge=False)

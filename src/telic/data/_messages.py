@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, NotRequired, TypedDict
 
+from telic._text import plural
+
 Role = Literal["system", "user", "assistant", "tool", "developer"]
 
 
@@ -37,6 +39,25 @@ class Usage(NamedTuple):
     def total_tokens(self) -> int:
         """Input and output tokens."""
         return self.input_tokens + self.output_tokens
+
+    @property
+    def cached_share(self) -> float:
+        """Which part of the input tokens came from the provider's prompt cache, from 0 to 1."""
+        return self.cached_input_tokens / self.input_tokens if self.input_tokens else 0.0
+
+    @property
+    def words(self) -> str:
+        """All of it for people.
+
+        Example:
+            >>> Usage(9000, 1000, 6300, 0, 0.0123, 12).words
+            "12 calls, 10,000 tokens (70 % of the input from the provider's cache), 0.0123 USD"
+        """
+        cached = ""
+        if self.cached_input_tokens:
+            cached = f" ({100 * self.cached_share:.0f} % of the input from the provider's cache)"
+        cost = "price unknown" if self.cost_usd is None else f"{self.cost_usd:.4f} USD"
+        return f"{plural(self.calls, 'call')}, {plural(self.total_tokens, 'token')}{cached}, {cost}"
 
     def plus(self, other: Usage) -> Usage:
         """Return the sum; a cost that is unknown on either paid side stays unknown."""

@@ -179,7 +179,7 @@ class Report:
             lines.append(f"score {self.score:.2f} %{before}")
         if self.check is not None or self.comparison is not None or self.improved is False:
             lines.append(self.verdict)
-        lines += [f"{role}: {_told(usage)}" for role, usage in self.spend.items()]
+        lines += [f"{role}: {usage.words}" for role, usage in self.spend.items()]
         lines += [str(count) for count in self.assertions.values()]
         if self.failures:
             lines.append(f"{plural(len(self.failures), 'failure')}; the first: {self.failures[0]}")
@@ -244,8 +244,3 @@ def _plain_numbers(values: dict[str, Any]) -> dict[str, Any]:
         return _number(value) if isinstance(value, float) else value
 
     return {name: plain(value) for name, value in values.items()}
-
-
-def _told(usage: Usage) -> str:
-    cost = "price unknown" if usage.cost_usd is None else f"{usage.cost_usd:.4f} USD"
-    return f"{plural(usage.calls, 'call')}, {plural(usage.total_tokens, 'token')}, {cost}"

@@ -199,7 +199,7 @@ def spend(document: Document) -> Html:
 
 
 def _usage(usage: Usage) -> list[Html]:
-    share = f" ({usage.cached_input_tokens / usage.input_tokens:.0%})" if usage.cached_input_tokens else ""
+    share = f" ({usage.cached_share:.0%})" if usage.cached_input_tokens else ""
     values = (f"{usage.calls:,}", f"{usage.input_tokens:,}", f"{usage.cached_input_tokens:,}{share}")
     return [tag("td", value, class_="n") for value in (*values, f"{usage.output_tokens:,}", _usd(usage))]
 
@@ -332,9 +332,7 @@ def _span(interval: Any) -> str:
 
 
 def _cached(usage: Usage) -> str:
-    if not usage.input_tokens:
-        return ""
-    return f"{usage.cached_input_tokens / usage.input_tokens:.0%} of input from the provider's cache"
+    return f"{usage.cached_share:.0%} of input from the provider's cache" if usage.input_tokens else ""
 
 
 def _usd(usage: Usage) -> str:

@@ -87,6 +87,23 @@ def test_only_a_long_prefix_is_marked_for_the_providers_cache():
     assert b"cache_control" not in orjson.dumps(sent([{"role": "system", "content": "s"}, *HI], prefix=1))
 
 
+def test_a_conversation_that_goes_on_is_marked_at_its_end_too():
+    system = [{"role": "system", "content": "s" * 5000}]
+    turns = [
+        {"role": "user", "content": "ask"},
+        {"role": "assistant", "content": "call"},
+        {"role": "user", "content": "saw"},
+    ]
+
+    first, second = sent([*system, *turns[:1]], prefix=1), sent([*system, *turns], prefix=1)
+
+    assert orjson.dumps(first).count(b"cache_control") == 1
+    assert "cache_control" in second["system"][-1]
+    assert "cache_control" in second["messages"][-1]["content"][-1]
+    assert orjson.dumps(second).count(b"cache_control") == 2
+    assert b"cache_control" not in orjson.dumps(sent([{"role": "system", "content": "s"}, *turns], prefix=1))
+
+
 def test_tools_and_their_results_change_shape():
     function = {"name": "f", "description": "does", "parameters": {"type": "object", "properties": {}}}
     body = sent(

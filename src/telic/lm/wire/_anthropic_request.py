@@ -96,17 +96,22 @@ def _tool_choice(choice: Any, parallel: Any) -> dict[str, Any] | None:
 def split_messages(
     messages: Sequence[Message], prefix: int
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return system blocks and turns; the last block of a long shared prefix carries the cache mark."""
+    """Return system blocks and turns, with cache marks.
+
+    A mark stands at the end of a long shared prefix, and at the end of a conversation that goes on behind it (an
+    agent's turns): the next call begins with all of this one.
+    """
     system: list[dict[str, Any]] = []
     turns: list[dict[str, Any]] = []
-    length = 0
+    length, goes_on = 0, False
     for index, message in enumerate(messages):
         role = message["role"]
         blocks = _blocks(message)
-        if index < prefix:
-            length += sum(len(block.get("text", "")) for block in blocks)
-            if index == prefix - 1 and blocks and length >= _CACHE_FROM_CHARACTERS:
-                blocks[-1] = {**blocks[-1], "cache_control": {"type": "ephemeral"}}
+        length += sum(len(str(block.get("text", block.get("content", "")))) for block in blocks)
+        goes_on = goes_on or (index >= prefix and role == "assistant")
+        ends = index == prefix - 1 or (index == len(messages) - 1 and prefix > 0 and goes_on)
+        if ends and blocks and length >= _CACHE_FROM_CHARACTERS:
+            blocks[-1] = {**blocks[-1], "cache_control": {"type": "ephemeral"}}
         if role in ("system", "developer"):
             system.extend(blocks)
             continue
