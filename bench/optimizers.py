@@ -5,7 +5,8 @@
 Each cell (library, optimizer, task, seed) is a process of its own (`optimizers_cell.py`) and runs once: what came of
 it is a line of bench/results/optimizers.jsonl, and only missing cells are run. `--dspy` names the Python of an
 environment that has DSPy; without it, DSPy's half of the table is made of the lines that are there. Both libraries are
-called in the same way, with the same rows and settings, on the same endpoint (`optimizers_endpoint.py`). Prints Markdown.
+called in the same way, with the same rows and settings, on the same endpoint (`optimizers_endpoint.py`). Prints
+Markdown.
 """
 
 from __future__ import annotations
@@ -80,13 +81,16 @@ OPTIMIZERS: Final[dict[str, dict[str, Any]]] = {
     "SIMBA": {"bsize": 16, "num_candidates": 4, "max_steps": 3, "max_demos": 4},
     "GEPA": {"max_metric_calls": 300},
     "InferRules": {"num_candidates": 4, "num_rules": 4, "max_bootstrapped_demos": 4, "max_labeled_demos": 4},
+    "Improve": {"max_rounds": 2},
 }  # fmt: skip
-TAKES_VALSET: Final = {"BootstrapFewShotWithRandomSearch", "MIPROv2", "GEPA", "InferRules"}
+OURS: Final = {"Improve"}
+"""What DSPy has no counterpart of."""
+TAKES_VALSET: Final = {"Improve", "BootstrapFewShotWithRandomSearch", "MIPROv2", "GEPA", "InferRules"}
 """In DSPy; the others are given the training rows alone, and so is telic."""
-SEARCHES: Final = TAKES_VALSET | {"COPRO", "SIMBA"}
+SEARCHES: Final = TAKES_VALSET - OURS | {"COPRO", "SIMBA"}
 """Whose winner telic checks on rows that did not choose it. DSPy has no such check: here telic's is off, so that both
 spend on the search alone."""
-WRITES: Final = ("COPRO", "MIPROv2", "SIMBA", "GEPA", "InferRules")
+WRITES: Final = ("COPRO", "MIPROv2", "SIMBA", "GEPA", "InferRules", "Improve")
 """Optimizers that ask an LM to write."""
 
 
@@ -98,6 +102,8 @@ class Cell(NamedTuple):
     task: str
     seed: int
     proposer: str
+    lm: str
+    train: int
     rows: int
 
     def key(self) -> list[Any]:
@@ -107,7 +113,7 @@ class Cell(NamedTuple):
     def settings(self) -> dict[str, Any]:
         """Return the arguments of the optimizer's constructor, and under "compile" those of its compile."""
         made = dict(OPTIMIZERS.get(self.optimizer, {}))
-        if self.optimizer in ("MIPROv2", "GEPA"):
+        if self.optimizer in ("MIPROv2", "GEPA", "Improve"):
             made["seed"] = self.seed
         if self.optimizer == "SIMBA":
             made["compile"] = {"seed": self.seed}
@@ -119,7 +125,7 @@ class Cell(NamedTuple):
 def spec_of(cell: Cell, given: argparse.Namespace, url: str, folder: str) -> dict[str, Any]:
     """Return the cell as `optimizers_cell.py` reads it."""
     task = TASKS[cell.task]
-    data = tiny.load(task.data, n_train=given.train, n_val=given.train, n_test=cell.rows, seed=cell.seed)
+    data = tiny.load(task.data, n_train=cell.train, n_val=cell.train, n_test=cell.rows, seed=cell.seed)
     inputs, outputs = list(data.signature.input_fields), list(data.signature.output_fields)
     splits = {"train": data.trainset, "val": data.valset, "test": data.testset}
     return {
@@ -161,12 +167,14 @@ def run(cell: Cell, given: argparse.Namespace, url: str) -> dict[str, Any]:
 
 def cells_of(given: argparse.Namespace) -> list[Cell]:
     """Return all cells that are asked for, in the order in which they are run."""
+    of_all = given.lm, given.train, given.rows
     return [
-        Cell(library, optimizer, task, seed, "" if optimizer not in WRITES else given.proposer, given.rows)
+        Cell(library, optimizer, task, seed, given.proposer if optimizer in WRITES else "", *of_all)
         for seed in range(given.seeds)
         for task in given.tasks
         for optimizer in (AS_GIVEN, *given.optimizers)
         for library in LIBRARIES
+        if library == "telic" or optimizer not in OURS
     ]
 
 
@@ -203,6 +211,9 @@ def fill(given: argparse.Namespace) -> dict[str, dict[str, Any]]:
 
 
 # The table
+
+
+MISSING: Final = {"error": "not run"}
 
 
 class Side(NamedTuple):
@@ -263,7 +274,7 @@ def table(given: argparse.Namespace, done: dict[str, dict[str, Any]]) -> Iterabl
             sides: list[Side | None] = []
             for library in LIBRARIES:
                 keys = [json.dumps(c.key()) for c in cells if c[:3] == (library, optimizer, task)]
-                sides.append(side([done[key] for key in keys]) if all(k in done for k in keys) else None)
+                sides.append(side([done.get(key, MISSING) for key in keys]))
             if any(sides):
                 told = " | ".join(shown(one) for one in sides)
                 yield f"| {task} | {optimizer} | {told} | {difference(sides[0], sides[1])} |"

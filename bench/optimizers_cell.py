@@ -96,6 +96,8 @@ def optimizer_of(lib: Any, cell: dict[str, Any], train: list[Any]) -> tuple[Any,
     right, told = metrics(lib, cell["outputs"])
     name, settings, threads = cell["optimizer"], dict(cell["settings"]), cell["threads"]
     compiling = settings.pop("compile", {})
+    if name == "Improve":
+        settings["vectorizer"] = vectors
     if name == "LabeledFewShot":
         return lib.LabeledFewShot(**settings), compiling
     if name == "KNNFewShot":

@@ -36,10 +36,10 @@ WORDING: Final = (
     (re.compile(r"^Your output fields are:$", re.MULTILINE), "\nOutput fields:"),
     (re.compile(r"^(\d+\. `\w+` \(.*?\)): *$", re.MULTILINE), r"\1"),
     (
-        re.compile(r"^All interactions will be structured in the following way.*$", re.MULTILINE),
+        re.compile(r"^All interactions .*$", re.MULTILINE),
         "\nEvery message follows this form:",
     ),
-    (re.compile(r"^In adhering to this structure, your objective is: *$", re.MULTILINE), "\nYour objective:"),
+    (re.compile(r"^In adhering .*: *$", re.MULTILINE), "\nYour objective:"),
     (re.compile(r"Respond with the corresponding output fields"), "Respond with the output fields"),
 )
 """DSPy's sentences, and the same in telic's words."""
