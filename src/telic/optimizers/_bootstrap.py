@@ -19,6 +19,7 @@ from telic.optimizers._base import Optimizer
 from telic.optimizers._checks import check_settings, check_student, check_teacher, told_failures
 from telic.optimizers._compile import Compile, stop_words
 from telic.optimizers._demos import labelled_demos
+from telic.optimizers._frozen import check_learnable, learners
 from telic.optimizers._harvest import Harvest, Try
 from telic.optimizers._labeled import put_labelled
 from telic.optimizers._measure import measured
@@ -143,7 +144,7 @@ class Bootstrap(Source):
         compiled = self._student.reset_copy()
         used = {found.index for found in accepted}
         rest = [row for index, row in enumerate(self._rows) if index not in used]
-        for path, predictor in compiled.named_predictors():
+        for path, predictor in learners(compiled, "demos").items():
             made = [found.value[path] for found in accepted if path in found.value]
             room = max(0, options.max_labeled_demos - len(made))
             predictor.demos = made + labelled_demos(rest, predictor, path, room, seed=options.seed)
@@ -263,6 +264,7 @@ class BootstrapFewShot(Optimizer):
         """
         metric = MetricCall(any_run if self.metric is None and valset is None else self.metric)
         check_student(student)
+        check_learnable(student, self, "demos")
         if teacher is not None:
             check_teacher(teacher, student)
         rows = checked_examples("trainset", trainset)

@@ -246,9 +246,8 @@ class Compile:
         except (BudgetExceeded, LMOutageError) as error:
             stopped = stop_words(error)
         program = self._ended("finished" if stopped is None else "stopped", stopped, best)
-        if program is None:
-            program = self._as_given(stopped)
-        return program
+        self._made = self._as_given(stopped) if program is None else program
+        return self._made
 
     def _as_given(self, stopped: str | None) -> Any:
         """The end came before anything was found: the program as it was, and a report that says so."""
@@ -316,7 +315,7 @@ class Compile:
                 self.live.end("failed", f"{type(error).__name__}: {error}")
         finally:
             self._close()
-            finish(self._call, None, error)
+            finish(self._call, None if error is not None else self._made, error)
 
     def _close(self) -> None:
         if self.live is not None and self._owns:

@@ -32,6 +32,7 @@ from telic.optimizers._checks import check_student
 from telic.optimizers._choice import Tally, best_of
 from telic.optimizers._compile import Compile
 from telic.optimizers._copro_ascent import Ascent, ClimbOptions
+from telic.optimizers._frozen import check_learnable, learners
 from telic.optimizers._plan import Work
 from telic.optimizers._progress import check_display
 from telic.optimizers._propose_asks import check_prompt_model, check_temperature
@@ -156,6 +157,7 @@ class COPRO(Optimizer):
             raise ConfigurationError("COPRO makes no demonstrations: it has no use for teacher=")
         metric = MetricCall(self.metric)
         check_student(student)
+        check_learnable(student, self, "instructions")
         check_prompt_model(self.prompt_model)
         rows = checked_examples("trainset", trainset)
         held_out = None if valset is None else checked_examples("valset", valset)
@@ -217,7 +219,7 @@ class COPRO(Optimizer):
         if valset is None:
             fresh = 0 if len(trainset) < SPLIT_FROM else split_at(len(trainset))
             scored = len(trainset) - fresh
-        predictors = len(program.predictors())
+        predictors = len(learners(program, "instructions"))
         rounds = range(1, self.depth + 1)
         tried = self.breadth * self.depth if predictors == 1 else predictors * self.breadth * sum(rounds)
         proposals = predictors * (self.breadth * self.depth - 1)

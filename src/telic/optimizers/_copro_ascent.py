@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
 from telic._seed import derive_seed
 from telic.evaluate import EvaluationResult, MetricCall
 from telic.optimizers._choice import Scored
+from telic.optimizers._frozen import learners
 from telic.optimizers._propose import (
     Attempt,
     attempts_text,
@@ -72,7 +73,7 @@ class Ascent:
         self._student = student
         self._rows = rows
         self._metric = metric
-        self._paths = dict(student.named_predictors())
+        self._paths = learners(student, "instructions")
         self._original = instructions_of(student)
         self._wordings = wordings_of(student)
         self._best = dict(self._original)
@@ -129,7 +130,7 @@ class Ascent:
 
     def _question(self, path: str, number: int) -> tuple[Any, dict[str, str]]:
         about = described(self._student)
-        if len(self._paths) > 1:
+        if len(self._original) > 1:
             about = f"{about}\nThe instruction is for the step {path}."
         outputs = f"{_OUTPUT}, {_PREFIX}" if self._settings.prefix else _OUTPUT
         if number == 0:

@@ -36,6 +36,7 @@ from telic.optimizers._base import Optimizer
 from telic.optimizers._checks import check_student
 from telic.optimizers._choice import Tally, best_of
 from telic.optimizers._compile import Compile
+from telic.optimizers._frozen import check_learnable, learners
 from telic.optimizers._gepa_evolve import Evolution
 from telic.optimizers._gepa_pool import Frontier
 from telic.optimizers._gepa_reflect import SHORT, InstructionProposer, Reflection
@@ -230,6 +231,7 @@ class GEPA(Optimizer):
             raise ConfigurationError("GEPA makes no demonstrations: it has no use for teacher=")
         metric = MetricCall(self.metric)
         check_student(student)
+        check_learnable(student, self, "instructions")
         if self.instruction_proposer is None:
             check_prompt_model(self.reflection_lm)
         rows = checked_examples("trainset", trainset)
@@ -305,7 +307,7 @@ class GEPA(Optimizer):
         predictors = len(program.predictors())
         limit = limit_of(self, predictors, trainset, valset)
         batch = min(self.reflection_minibatch_size, shown)
-        each = 1 if self.component_selector == "round_robin" else predictors
+        each = 1 if self.component_selector == "round_robin" else len(learners(program, "instructions"))
         reflections = (limit - scored) // batch * each
         retries = 1 + get_setting("max_retries")
         unseen = 0 if valset is None and shown == scored == len(trainset) else min(shown, scored)

@@ -17,6 +17,7 @@ from telic._text import plural
 from telic.errors import ConfigurationError
 from telic.evaluate import MetricCall, Row
 from telic.optimizers._choice import Scored
+from telic.optimizers._frozen import learners
 from telic.optimizers._gepa_pool import Member, Pair, Pool, balanced_rows
 from telic.optimizers._gepa_reflect import Reflection
 from telic.optimizers._gepa_rollout import Case, Rollout, Rollouts
@@ -89,7 +90,7 @@ class Evolution:
         self._student = student
         self._trainset = trainset
         self._valset = valset
-        self._paths = list(instructions_of(student))
+        self._paths = list(learners(student, "instructions"))
         self._reflection = reflection
         self._validation = Validation(
             valset,

@@ -14,7 +14,8 @@ from telic._seed import derive_seed
 from telic.context import context
 from telic.errors import ConfigurationError, TelicError
 from telic.evaluate import FATAL, callable_key, check_count, lm_identity, resolved, settings_key, stable
-from telic.modules import Predict
+from telic.modules import Predict, is_learnable
+from telic.optimizers._frozen import learners
 from telic.optimizers._propose import Judged, cleaned, described, judged_text
 from telic.signatures import make_signature
 
@@ -170,7 +171,10 @@ class Reflection:
                 raise
             except TelicError as error:
                 return str(error)
-        return {path: self._kept(path, texts[path], text) for path, text in made.items()}
+        free = learners(self._student, "instructions")
+        return {
+            path: self._kept(free[path], texts[path], text) for path, text in made.items() if path in free
+        }
 
     def _ask(self, texts: Mapping[str, str], dataset: Dataset) -> dict[str, str]:
         if isinstance(self._proposer, InstructionProposer):
@@ -195,26 +199,32 @@ class Reflection:
         many = len(self._student.predictors()) > 1
         return f"{described(self._student)}\nThe instruction is for the step {path}." if many else ""
 
-    def _kept(self, path: str, old: str, new: str) -> str:
+    def _kept(self, predictor: Any, old: str, new: str) -> str:
         """Return new instructions as the signature keeps them, with what an agent cannot do without."""
-        predictor = dict(self._student.named_predictors())[path]
         text = new.strip()
         if not text:
             return old
         if hasattr(predictor, "tools"):
-            text = with_tools(old, text)
+            text = with_tools(old, text, frozen=not is_learnable(predictor, "tools"))
         return str(predictor.signature.with_instructions(text).instructions)
 
 
-def with_tools(old: str, new: str) -> str:
+def with_tools(old: str, new: str, *, frozen: bool = False) -> str:
     r"""Return `new` with the lines on tools of `old` that it lacks: an agent cannot call what it is not told of.
+
+    Where they are frozen, all lines on tools are those of `old`.
 
     Example:
         >>> with_tools("Answer. Tools:\n- `search`: Look it up. Arguments: {}", "Answer in one word.")
         'Answer in one word.\n\nTools:\n- `search`: Look it up. Arguments: {}'
     """
     listed = old.rpartition(_TOOLS_HEAD)[2]
-    lost = [line.group(0) for line in _TOOLS.finditer(listed) if line.group(1) not in new]
+    if frozen:
+        said = {line.group(1): line.group(0) for line in _TOOLS.finditer(listed)}
+        new = _TOOLS.sub(lambda line: said.get(line.group(1), line.group(0)), new)
+        lost = [line for line in said.values() if line not in new]
+    else:
+        lost = [line.group(0) for line in _TOOLS.finditer(listed) if line.group(1) not in new]
     if not lost:
         return new
     joint = "\n" if _TOOLS.search(new) else f"\n\n{_TOOLS_HEAD}\n"

@@ -20,6 +20,7 @@ from telic.optimizers._base import Optimizer
 from telic.optimizers._checks import check_settings, check_student
 from telic.optimizers._choice import Scored
 from telic.optimizers._compile import Compile
+from telic.optimizers._frozen import check_learnable
 from telic.optimizers._improve_rows import parted, sizes_of
 from telic.optimizers._improve_search import FEW, MANY, MOST_TRIED, ImproveSearch, SearchOptions
 from telic.optimizers._improve_verdict import chance_of_best, combined, one_sided
@@ -172,6 +173,7 @@ class Improve(Optimizer):
             )
         metric = MetricCall(self.metric)
         check_student(student)
+        check_learnable(student, self, "instructions", "demos")
         if self.max_rounds and all(predictor.lm is None for predictor in student.predictors()):
             check_prompt_model(self.prompt_model)
         rows = checked_examples("trainset", trainset)

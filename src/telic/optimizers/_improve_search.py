@@ -24,6 +24,7 @@ from telic.modules import NearestDemos, RowDemos
 from telic.optimizers._bootstrap import Bootstrap, BootstrapOptions
 from telic.optimizers._choice import Scored
 from telic.optimizers._demos import usable
+from telic.optimizers._frozen import learners
 from telic.optimizers._improve_race import Entrant, Race
 from telic.optimizers._improve_thrift import Thrift
 from telic.optimizers._labeled import put_labelled
@@ -134,7 +135,8 @@ class ImproveSearch:
     def _begin(self) -> str | None:
         given = self._entrant("as given", self._student.deepcopy())
         assert given is not None
-        self._bootstraps = [self._bootstrap(number) for number in range(2)]
+        free = learners(self._student, "demos")
+        self._bootstraps = [self._bootstrap(number) for number in range(2)] if free else []
         stopped = self._race([given], "scoring the given program", *self._bootstraps)
         self.extra_runs = sum(one.extra_runs for one in self._bootstraps)
         self._thrift.learn(given.known)
@@ -158,6 +160,8 @@ class ImproveSearch:
     # 2. Demonstrations
 
     def _demos(self) -> str | None:
+        if not self._bootstraps:
+            return None
         made = [(f"{count} labelled demos", self._labelled(count)) for count in (FEW, MANY)]
         names = (f"{FEW} bootstrapped demos", f"{2 * FEW} bootstrapped demos, labelled ones up to {MANY}")
         made += [(name, one.program()) for name, one in zip(names, self._bootstraps, strict=True)]
@@ -174,9 +178,9 @@ class ImproveSearch:
         champion, options = self._champion, self._options
         assert champion is not None
         stopped: str | None = None
-        if options.max_rounds == 0:
+        paths = list(learners(champion.program, "instructions"))
+        if options.max_rounds == 0 or not paths:
             return stopped
-        paths = [path for path, _ in champion.program.named_predictors()]
         each = max(2, options.num_instructions // len(paths))
         asks = Asks(self._run, self._asked_lm(), 1.0)
         about = ProposeOptions(each + 1, True, True, True, True, 10, derive_seed(options.seed, "proposals"))
@@ -189,8 +193,8 @@ class ImproveSearch:
             stopped = self._pooled([asks], f"proposing instructions, round {number}")
             if stopped is None:
                 before = self._champion
-                new = {path: texts[known[path] :] for path, texts in proposer.instructions.items()}
-                known = {path: len(texts) for path, texts in proposer.instructions.items()}
+                new = {path: proposer.instructions[path][known[path] :] for path in paths}
+                known = {path: len(proposer.instructions[path]) for path in paths}
                 entrants = self._entered(self._changed(new, number))
                 stopped = self._race(entrants, f"racing instructions, round {number}")
                 idle, spent = (idle + 1, spent + len(entrants)) if self._champion is before else (0, 0)
@@ -224,7 +228,7 @@ class ImproveSearch:
         """Return what was tried for each predictor, with the best score of each text, in percent."""
         tried: dict[str, dict[str, float]] = {path: {} for path in paths}
         for entrant in self.entrants:
-            for path, predictor in entrant.program.named_predictors():
+            for path, predictor in learners(entrant.program, "instructions").items():
                 text, score = str(predictor.signature.instructions), 100 * entrant.mean
                 tried[path][text] = max(score, tried[path].get(text, score))
         return {path: [Attempt(*item) for item in texts.items()] for path, texts in tried.items()}
@@ -239,16 +243,17 @@ class ImproveSearch:
 
     def _nearest(self) -> str | None:
         champion = self._champion
-        if self._options.vectorizer is None or champion is None:
+        if self._options.vectorizer is None or champion is None or not self._bootstraps:
             return None
         made: dict[int, Mapping[str, Any]] = {
             one.index: one.value for one in self._bootstraps[0].harvest.accepted
         }
-        predictors = champion.program.named_predictors()
+        predictors = learners(champion.program, "demos")
         rows: list[RowDemos] = []
         for index, row in enumerate(self._parts.learn):
-            labelled = {path: row for path, predictor in predictors if usable(row, predictor)}
-            rows.append(RowDemos(inputs_of(row), {**labelled, **made.get(index, {})}))
+            labelled = {path: row for path, predictor in predictors.items() if usable(row, predictor)}
+            right = {path: demo for path, demo in made.get(index, {}).items() if path in predictors}
+            rows.append(RowDemos(inputs_of(row), {**labelled, **right}))
         program = NearestDemos(champion.program.reset_copy(), NEAREST, self._options.vectorizer, rows=rows)
         return self._race(self._entered([("the nearest rows as demos", program)]), "racing the nearest rows")
 

@@ -20,6 +20,7 @@ from telic.optimizers._checks import check_settings, check_student, check_teache
 from telic.optimizers._choice import Scored, Tally, best_of
 from telic.optimizers._compile import Compile
 from telic.optimizers._demos import usable
+from telic.optimizers._frozen import check_learnable, learners
 from telic.optimizers._plan import Work
 from telic.optimizers._progress import check_display
 from telic.optimizers._propose import cleaned, described, examples_text, instructions_of, with_instructions
@@ -163,6 +164,7 @@ class InferRules(Optimizer):
         """
         metric = MetricCall(self.metric)
         check_student(student)
+        check_learnable(student, self, "instructions")
         if teacher is not None:
             check_teacher(teacher, student)
         rows = checked_examples("trainset", trainset)
@@ -172,7 +174,7 @@ class InferRules(Optimizer):
         data: dict[str, Any] = {"trainset": rows, "teacher": teacher, "valset": held_out}
         with Compile(self, student, run_dir=run_dir, budget=budget, **data) as run:
             made, chosen_by = split_rows(run, rows, held_out, self.seed)
-            options = self._options()
+            options = self._options(student)
             bootstrap = Bootstrap(student, teacher, made, metric, options)
             search = _Induction(
                 self, run, student, bootstrap, _Given(made, chosen_by, options.max_errors), metric
@@ -201,11 +203,11 @@ class InferRules(Optimizer):
                 "predictor; pass max_bootstrapped_demos of 1 or more"
             )
 
-    def _options(self) -> BootstrapOptions:
+    def _options(self, student: Any) -> BootstrapOptions:
         return BootstrapOptions(
             self.metric_threshold,
             self.teacher_settings,
-            self.max_bootstrapped_demos,
+            self.max_bootstrapped_demos if learners(student, "demos") else 0,
             self.max_labeled_demos,
             self.max_rounds,
             get_setting("max_errors") if self.max_errors is None else self.max_errors,
@@ -223,7 +225,7 @@ class InferRules(Optimizer):
         lm = None if self.teacher_settings is None else self.teacher_settings.get("lm")
         least = min(made, self.max_bootstrapped_demos)
         most = made * self.max_rounds if self.max_bootstrapped_demos else 0
-        asks = self.num_candidates * len(program.predictors())
+        asks = self.num_candidates * len(learners(program, "instructions"))
         checked = self.recheck and (valset is not None or made < len(trainset))
         return [
             Work("the program as given", (scored, scored), first=True),
@@ -302,10 +304,9 @@ class _Induction:
         optimizer = self._optimizer
         meta = _META.format(number=optimizer.num_rules)
         asked = make_signature("program_description, current_instruction, examples -> rules", meta)
-        predictors = program.named_predictors()
-        about = described(self._student)
-        for path, predictor in predictors:
-            step = f"{about}\nThe rules are for the step {path}." if len(predictors) > 1 else about
+        about, alone = described(self._student), len(program.predictors()) == 1
+        for path, predictor in learners(program, "instructions").items():
+            step = about if alone else f"{about}\nThe rules are for the step {path}."
             names = [*predictor.signature.input_fields, *predictor.signature.output_fields]
             for number in range(optimizer.num_candidates):
                 rng = derive(optimizer.seed, "examples", path, number)

@@ -19,6 +19,7 @@ from telic.optimizers._bootstrap import Bootstrap, BootstrapOptions, any_run, ch
 from telic.optimizers._checks import check_settings, check_student, check_teacher
 from telic.optimizers._compile import Compile
 from telic.optimizers._demos import usable
+from telic.optimizers._frozen import check_learnable, learners
 from telic.optimizers._measure import measured
 from telic.optimizers._plan import Work
 from telic.optimizers._progress import check_display
@@ -151,6 +152,7 @@ class KNNFewShot(Optimizer):
         """
         metric = MetricCall(any_run if self.metric is None and valset is None else self.metric)
         check_student(student)
+        check_learnable(student, self, "demos")
         if teacher is not None:
             check_teacher(teacher, student)
         rows = self._rows(trainset)
@@ -186,11 +188,12 @@ class KNNFewShot(Optimizer):
 
     def _finished(self, student: Any, rows: Sequence[Example], search: Bootstrap) -> NearestDemos:
         made: dict[int, Mapping[str, Example]] = {one.index: one.value for one in search.harvest.accepted}
-        predictors = student.named_predictors()
+        predictors = learners(student, "demos")
         shown: list[RowDemos] = []
         for index, row in enumerate(rows):
-            labelled = {path: row for path, predictor in predictors if usable(row, predictor)}
-            shown.append(RowDemos(inputs_of(row), {**labelled, **made.get(index, {})}))
+            labelled = {path: row for path, predictor in predictors.items() if usable(row, predictor)}
+            right = {path: demo for path, demo in made.get(index, {}).items() if path in predictors}
+            shown.append(RowDemos(inputs_of(row), {**labelled, **right}))
         compiled = self._module(student.reset_copy(), shown)
         compiled.frozen = True
         return compiled

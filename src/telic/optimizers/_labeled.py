@@ -11,6 +11,7 @@ from telic.optimizers._base import Optimizer
 from telic.optimizers._checks import check_student
 from telic.optimizers._compile import Compile
 from telic.optimizers._demos import labelled_demos
+from telic.optimizers._frozen import check_learnable, learners
 from telic.optimizers._plan import Work
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class LabeledFewShot(Optimizer):
             DatasetError: `trainset` is empty or its rows do not declare their inputs.
         """
         check_student(student)
+        check_learnable(student, self, "demos")
         rows = checked_examples("trainset", trainset)
         if teacher is not None or valset is not None:
             raise ConfigurationError(
@@ -93,6 +95,6 @@ class LabeledFewShot(Optimizer):
 def put_labelled(
     program: Any, rows: Sequence[Example], k: int, *, sample: bool = True, seed: int = 0
 ) -> None:
-    """Give each predictor of `program` (a copy of the caller's own) its labelled demos."""
-    for path, predictor in program.named_predictors():
+    """Give each predictor of `program` (a copy of the caller's own) its labelled demos, unless its demos are frozen."""
+    for path, predictor in learners(program, "demos").items():
         predictor.demos = labelled_demos(rows, predictor, path, k, sample=sample, seed=seed)

@@ -43,6 +43,7 @@ from telic.optimizers._bootstrap import BootstrapOptions, check_bootstrap
 from telic.optimizers._checks import check_settings, check_student, check_teacher
 from telic.optimizers._choice import Tally, best_of
 from telic.optimizers._compile import Compile
+from telic.optimizers._frozen import check_learnable
 from telic.optimizers._mipro_plan import Rows, mipro_work
 from telic.optimizers._mipro_search import MiproSearch, SearchOptions
 from telic.optimizers._mipro_settings import (
@@ -200,6 +201,7 @@ class MIPROv2(Optimizer):
             )
         metric = MetricCall(self.metric)
         check_student(student)
+        check_learnable(student, self, "instructions", "demos")
         if teacher is not None:
             check_teacher(teacher, student)
         check_prompt_model(self.prompt_model)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, final
 from telic._seed import derive
 from telic.evaluate import MetricCall
 from telic.optimizers._bootstrap import Bootstrap, BootstrapOptions
+from telic.optimizers._frozen import learners
 from telic.optimizers._labeled import put_labelled
 from telic.optimizers._pool import Source, Standing, Task
 
@@ -55,6 +56,7 @@ class DemoSets(Source):
         self._student = student
         self._given = _demos_of(student)
         self._labelled: list[DemoSet] = []
+        count = count if learners(student, "demos") else 1
         if count > 1 and options.max_labeled_demos:
             program = student.reset_copy()
             put_labelled(program, rows, options.max_labeled_demos, seed=options.seed)

@@ -16,6 +16,7 @@ from telic._hash import content_key
 from telic._seed import derive, derive_seed
 from telic.evaluate import stable
 from telic.optimizers._demos import usable
+from telic.optimizers._frozen import learners
 from telic.optimizers._propose import (
     Attempt,
     attempts_text,
@@ -108,6 +109,7 @@ class Proposer:
         self._asks = asks
         self._wordings = wordings_of(student)
         self._predictors: dict[str, Any] = dict(student.named_predictors())
+        self._learners = list(learners(student, "instructions"))
         self._rows = rows
         self._options = options
         self._ready = ready
@@ -116,7 +118,7 @@ class Proposer:
         self._sets: Sequence[DemoSet] = ()
         self._awaited = 1  # the demonstrations, and what `begin` asks for
         self._asked = 0
-        if options.number > 1:
+        if options.number > 1 and self._learners:
             self._begin(student)
 
     # What all proposals rest on
@@ -191,7 +193,7 @@ class Proposer:
         self, count: int, attempts: Mapping[str, Sequence[Attempt]], ready: Callable[[], None]
     ) -> None:
         first, self._asked = self._asked + 1, self._asked + count
-        wanted = [(path, number) for path in self._predictors for number in range(first, first + count)]
+        wanted = [(path, number) for path in self._learners for number in range(first, first + count)]
         found: dict[tuple[str, int], Mapping[str, Any] | None] = {}
 
         def taker(path: str, number: int) -> Any:

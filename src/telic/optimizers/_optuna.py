@@ -23,6 +23,7 @@ from telic.optimizers._bootstrap import Bootstrap, BootstrapOptions, check_boots
 from telic.optimizers._checks import check_settings, check_student, check_teacher
 from telic.optimizers._choice import Tally, best_of
 from telic.optimizers._compile import Compile
+from telic.optimizers._frozen import check_learnable, learners
 from telic.optimizers._plan import Work
 from telic.optimizers._progress import check_display
 from telic.optimizers._propose_asks import Together
@@ -139,6 +140,7 @@ class BootstrapFewShotWithOptuna(Optimizer):
         """
         metric = MetricCall(self.metric)
         check_student(student)
+        check_learnable(student, self, "demos")
         if teacher is not None:
             check_teacher(teacher, student)
         check_count("max_demos", max_demos, 1, optional=True)
@@ -233,7 +235,8 @@ class _DemoSearch:
             return self._bootstrap.stopped
         if self.trials.stopped is None:
             made = self._bootstrap.program()
-            self._demos = {path: list(predictor.demos) for path, predictor in made.named_predictors()}
+            free = learners(made, "demos")
+            self._demos = {path: list(free[path].demos) if path in free else [] for path in self._paths}
             self.trials.open(Space([1 + len(self._demos[path]) for path in self._paths]))
             self._run.pool(self.trials, "searching")
         return self.trials.stopped

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple, cast
 
 from telic._optional import load
 from telic._text import truncate
-from telic.modules import Module
+from telic.modules import Module, is_learnable
 from telic.types import FieldValue
 
 _LIMIT: Final = 500
@@ -115,10 +115,11 @@ def _wording(predictor: Any, holders: Sequence[Any]) -> Wording:
 
 
 def with_instructions(program: Any, texts: Instructions) -> Any:
-    """Return a copy of `program` in which the predictors at these paths have these instructions."""
+    """Return a copy of `program` with these instructions of its predictors, by path; frozen ones stay."""
     made = program.deepcopy()
     for path, predictor in made.named_predictors():
-        if path in texts and texts[path] != predictor.signature.instructions:
+        new = path in texts and texts[path] != predictor.signature.instructions
+        if new and is_learnable(predictor, "instructions"):
             predictor.signature = predictor.signature.with_instructions(texts[path])
     return made
 

@@ -19,6 +19,7 @@ from telic.optimizers._bootstrap import Bootstrap, BootstrapOptions, check_boots
 from telic.optimizers._checks import check_settings, check_student, check_teacher
 from telic.optimizers._choice import Scored, Tally, best_of
 from telic.optimizers._compile import Compile
+from telic.optimizers._frozen import check_learnable
 from telic.optimizers._labeled import put_labelled
 from telic.optimizers._plan import Work
 from telic.optimizers._progress import check_display
@@ -134,6 +135,7 @@ class BootstrapFewShotWithRandomSearch(Optimizer):
         """
         metric = MetricCall(self.metric)
         check_student(student)
+        check_learnable(student, self, "demos")
         if teacher is not None:
             check_teacher(teacher, student)
         rows = checked_examples("trainset", trainset)

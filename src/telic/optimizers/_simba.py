@@ -21,6 +21,7 @@ from telic.optimizers._base import Optimizer
 from telic.optimizers._checks import check_settings, check_student
 from telic.optimizers._choice import Tally, best_of
 from telic.optimizers._compile import Compile
+from telic.optimizers._frozen import check_learnable
 from telic.optimizers._plan import Work
 from telic.optimizers._progress import check_display
 from telic.optimizers._propose_asks import check_prompt_model, check_temperature
@@ -173,6 +174,7 @@ class SIMBA(Optimizer):
         """
         metric = MetricCall(self.metric)
         check_student(student)
+        check_learnable(student, self, "instructions", "demos")
         if teacher is not None:
             raise ConfigurationError(
                 "SIMBA takes no teacher=; for a stronger LM in some of the runs pass teacher_settings={'lm': LM(…)}"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, final
 from telic._seed import derive, derive_seed
 from telic.evaluate import EvaluationResult, MetricCall
 from telic.optimizers._choice import Scored
+from telic.optimizers._frozen import learners
 from telic.optimizers._propose import instructions_of, with_instructions
 from telic.optimizers._propose_asks import Asks, Together
 from telic.optimizers._report import Candidate
@@ -105,6 +106,8 @@ class Climb:
         self._metric = metric
         self._found: list[Scored] = []
         self._traced = Traced(run, metric, settings.teacher_settings)
+        self._shows = settings.max_demos > 0 and bool(learners(student, "demos"))
+        self._teaches = bool(learners(student, "instructions"))
         self._pool: list[Member] = []
         self._sources: dict[int, int] = {}
         """From which member each was made, by number."""
@@ -191,11 +194,11 @@ class Climb:
             change = _Change(
                 f"step {step + 1}, row {bucket.number}, from {source.number}", program, source.number
             )
-            if options.max_demos > 0 and rng.random() < 0.5:
+            if self._shows and (not self._teaches or rng.random() < 0.5):
                 if can_show(bucket, bounds):
                     add_demo(program, bucket, options.demo_input_field_maxlen)
                     shown.append(change._replace(label=f"a demo; {change.label}"))
-            elif can_teach(bucket, bounds):
+            elif self._teaches and can_teach(bucket, bounds):
                 self._ask(bucket, change, taught)
         # What asks goes first; programs with a new demo are scored meanwhile.
         rows = [self._made[index] for index in batch]

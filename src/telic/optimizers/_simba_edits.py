@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from telic._text import truncate
 from telic.data import Example
+from telic.optimizers._frozen import learners
 from telic.optimizers._propose import cleaned, described, fields_text, instructions_of, source_of
 from telic.signatures import make_signature
 
@@ -83,11 +84,12 @@ def drop_demos(program: Any, max_demos: int, rng: random.Random) -> None:
 
     How many is Poisson with the share of places that are taken as its mean; one at least where all are.
     """
-    held = max((len(predictor.demos) for predictor in program.predictors()), default=0)
+    free = learners(program, "demos").values()
+    held = max((len(predictor.demos) for predictor in free), default=0)
     places = max_demos if max_demos > 0 else 3
     count = min(held, max(_poisson(held / places, rng), int(held >= places)))
     dropped = set(rng.sample(range(held), count))
-    for predictor in program.predictors():
+    for predictor in free:
         predictor.demos = [demo for place, demo in enumerate(predictor.demos) if place not in dropped]
 
 
@@ -114,7 +116,7 @@ def add_demo(program: Any, bucket: Bucket, max_length: int) -> None:
         max_length: Texts of inputs are cut at so many characters.
     """
     calls = {path: (inputs, outputs) for path, inputs, outputs in bucket.runs[0].steps}
-    for path, predictor in program.named_predictors():
+    for path, predictor in learners(program, "demos").items():
         if path in calls:
             inputs, outputs = calls[path]
             cut = {k: truncate(v, max_length) if isinstance(v, str) else v for k, v in inputs.items()}
@@ -145,7 +147,7 @@ def question(program: Any, bucket: Bucket) -> tuple[Any, dict[str, Any]]:
     if alone:
         return make_signature(f"{', '.join(given)} -> rules", META), given
     asked = make_signature(f"{', '.join(given)} -> discussion, module_advice: dict[str, str]", META)
-    names = ", ".join(path for path, _ in predictors)
+    names = ", ".join(learners(program, "instructions"))
     told = f"Rules for each step that they concern, by its name, one of: {names}."
     return asked.with_updated_fields("module_advice", desc=told), given
 
@@ -172,7 +174,7 @@ def _run_text(bucket: Bucket, run: Trajectory, alone: bool) -> str:
 
 def rules_of(program: Any, fields: Mapping[str, Any]) -> dict[str, str]:
     """Return the instructions of the steps that an answer has rules for, the rules at their end; {}: it has none."""
-    texts = instructions_of(program)
+    texts = {path: str(one.signature.instructions) for path, one in learners(program, "instructions").items()}
     advice: Any = fields.get("module_advice", fields.get("rules"))
     known = (
         cast("dict[str, Any]", advice) if isinstance(advice, dict) else dict.fromkeys(list(texts)[:1], advice)
