@@ -1,4 +1,4 @@
-"""The commands and their options, and what a failure looks like: one line on standard error, and exit code 2.
+"""The commands and their options.
 
 Commands refuse what cannot work (an unknown metric, a file that cannot be written) before the first call of an LM.
 """
@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
 from telic._optional import load
-from telic.errors import TelicError
+from telic.cli._guard import guarded
+from telic.cli._recipe_app import recipes
 
 app = typer.Typer(
     name="telic",
@@ -24,6 +25,7 @@ app = typer.Typer(
 
 runs = typer.Typer(help="The runs that are kept: list, show, resume, compare.", no_args_is_help=True)
 app.add_typer(runs, name="runs")
+app.add_typer(recipes, name="recipe")
 
 ProgramArgument = Annotated[
     str,
@@ -75,7 +77,7 @@ def evaluate(
 ) -> None:
     """Score a program on examples. Ctrl-C and --max-errors keep the finished rows in --out."""
     options = (num_threads, max_errors, run_dir)
-    _guarded("telic.cli._evaluate", program, data, metric, lm, inputs, state, out, *options)
+    guarded("telic.cli._evaluate", program, data, metric, lm, inputs, state, out, *options)
 
 
 @app.command("compile")
@@ -105,7 +107,7 @@ def compile_program(
     options = tuple(option or ())
     job = (program, data, metric, out, optimizer, options, lm, inputs, valset, seed, num_threads)
     job = (*job, run_dir, budget, plan)
-    _guarded("telic.cli._compile", *job)
+    guarded("telic.cli._compile", *job)
 
 
 @runs.command("list")
@@ -114,25 +116,25 @@ def list_runs(
     as_json: JSONOption = False,
 ) -> None:
     """List the runs that are kept, the newest last."""
-    _guarded("telic.cli._runs", "list", folder, as_json)
+    guarded("telic.cli._runs", "list", folder, as_json)
 
 
 @runs.command("show")
 def show_run(run: RunArgument, as_json: JSONOption = False) -> None:
     """Show what a run came to: its spend, its candidates, its report."""
-    _guarded("telic.cli._runs", "show", run, as_json)
+    guarded("telic.cli._runs", "show", run, as_json)
 
 
 @runs.command("resume")
 def resume_run(run: RunArgument) -> None:
     """Go on with a run of `telic compile` that was killed, interrupted or stopped."""
-    _guarded("telic.cli._runs", "resume", run)
+    guarded("telic.cli._runs", "resume", run)
 
 
 @runs.command("compare")
 def compare_runs(first: RunArgument, second: RunArgument) -> None:
     """Show two runs side by side, with a paired test where they were scored on the same rows."""
-    _guarded("telic.cli._runs", "compare", first, second)
+    guarded("telic.cli._runs", "compare", first, second)
 
 
 @app.command("report")
@@ -149,7 +151,7 @@ def report(
     show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
 ) -> None:
     """Write the page of a run, with its plots, as one file that needs no network."""
-    _guarded("telic.cli._report", run, out, candidate, show)
+    guarded("telic.cli._report", run, out, candidate, show)
 
 
 @app.command("demo")
@@ -159,7 +161,7 @@ def demo(
     seed: Annotated[int, typer.Option("--seed", help="Another draw of the search.")] = 0,
 ) -> None:
     """Compile a program with the LM in the box: offline, free, in seconds."""
-    _guarded("telic.cli._demo", task, out, seed)
+    guarded("telic.cli._demo", task, out, seed)
 
 
 @app.command("serve-lm")
@@ -173,7 +175,7 @@ def serve_lm(
     at_once: Annotated[int, typer.Option("--at-once", min=1, help="Requests worked on at once.")] = 64,
 ) -> None:
     """Serve an LM at an OpenAI-compatible endpoint, until Ctrl-C."""
-    _guarded("telic.cli._serve_lm", model, host, port, allow_remote, at_once)
+    guarded("telic.cli._serve_lm", model, host, port, allow_remote, at_once)
 
 
 @app.callback(invoke_without_command=True)
@@ -199,18 +201,3 @@ def run(arguments: list[str]) -> int:
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0
     return 0
-
-
-def _guarded(module: str, *arguments: Any) -> None:
-    """Run a command; what goes wrong is one line on standard error."""
-    try:
-        load(module).run(*arguments)
-    except KeyboardInterrupt as error:
-        _fail(str(error) or "interrupted", 130)
-    except TelicError as error:
-        _fail(f"{type(error).__name__}: {error}", 2)
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    sys.stderr.write(f"telic: {message}\n")
-    raise typer.Exit(code)

@@ -16,6 +16,7 @@ from telic.optimizers._mipro import MIPROv2 as MIPROv2
 from telic.optimizers._optuna import BootstrapFewShotWithOptuna as BootstrapFewShotWithOptuna
 from telic.optimizers._plan import CostPlan as CostPlan
 from telic.optimizers._plan import Work as Work
+from telic.optimizers._plan import plan_of as plan_of
 from telic.optimizers._random_search import (
     BootstrapFewShotWithRandomSearch as BootstrapFewShotWithRandomSearch,
 )

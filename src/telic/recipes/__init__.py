@@ -1,3 +1,13 @@
 """Ready-made programs, and recipes that compile them on data of your own."""
 
+from telic.datasets.classification import label_match as label_match
 from telic.recipes import programs as programs
+from telic.recipes._answering import multihop as multihop
+from telic.recipes._answering import rag as rag
+from telic.recipes._classifying import classify as classify
+from telic.recipes._extracting import extract as extract
+from telic.recipes._measures import answer_score as answer_score
+from telic.recipes._measures import judged_answer as judged_answer
+from telic.recipes._measures import record_f1 as record_f1
+from telic.recipes._recipe import Compiled as Compiled
+from telic.recipes._recipe import Recipe as Recipe
