@@ -103,3 +103,14 @@ def test_unknown_tasks_and_negative_sizes_are_refused():
         tiny.load("hiden_labels")
     with pytest.raises(ConfigurationError, match="negative"):
         tiny.load("qa", n_train=-1)
+
+
+def test_what_can_be_retrieved_is_told_and_each_question_names_what_its_answer_rests_on():
+    data = tiny.load("agent_facts", n_train=5, n_val=0, n_test=20)
+    for example in data.testset:
+        first, second = example.gold_passages
+        assert {first, second} <= set(data.passages)
+        assert example.answer in second
+        assert example.answer not in first
+    assert tiny.load("agent_sums", n_test=1).passages == ()
+    assert "gold_passages" not in tiny.load("qa", n_test=1).testset[0]

@@ -75,6 +75,14 @@ class AgentWorld:
         subject = f"the {chain[0].noun} of {names[0]}"
         return self.rng.choice(chain[1].questions).format(s=subject), names[2]
 
+    def gold(self, question: str) -> tuple[str, ...]:
+        """Return the two facts that a question of two hops needs, in order; nothing for other questions."""
+        for at, (chain, names) in enumerate(self.chains):
+            subject = f"the {chain[0].noun} of {names[0]}"
+            if any(asked.format(s=subject) == question for asked in chain[1].questions):
+                return tuple(self.facts[2 * at : 2 * at + 2])
+        return ()
+
 
 def _words_of(text: str) -> set[str]:
     return set(re.findall(r"\w+", text.lower()))

@@ -44,6 +44,8 @@ class TinyDataset:
         testset: Rows to measure by.
         metric: `metric(example, prediction, trace=None)`: True where every output is exactly right.
         tools: What an agent needs to answer: a search over the facts, a calculator. Empty for other tasks.
+        passages: What can be found by retrieval: all facts of the world, where answers must be searched for. The rows
+            name those that their answers rest on as `gold_passages`. Empty for other tasks.
     """
 
     task: str
@@ -54,6 +56,7 @@ class TinyDataset:
     testset: list[Example]
     metric: Callable[..., bool]
     tools: Sequence[Callable[..., Any]] = ()
+    passages: Sequence[str] = ()
 
 
 class _Plan(NamedTuple):
@@ -134,6 +137,10 @@ TASKS: Final[Mapping[str, _Plan]] = {
         "tell that.",
         _PROBLEM, "Solve the problem.", partial(_solve, steps=1, unit=True, told=False),
     ),
+    "units2": _Plan(
+        "As units, in two steps: reasoning and examples both matter.",
+        _PROBLEM, "Solve the problem.", partial(_solve, steps=2, unit=True, told=False),
+    ),
     "agent_facts": _Plan(
         "Answer a question that needs two facts, with a search over all of them as a tool.",
         _PROBLEM, "Answer the question.", "2 hops",
@@ -194,18 +201,19 @@ def load(task: str, *, n_train: int = 50, n_val: int = 50, n_test: int = 200, se
     seen: set[str] = set()
     if isinstance(plan.make, str):
         world = AgentWorld(derive(seed, "tiny", task), True, subjects=max(12, n_train + n_val + n_test))
-        made, tools = _agent_task(world, plan), (world.search, world.calculator)
+        made, tools, passages = _agent_task(world, plan), (world.search, world.calculator), (*world.facts,)
         if plan.make == "sums":
-            tools = tools[1:]
+            tools, passages = tools[1:], ()
     else:
-        made, tools = _renamed(plan.make(derive(seed, "tiny", task)), plan), ()
+        made, tools, passages = _renamed(plan.make(derive(seed, "tiny", task)), plan), (), ()
     splits = [
         _rows(made, derive(seed, "tiny", task, split), count, seen)
         for split, count in (("train", n_train), ("val", n_val), ("test", n_test))
     ]
     return TinyDataset(
-        task, plan.description, made.signature, *splits, metric=_metric(made.signature), tools=tools
-    )
+        task, plan.description, made.signature, *splits, metric=_metric(made.signature), tools=tools,
+        passages=passages,
+    )  # fmt: skip
 
 
 def _renamed(task: Task, plan: _Plan) -> Task:
@@ -246,7 +254,7 @@ def _agent_task(world: AgentWorld, plan: _Plan) -> Task:
     def draw(rng: Random) -> Any:
         world.rng = rng
         question, answer = world.question(kind)
-        return Row({"question": question}, {"answer": answer})
+        return Row({"question": question}, {"answer": answer}, gold=world.gold(question))
 
     return Task(f"agent/{kind}", make_signature("question -> answer", plan.instructions), draw)
 
@@ -264,7 +272,8 @@ def _rows(task: Task, rng: Random, count: int, seen: set[str]) -> list[Example]:
             )
         if key not in seen:
             seen.add(key)
-            rows.append(Example({**row.inputs, **row.outputs}).with_inputs(*row.inputs))
+            gold = {"gold_passages": list(row.gold)} if row.gold else {}
+            rows.append(Example({**row.inputs, **row.outputs, **gold}).with_inputs(*row.inputs))
     return rows
 
 

@@ -36,12 +36,14 @@ class Row(NamedTuple):
         hidden: Where only demos tell the last output: the class it stands for. Training has no loss on it until the
             context has shown an example of the class.
         history: Earlier turns of the same conversation, oldest first.
+        gold: The passages that the answer rests on, where they have to be found.
     """
 
     inputs: dict[str, Any]
     outputs: dict[str, Any]
     hidden: str | None = None
     history: tuple[Row, ...] = ()
+    gold: tuple[str, ...] = ()
 
 
 class Task(NamedTuple):
