@@ -51,6 +51,7 @@ MANY_PARAMETERS = {
     "optimizers/_improve.py:Improve.__init__",
     # One parameter an option of the command line.
     "cli/_app.py:compile_program",
+    "cli/_app.py:improve",
     "cli/_recipe_app.py:multihop",
     "cli/_recipe_app.py:rag",
 }

@@ -87,7 +87,7 @@ def compile_program(
     metric: MetricOption,
     out: Annotated[Path, typer.Option("--out", help="Where the compiled program goes (.json).")],
     optimizer: Annotated[
-        str, typer.Option("--optimizer", help="LabeledFewShot, BootstrapFewShot, BootstrapRS.")
+        str, typer.Option("--optimizer", help="BootstrapFewShot, BootstrapRS, COPRO, MIPROv2, GEPA, SIMBA ….")
     ] = "BootstrapFewShot",
     option: Annotated[
         list[str] | None, typer.Option("--option", help="name=value of the optimizer; may be given again.")
@@ -108,6 +108,35 @@ def compile_program(
     job = (program, data, metric, out, optimizer, options, lm, inputs, valset, seed, num_threads)
     job = (*job, run_dir, budget, plan)
     guarded("telic.cli._compile", *job)
+
+
+@app.command("improve")
+def improve(
+    program: ProgramArgument,
+    data: DataOption,
+    metric: MetricOption,
+    out: Annotated[
+        Path, typer.Option("--out", help="Where the program goes (.json), improved or as it was.")
+    ] = Path("improved.json"),
+    option: Annotated[
+        list[str] | None, typer.Option("--option", help="name=value, as prompt_model=openai/gpt-5-mini.")
+    ] = None,
+    lm: LMOption = None,
+    inputs: InputsOption = None,
+    valset: Annotated[
+        Path | None, typer.Option("--valset", help="Examples to choose by; left out: a part of --data.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Another draw of the search.")] = None,
+    num_threads: ThreadsOption = None,
+    run_dir: RunDirOption = None,
+    budget: Annotated[
+        str | None, typer.Option("--budget", help="Limits, as usd=4,calls=1000,tokens=…,seconds=….")
+    ] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Only tell what it would cost.")] = False,
+) -> None:
+    """Make a program better by whatever helps, or say that nothing did. Killed, the same command goes on."""
+    job = (program, data, metric, out, "Improve", tuple(option or ()), lm, inputs, valset, seed)
+    guarded("telic.cli._compile", *job, num_threads, run_dir, budget, plan)
 
 
 @runs.command("list")

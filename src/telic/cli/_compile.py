@@ -18,11 +18,18 @@ from telic.context import context
 from telic.errors import ConfigurationError, JournalError
 from telic.journal import new_folder, was_killed
 from telic.optimizers import (
+    COPRO,
+    GEPA,
+    SIMBA,
     BootstrapFewShot,
+    BootstrapFewShotWithOptuna,
     BootstrapFewShotWithRandomSearch,
     CompileInterrupted,
     CompileStopped,
+    Improve,
+    InferRules,
     LabeledFewShot,
+    MIPROv2,
 )
 
 OPTIMIZERS: dict[str, Any] = {
@@ -30,7 +37,16 @@ OPTIMIZERS: dict[str, Any] = {
     "BootstrapFewShot": BootstrapFewShot,
     "BootstrapFewShotWithRandomSearch": BootstrapFewShotWithRandomSearch,
     "BootstrapRS": BootstrapFewShotWithRandomSearch,
+    "BootstrapFewShotWithOptuna": BootstrapFewShotWithOptuna,
+    "COPRO": COPRO,
+    "MIPROv2": MIPROv2,
+    "SIMBA": SIMBA,
+    "GEPA": GEPA,
+    "InferRules": InferRules,
+    "Improve": Improve,
 }
+_LMS = ("prompt_model", "task_model", "reflection_lm")
+"""Options that are LMs, and given by name."""
 
 
 COMMAND = "command.json"
@@ -186,6 +202,9 @@ def make_optimizer(job: Job) -> Any:
     given: dict[str, Any] = {"metric": _target.load_metric(job.metric), "num_threads": job.num_threads}
     options = {name: value for name, value in given.items() if name in accepted and value is not None}
     options.update(_target.read_options(job.options))
+    options.update(
+        {name: _target.load_lm(options[name]) for name in _LMS if isinstance(options.get(name), str)}
+    )
     if job.seed is not None:
         if "seed" not in accepted:
             raise ConfigurationError(
