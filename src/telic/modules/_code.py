@@ -12,6 +12,7 @@ import keyword
 import re
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast, final
 
 from telic._optional import load
@@ -21,8 +22,8 @@ from telic.errors import ConfigurationError, ToolError
 from telic.execution import run_in_thread
 from telic.modules._react_tools import ToolRun
 from telic.protocols import Execution, Interpreter
-from telic.sandbox import MontyInterpreter
-from telic.tracing import begin, finish
+from telic.sandbox import Finish, MontyInterpreter
+from telic.tracing import begin, finish, observed
 from telic.types import Tool
 
 if TYPE_CHECKING:
@@ -127,15 +128,22 @@ class Execute:
 
     def _execute(self, loop: Any) -> Execution:
         tools = {name: HostTool(f, loop) if isinstance(f, Tool) else f for name, f in self.tools.items()}
+        watched = {name: partial(self._call, name, function) for name, function in tools.items()}
         told = {"code": self.code, "variables": self.variables}
-        call = begin("interpreter_execute", self.interpreter, told)
+        return observed("interpreter_execute", self.interpreter, told, lambda: self._stoppable(watched))
+
+    def _call(self, name: str, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Call a function for the code inside, and tell callbacks; that it ends the code is no failure of it."""
+        call = begin(
+            "interpreter_tool_call", self.interpreter, {"tool_name": name, "args": args, "kwargs": kwargs}
+        )
         try:
-            done = self._stoppable(tools)
+            result = function(*args, **kwargs)
         except BaseException as error:
-            finish(call, None, error)
+            finish(call, None, None if isinstance(error, Finish) else error)
             raise
-        finish(call, done)
-        return done
+        finish(call, result)
+        return result
 
     def _stoppable(self, tools: Mapping[str, Callable[..., Any]]) -> Execution:
         """Run it; the end of the `cancel_scope` that it is in, if any, is its end."""

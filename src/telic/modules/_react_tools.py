@@ -19,7 +19,7 @@ from telic._unset import UNSET
 from telic.errors import ENDS_A_RUN, NotConfiguredError, ToolError
 from telic.execution import run_coroutine
 from telic.modules._flow import Effect, Gather, UseTool
-from telic.tracing import begin, finish
+from telic.tracing import aobserved, observed
 from telic.types import Tool
 
 FATAL: Final = (*ENDS_A_RUN, NotConfiguredError)
@@ -56,29 +56,23 @@ class ToolRun:
 
     def run(self) -> Any:
         """Call it in this thread, or, with a limit of time, in another one; an async one is run to its end."""
-        call = begin("tool", self.tool, {"kwargs": dict(self.arguments)})
-        try:
-            result = (
-                self._run() if self._is_program else step(self.tool.func, dict(self.arguments), self._run)
-            )
-        except BaseException as error:
-            finish(call, None, error)
-            raise
-        finish(call, result)
-        return result
+        given = dict(self.arguments)
+        return (
+            self._told(given) if self._is_program else step(self.tool.func, given, lambda: self._told(given))
+        )
+
+    def _told(self, given: dict[str, Any]) -> Any:
+        return observed("tool", self.tool, {"kwargs": given}, self._run)
 
     async def arun(self) -> Any:
         """Await it; a plain one runs in a worker thread, or, with a limit of time, in one of its own."""
-        call = begin("tool", self.tool, {"kwargs": dict(self.arguments)})
-        try:
-            result = await (
-                self._arun() if self._is_program else astep(self.tool.func, dict(self.arguments), self._arun)
-            )
-        except BaseException as error:
-            finish(call, None, error)
-            raise
-        finish(call, result)
-        return result
+        given = dict(self.arguments)
+        if self._is_program:
+            return await self._atold(given)
+        return await astep(self.tool.func, given, lambda: self._atold(given))
+
+    async def _atold(self, given: dict[str, Any]) -> Any:
+        return await aobserved("tool", self.tool, {"kwargs": given}, self._arun)
 
     @property
     def _is_program(self) -> bool:

@@ -101,6 +101,7 @@ class Compile:
         self._started = time.perf_counter()
         self._context: Any = None
         self._call: Any = None
+        self._made: Any = None  # what `guarded` returned, for callbacks
 
     # What optimizers use
 

@@ -101,7 +101,7 @@ class DenoInterpreter:
             InterpreterError: The process cannot be started, is in use by another thread, or a variable does not fit.
             BudgetExceeded: Raised by a tool; so are the other errors that no code can mend, and Ctrl-C.
         """
-        return self._session.execute(code, variables, tools)
+        return self._session.execute(self, code, variables, tools)
 
     def fresh(self) -> DenoInterpreter:
         """Return another one with the same limits and no state."""
@@ -109,7 +109,7 @@ class DenoInterpreter:
 
     def close(self) -> None:
         """End the session, also while another thread executes in it."""
-        self._session.close()
+        self._session.close(self)
 
     def __enter__(self) -> Self:
         return self

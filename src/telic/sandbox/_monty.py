@@ -30,6 +30,7 @@ from telic.sandbox._host import HostCalls
 from telic.sandbox._limits import Limits, Printed
 from telic.sandbox._plain import clean, plain
 from telic.sandbox._words import ENDED, explained, with_place
+from telic.tracing import observed
 
 _LIMITS = ("TimeoutError: feed time limit", "MemoryError: memory limit", "MemoryError: the worker")
 
@@ -124,7 +125,10 @@ class MontyInterpreter:
                 _kill(worker)
             return  # the thread that executes finds its session gone, and clears up
         try:
-            self._end()
+            if self._is_open():
+                observed("interpreter_shutdown", self, {}, self._end)
+            else:
+                self._end()
         finally:
             self._lock.release()
 
@@ -156,7 +160,9 @@ class MontyInterpreter:
         return bound
 
     def _run(self, code: str, variables: dict[str, Any], calls: HostCalls) -> Execution:
-        session = self._opened()
+        if not self._is_open():
+            observed("interpreter_startup", self, {}, self._begin)
+        session = self._session
         if self._left:
             self._end()
             return Execution(error=ENDED, lost=True)
@@ -195,9 +201,10 @@ class MontyInterpreter:
 
     # The session
 
-    def _opened(self) -> Any:
-        if self._session is not None and self._process_is_this():
-            return self._session
+    def _is_open(self) -> bool:
+        return self._session is not None and self._process_is_this()
+
+    def _begin(self) -> None:
         limits = self._limits
         if not self._process_is_this():
             raise InterpreterError(
@@ -225,7 +232,6 @@ class MontyInterpreter:
             ) from error
         self._session = session
         self._worker = session.worker_pid
-        return session
 
     def _process_is_this(self) -> bool:
         return MontyInterpreter._process in (0, os.getpid())

@@ -25,6 +25,7 @@ from telic.sandbox._limits import Limits, Printed
 from telic.sandbox._plain import clean, plain
 from telic.sandbox._processes import end_all
 from telic.sandbox._words import ENDED, out_of_memory, timed_out, with_place
+from telic.tracing import observed
 
 _MAX_LINE: Final = 64 * 1024 * 1024
 _MAX_WAITING: Final = 4
@@ -49,11 +50,12 @@ class Session:
 
     def execute(
         self,
+        owner: Any,
         code: str,
         variables: Mapping[str, Any] | None,
         tools: Mapping[str, Callable[..., Any]] | None,
     ) -> Execution:
-        """Run code; see `telic.protocols.Interpreter`."""
+        """Run code for the interpreter `owner`; see `telic.protocols.Interpreter`."""
         calls = HostCalls(tools, self._limits.max_calls, self._limits.max_chars)
         try:
             bound = plain(dict(variables or {}), self._limits.max_chars)
@@ -69,6 +71,8 @@ class Session:
             )
         self._left = False
         try:
+            if self.started is None:
+                observed("interpreter_startup", owner, {}, self._begin)
             ran = self._run(text, code, calls)
         except BaseException:
             self.end()
@@ -78,15 +82,16 @@ class Session:
         calls.raise_if_stopped()
         return ran if calls.stopped_by is None else ran._replace(error="")
 
-    def close(self) -> None:
-        """End the process with all that it started, also while another thread executes in it."""
+    def close(self, owner: Any) -> None:
+        """End the process of `owner` with all that it started, also while another thread executes in it."""
         if not self._lock.acquire(blocking=False):
             self._left = True
             if (started := self.started) is not None:
                 started.kill()
             return  # the thread that executes finds its session gone, and clears up
         try:
-            self.end()
+            if self.started is not None:
+                observed("interpreter_shutdown", owner, {}, self.end)
         finally:
             self._lock.release()
 
@@ -96,11 +101,12 @@ class Session:
         if started is not None:
             started.end()
 
+    def _begin(self) -> None:
+        self.started = self._start()
+
     def _run(self, request: str, code: str, calls: HostCalls) -> Execution:
         """Send the code, serve its calls, and return what came of it."""
-        if self.started is None:
-            self.started = self._start()
-        started = self.started
+        started = cast("Process", self.started)
         if self._left:
             return self._lost(ENDED, Printed(0))
         printed = started.begin(request, self._limits.max_output_chars)

@@ -3,8 +3,10 @@
 from telic.tracing._callbacks import ACTIVE_CALL_ID as ACTIVE_CALL_ID
 from telic.tracing._callbacks import BaseCallback as BaseCallback
 from telic.tracing._callbacks import ObservedCall as ObservedCall
+from telic.tracing._callbacks import aobserved as aobserved
 from telic.tracing._callbacks import begin as begin
 from telic.tracing._callbacks import finish as finish
+from telic.tracing._callbacks import observed as observed
 from telic.tracing._history import HistoryEntry as HistoryEntry
 from telic.tracing._history import clear_history as clear_history
 from telic.tracing._history import history as history

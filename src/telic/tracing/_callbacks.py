@@ -9,19 +9,23 @@ The side that is observed uses `begin` and `finish`:
     try: …
     except Exception as error: finish(call, None, error); raise
     finish(call, outputs)
+
+or `observed` and `aobserved`, which are that around one function.
 """
 
 from __future__ import annotations
 
 import contextvars
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from telic._optional import load
 from telic.context import get as setting
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
+
+T = TypeVar("T")
 
 ACTIVE_CALL_ID: contextvars.ContextVar[str | None] = contextvars.ContextVar("telic_call_id", default=None)
 """The id of the innermost call that callbacks were told of: the parent of the next one."""
@@ -32,8 +36,10 @@ class BaseCallback:
 
     The setting's callbacks hear of all calls; those of a module, LM, adapter or tool (`callbacks=[…]`) of its own.
     `inputs` are, for modules: `args` and `kwargs`; LMs: `prompt`, `messages`, `kwargs`; adapters: `signature`, `demos`
-    and `inputs`, or `signature` and `completion`; tools: `kwargs`; evaluations: `program`, `metric`, `devset` and
-    `callback_metadata`. While `…_start` runs, `ACTIVE_CALL_ID` still holds the call that this one is made in.
+    and `inputs`, or `signature` and `completion`; tools: `kwargs`; code: `code` and `variables`, and for functions that
+    it calls `tool_name`, `args` and `kwargs`; evaluations: `program`, `metric`, `devset` and `callback_metadata`;
+    compiles: `student`, `trainset` and what else was given. While `…_start` runs, `ACTIVE_CALL_ID` still holds the call
+    that this one is made in.
 
     Every `…_start` gets the call's id, the object that is called and its inputs by name; every `…_end` the
     same id, the outputs (None after a failure) and the exception (None after a success).
@@ -91,6 +97,30 @@ class BaseCallback:
     ) -> None:
         """The code has run; `outputs` is an `Execution`, in which errors of the code itself are told."""
 
+    def on_interpreter_tool_call_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
+        """Code of an LM calls a function of the host."""
+
+    def on_interpreter_tool_call_end(
+        self, call_id: str, outputs: Any | None, exception: BaseException | None = None
+    ) -> None:
+        """The function has returned."""
+
+    def on_interpreter_startup_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
+        """An interpreter's process begins: at the first code of a session, and after one that was lost."""
+
+    def on_interpreter_startup_end(
+        self, call_id: str, outputs: Any | None, exception: BaseException | None = None
+    ) -> None:
+        """The process is there."""
+
+    def on_interpreter_shutdown_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
+        """An interpreter with a process is closed."""
+
+    def on_interpreter_shutdown_end(
+        self, call_id: str, outputs: Any | None, exception: BaseException | None = None
+    ) -> None:
+        """Its process has ended."""
+
     def on_compile_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
         """A compile begins."""
 
@@ -113,8 +143,8 @@ def begin(kind: str, instance: Any, inputs: dict[str, Any]) -> ObservedCall | No
     """Tell callbacks that a call begins; None where there are none, and then `finish` does nothing.
 
     Args:
-        kind: "module", "lm", "adapter_format", "adapter_parse", "tool", "interpreter_execute", "evaluate" or
-            "compile".
+        kind: "module", "lm", "adapter_format", "adapter_parse", "tool", "evaluate", "compile", or of interpreters
+            "interpreter_execute", "interpreter_tool_call", "interpreter_startup" or "interpreter_shutdown".
         instance: The object that is called; its own `callbacks` come after the setting's.
         inputs: The call's inputs by name.
     """
@@ -139,6 +169,30 @@ def finish(call: ObservedCall | None, outputs: Any, exception: BaseException | N
         pass
     for callback in call.callbacks:
         _tell(callback, f"on_{call.kind}_end", call_id=call.id, outputs=outputs, exception=exception)
+
+
+def observed(kind: str, instance: Any, inputs: dict[str, Any], work: Callable[[], T]) -> T:
+    """Return `work()`, and tell callbacks of it; see `begin`."""
+    call = begin(kind, instance, inputs)
+    try:
+        result = work()
+    except BaseException as error:
+        finish(call, None, error)
+        raise
+    finish(call, result)
+    return result
+
+
+async def aobserved(kind: str, instance: Any, inputs: dict[str, Any], work: Callable[[], Awaitable[T]]) -> T:
+    """`observed` for coroutines."""
+    call = begin(kind, instance, inputs)
+    try:
+        result = await work()
+    except BaseException as error:
+        finish(call, None, error)
+        raise
+    finish(call, result)
+    return result
 
 
 def _tell(callback: Any, method: str, **arguments: Any) -> None:

@@ -9,7 +9,7 @@ them. What reads functions (`_tool_schema`) is loaded with the first tool, since
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, cast, final
 
 from telic._optional import load
@@ -162,21 +162,25 @@ class Tool:
             ToolError: The arguments do not fit; the function was not called.
         """
         checked = self.check(arguments)
-        if hasattr(self.func, "acall"):  # a program: its own steps are replayed
-            return self.func(**checked)
-        return (astep if self.is_async else step)(self.func, checked, lambda: self.func(**checked))
+        is_program = hasattr(self.func, "acall")  # its own steps are replayed
+        if self.is_async and not is_program:
+            return astep(self.func, checked, lambda: self._atold(checked, lambda: self.func(**checked)))
+        return self._told(checked) if is_program else step(self.func, checked, lambda: self._told(checked))
 
     async def acall(self, **arguments: Any) -> Any:
-        """Check the arguments and await the function; a plain one runs in a worker thread.
-
-        Raises:
-            ToolError: The arguments do not fit; the function was not called.
-        """
+        """Same as calling it, and awaits the function; a plain one runs in a worker thread."""
         checked = self.check(arguments)
         acall: Callable[..., Any] | None = getattr(self.func, "acall", None)
         if acall is not None:  # a program
-            return await acall(**checked)
-        return await astep(self.func, checked, lambda: self._awaited(checked))
+            return await self._atold(checked, lambda: acall(**checked))
+        return await astep(self.func, checked, lambda: self._atold(checked, lambda: self._awaited(checked)))
+
+    def _told(self, checked: dict[str, Any]) -> Any:
+        """Call the function, and tell callbacks, which belong to a higher floor."""
+        return load("telic.tracing").observed("tool", self, {"kwargs": checked}, lambda: self.func(**checked))
+
+    async def _atold(self, checked: dict[str, Any], work: Callable[[], Awaitable[Any]]) -> Any:
+        return await load("telic.tracing").aobserved("tool", self, {"kwargs": checked}, work)
 
     async def _awaited(self, checked: dict[str, Any]) -> Any:
         if self.is_async:
