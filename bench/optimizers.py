@@ -1,6 +1,6 @@
 """Optimizers on the embedded LM, beside DSPy's: scores on rows that nothing was chosen by, LM calls, tokens, seconds.
 
-    python bench/optimizers.py [--dspy PYTHON] [--seeds 3] [--tasks …] [--optimizers …] [--proposer script|lm]
+    python bench/optimizers.py [--dspy PYTHON] [--seeds 3] [--tasks …] [--optimizers …] [--proposer script lm]
 
 Each cell (library, optimizer, task, seed) is a process of its own (`optimizers_cell.py`) and runs once: what came of
 it is a line of bench/results/optimizers.jsonl, and only missing cells are run. `--dspy` names the Python of an
@@ -21,15 +21,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from optimizers_endpoint import CountingLM, serving
+from optimizers_table import Line, rendered, side
 
 import telic
 from telic.datasets import tiny
 from telic.datasets.tiny._arithmetic import NUMBER, UNIT
 from telic.datasets.tiny._qa import FULL, SEARCH_HEADS, SHORT
-from telic.evaluate._statistics import compare_paired, wilson
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterator
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "optimizers.jsonl"
@@ -90,6 +90,12 @@ TAKES_VALSET: Final = {"Improve", "BootstrapFewShotWithRandomSearch", "MIPROv2",
 SEARCHES: Final = TAKES_VALSET - OURS | {"COPRO", "SIMBA"}
 """Whose winner telic checks on rows that did not choose it. DSPy has no such check: here telic's is off, so that both
 spend on the search alone."""
+LEARNED: Final = ("classes by instruction", "answers as sentences", "sums with reasoning")
+"""Tasks of kinds that the embedded LM learned to write instructions for."""
+HEADINGS: Final = {
+    "script": "Proposals from a script, the same for both",
+    "lm": "Proposals of the embedded LM itself",
+}
 WRITES: Final = ("COPRO", "MIPROv2", "SIMBA", "GEPA", "InferRules", "Improve")
 """Optimizers that ask an LM to write."""
 
@@ -165,14 +171,17 @@ def run(cell: Cell, given: argparse.Namespace, url: str) -> dict[str, Any]:
     return json.loads(made.stdout.splitlines()[-1])
 
 
-def cells_of(given: argparse.Namespace) -> list[Cell]:
-    """Return all cells that are asked for, in the order in which they are run."""
+def cells_of(given: argparse.Namespace, proposer: str) -> list[Cell]:
+    """Return all cells of one table that are asked for, in the order in which they are run."""
     of_all = given.lm, given.train, given.rows
+    scripted = proposer == "script"
     return [
-        Cell(library, optimizer, task, seed, given.proposer if optimizer in WRITES else "", *of_all)
+        Cell(library, optimizer, task, seed, proposer if optimizer in WRITES else "", *of_all)
         for seed in range(given.seeds)
         for task in given.tasks
+        if scripted or task in LEARNED
         for optimizer in (AS_GIVEN, *given.optimizers)
+        if scripted or optimizer in WRITES
         for library in LIBRARIES
         if library == "telic" or optimizer not in OURS
     ]
@@ -183,14 +192,19 @@ def results_of(path: Path) -> dict[str, dict[str, Any]]:
     if not path.exists():
         return {}
     lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-    return {json.dumps(line["cell"]): line for line in lines if "error" not in line}
+    return {json.dumps(line["cell"]): line for line in lines}
 
 
 def fill(given: argparse.Namespace) -> dict[str, dict[str, Any]]:
     """Run what is missing; return the results of all cells."""
     done = results_of(given.results)
-    wanted = [cell for cell in cells_of(given) if cell.library == "telic" or given.dspy]
-    missing = [cell for cell in wanted if json.dumps(cell.key()) not in done]
+    wanted = [cell for proposer in given.proposer for cell in cells_of(given, proposer)]
+    missing = [
+        cell
+        for cell in wanted
+        if "error" in done.get(json.dumps(cell.key()), {"error": ""})
+        and (cell.library == "telic" or given.dspy)
+    ]
     if not missing:
         return done
     given.results.parent.mkdir(parents=True, exist_ok=True)
@@ -210,74 +224,15 @@ def fill(given: argparse.Namespace) -> dict[str, dict[str, Any]]:
     return done
 
 
-# The table
-
-
-MISSING: Final = {"error": "not run"}
-
-
-class Side(NamedTuple):
-    """What one library made of an optimizer and a task, all seeds together."""
-
-    right: list[int]
-    calls: float  # a compile
-    tokens: float
-    seconds: float
-    calls_per_row: float
-
-    @property
-    def share(self) -> str:
-        low, high = wilson(sum(self.right), len(self.right))
-        return f"{100 * sum(self.right) / len(self.right):.0f} ({100 * low:.0f}–{100 * high:.0f})"
-
-
-def side(lines: list[dict[str, Any]]) -> Side | None:
-    """Return the cells of one library, pooled; None: one of them is missing or failed."""
-    if not lines or any("error" in line for line in lines):
-        return None
-    count = len(lines)
-    paid = [line["compile"] for line in lines]
-    right = [int(mark) for line in lines for mark in line["right"]]
-    return Side(
-        right,
-        sum(one["calls"] for one in paid) / count,
-        sum(one["input_tokens"] + one["output_tokens"] for one in paid) / count,
-        sum(one["seconds"] for one in paid) / count,
-        sum(line["test"]["calls"] for line in lines) / len(right),
-    )
-
-
-def shown(one: Side | None) -> str:
-    if one is None:
-        return "– | – | – | –"
-    per_row = "" if one.calls_per_row < 2.5 else f", {one.calls_per_row:.1f} a row"
-    return f"{one.share} | {one.calls:.0f}{per_row} | {one.tokens / 1000:.0f}k | {one.seconds:.0f}"
-
-
-def difference(ours: Side | None, theirs: Side | None) -> str:
-    if ours is None or theirs is None:
-        return ""
-    low, high = compare_paired(theirs.right, ours.right).interval
-    mean = (sum(ours.right) - sum(theirs.right)) / len(ours.right)
-    verdict = " **better**" if low > 0 else " **worse**" if high < 0 else ""
-    return f"{100 * mean:+.0f} ({100 * low:+.0f} to {100 * high:+.0f}){verdict}"
-
-
-def table(given: argparse.Namespace, done: dict[str, dict[str, Any]]) -> Iterable[str]:
-    """Yield the lines of the table."""
-    heads = [f"{lib}: right, % | LM calls | tokens | s" for lib in ("telic", "DSPy")]
-    yield f"| task | optimizer | {' | '.join(heads)} | telic less DSPy |"
-    yield "|---" * 11 + "|"
-    cells = cells_of(given)
-    for task in given.tasks:
-        for optimizer in (AS_GIVEN, *given.optimizers):
-            sides: list[Side | None] = []
-            for library in LIBRARIES:
-                keys = [json.dumps(c.key()) for c in cells if c[:3] == (library, optimizer, task)]
-                sides.append(side([done.get(key, MISSING) for key in keys]))
-            if any(sides):
-                told = " | ".join(shown(one) for one in sides)
-                yield f"| {task} | {optimizer} | {told} | {difference(sides[0], sides[1])} |"
+def lines_of(cells: list[Cell], done: dict[str, dict[str, Any]]) -> Iterator[Line]:
+    """Yield the lines of a table of these cells; those that were never run are left out."""
+    for task, optimizer in dict.fromkeys((cell.task, cell.optimizer) for cell in cells):
+        found = {
+            library: [done.get(json.dumps(c.key())) for c in cells if c[:3] == (library, optimizer, task)]
+            for library in LIBRARIES
+        }
+        if any(one is not None for one in (*found["telic"], *found["dspy"])):
+            yield Line(task, optimizer, side(found["telic"]), side(found["dspy"]))
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -291,11 +246,15 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--timeout", type=float, default=900, help="seconds of a cell")
     parser.add_argument("--tasks", nargs="*", choices=TASKS, default=list(TASKS))
     parser.add_argument("--optimizers", nargs="*", choices=OPTIMIZERS, default=list(OPTIMIZERS))
-    parser.add_argument("--proposer", choices=("script", "lm"), default="script")
+    parser.add_argument("--proposer", nargs="*", choices=list(HEADINGS), default=list(HEADINGS))
     parser.add_argument("--results", type=Path, default=RESULTS)
     given = parser.parse_args(argv)
-    for line in table(given, fill(given)):
-        print(line)
+    done = fill(given)
+    for proposer in given.proposer:
+        lines = list(lines_of(cells_of(given, proposer), done))
+        if lines:
+            print(f"**{HEADINGS[proposer]}**\n")
+            print("\n".join(rendered(lines)) + "\n")
 
 
 if __name__ == "__main__":

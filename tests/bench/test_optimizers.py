@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(not BENCH.is_dir(), reason="the benchmarks lie i
 def bench(monkeypatch):
     monkeypatch.syspath_prepend(str(BENCH))
     yield lambda name: importlib.import_module(name)
-    for name in ("optimizers", "optimizers_endpoint"):
+    for name in ("optimizers", "optimizers_endpoint", "optimizers_table"):
         sys.modules.pop(name, None)
 
 
@@ -37,7 +37,7 @@ def test_cells_run_once_and_make_a_table(bench, tmp_path, capsys):
 
     assert first.out == second.out
     assert "1 of 2" in first.err and second.err == ""
-    lines = first.out.splitlines()
+    lines = [line for line in first.out.splitlines() if line.startswith("|")]
     assert len({line.count("|") for line in lines}) == 1
     assert [line.split(" | ")[1] for line in lines[2:]] == ["as given", "BootstrapFewShot"]
     cells = [json.loads(line) for line in results.read_text("utf-8").splitlines()]
@@ -57,7 +57,7 @@ def test_a_cell_that_failed_is_told_and_run_again(bench, tmp_path, capsys):
         bench("optimizers").main(arguments)
         said = capsys.readouterr()
         assert "No module named 'dspy'" in said.err
-        assert "| as given |" in said.out
+        assert "| as given |" in said.out and "compile failed in 1 of 1" in said.out
 
 
 def test_the_prompts_of_dspy_are_put_into_our_words(bench):
@@ -91,3 +91,30 @@ def test_the_script_answers_in_the_format_that_is_asked_for(bench):
 
     fields = telic.ChatAdapter().parse(plain.signature, first)
     assert {fields["proposed_instruction"], json.loads(second)["rules"]} == {"Be brief.", "Be long."}
+
+
+def cell(right, calls, per_row=1):
+    paid = {"calls": calls, "input_tokens": 10, "output_tokens": 5, "seconds": 1.0}
+    return {"right": right, "compile": paid, "test": {"calls": per_row * len(right)}}
+
+
+def test_a_difference_that_one_seed_speaks_against_is_no_verdict(bench):
+    table = bench("optimizers_table")
+    low, high, mixed = "0" * 20, "1" * 20, "1" * 5 + "0" * 15
+    theirs = table.side([cell(low, 10), cell(mixed, 10)])
+
+    line = table.Line("task", "COPRO", table.side([cell(high, 20), cell(high, 20)]), theirs)
+    assert table.verdict(line) == "better"
+    line = line._replace(ours=table.side([cell(high, 20), cell(low, 20)]))
+    assert table.verdict(line) == ""
+    assert "COPRO on task (20 against 10)" in "\n".join(table.rendered([line]))
+    assert table.verdict(line._replace(ours=theirs, theirs=line.ours)) == ""
+
+
+def test_a_side_that_was_not_measured_says_why(bench):
+    table = bench("optimizers_table")
+    assert table.side([cell("1", 1), None]) == "–"
+    assert table.side([]) == "–"
+    assert table.side([cell("1", 1), {"error": "no"}]) == "compile failed in 1 of 2"
+    rows = list(table.rendered([table.Line("task", "COPRO", table.side([cell("1", 1)]), "–")]))
+    assert {row.count("|") for row in rows if row.startswith("|")} == {12}
