@@ -7,6 +7,7 @@ import re
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from telic.data import Example
@@ -41,6 +42,18 @@ def always_right(example: Any, prediction: Any, trace: Any = None) -> float:
     return 1.0
 
 
+def answered(text: str, reply: Callable[[str, list[str]], dict[str, str]]) -> str:
+    """Return an answer in the format of `ChatAdapter`.
+
+    Args:
+        text: The whole prompt.
+        reply: Gets it, and the names of the fields that it asks for; returns their values.
+    """
+    wanted = list(dict.fromkeys(FIELD.findall(text.rpartition("Respond with")[2])))
+    fields = reply(text, [name for name in wanted if name != "completed"])
+    return "\n\n".join([f"[[ ## {k} ## ]]\n{v}" for k, v in fields.items()] + ["[[ ## completed ## ]]"])
+
+
 class CountingLM(BaseLM):
     """Answers by a function of the prompt, and counts what it is asked.
 
@@ -68,9 +81,7 @@ class CountingLM(BaseLM):
             self.asked[text] += 1
         if self.unrest is not None:
             time.sleep(0.002 * share(self.unrest + text))
-        wanted = list(dict.fromkeys(FIELD.findall(text.rpartition("Respond with")[2])))
-        fields = self.reply(text, [name for name in wanted if name != "completed"])
-        return "\n\n".join([f"[[ ## {k} ## ]]\n{v}" for k, v in fields.items()] + ["[[ ## completed ## ]]"])
+        return answered(text, self.reply)
 
     @property
     def calls(self) -> int:
