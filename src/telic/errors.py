@@ -48,6 +48,7 @@
     ├── MetricError                          a metric that raised or returned something that is no score
     ├── ProgramError                         a program that raised or returned something unusable in a loop
     │   └── ProgramTimeoutError (TimeoutError)  a row of many took longer than it may, and was given up
+    ├── TrainingError                        weights could not be trained on; carries `.folder` and `.checkpoint`
     └── EvaluationError                      an evaluation that stopped; carries `.results`, the finished rows
 
 Messages name the place, the fact and the next step; data rides on attributes as well.
@@ -436,6 +437,24 @@ class EvaluationError(TelicError):
     def __init__(self, message: str, *, results: Sequence[Any] = ()) -> None:
         super().__init__(message)
         self.results: Sequence[Any] = results
+
+
+class TrainingError(TelicError):
+    """A training of weights that stopped: its loss is no number, its disk is full, its job at a provider failed.
+
+    Attributes:
+        folder: Of the training.
+        checkpoint: The folder of the last good checkpoint; None: none was written.
+        step: Updates that were made; None: not known here.
+    """
+
+    def __init__(
+        self, message: str, *, folder: str = "", checkpoint: str | None = None, step: int | None = None
+    ) -> None:
+        super().__init__(message)
+        self.folder = folder
+        self.checkpoint = checkpoint
+        self.step = step
 
 
 ENDS_A_RUN = (BudgetExceeded, LMOutageError, JournalError)

@@ -23,7 +23,7 @@ else:
 
 @pytest.fixture(scope="session")
 def causal(tmp_path_factory):
-    return f"local/{_models.save_causal(tmp_path_factory.mktemp('causal'))}"
+    return f"local/{_models.save_causal(tmp_path_factory.mktemp('causal'), sure=True)}"
 
 
 @pytest.fixture(scope="session")

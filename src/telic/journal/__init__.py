@@ -1,7 +1,11 @@
 """Crash-safe runs: a journal of what was done, the replies that were paid for, and the way to go on from there."""
 
+from telic.journal._lines import LinesFile as LinesFile
+from telic.journal._lines import Place as Place
+from telic.journal._lines import scan as scan
 from telic.journal._live import FORMAT as FORMAT
 from telic.journal._live import LiveRun as LiveRun
+from telic.journal._lock import RunLock as RunLock
 from telic.journal._outage import PASSING as PASSING
 from telic.journal._places import START as START
 from telic.journal._places import find_run as find_run

@@ -6,6 +6,8 @@ Read `_trainable` first: all that a trainer knows of a model.
 from telic.training._open import check_trainable as check_trainable
 from telic.training._open import is_trainable as is_trainable
 from telic.training._open import open_trainable as open_trainable
+from telic.training._plan import TrainingPlan as TrainingPlan
+from telic.training._plan import plan_finetune as plan_finetune
 from telic.training._rows import Call as Call
 from telic.training._rows import ChatRow as ChatRow
 from telic.training._rows import PreferencePair as PreferencePair
@@ -18,6 +20,11 @@ from telic.training._rows_file import read_rows as read_rows
 from telic.training._rows_file import row_to_dict as row_to_dict
 from telic.training._rows_file import write_pairs as write_pairs
 from telic.training._rows_file import write_rows as write_rows
+from telic.training._settings import SFTSettings as SFTSettings
+from telic.training._settings import read_settings as read_settings
+from telic.training._sft import Progress as Progress
+from telic.training._sft import Trained as Trained
+from telic.training._sft import finetune as finetune
 from telic.training._trainable import Adaptation as Adaptation
 from telic.training._trainable import Needs as Needs
 from telic.training._trainable import TokenRow as TokenRow

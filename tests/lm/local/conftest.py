@@ -38,7 +38,8 @@ def tokenizer_of(transformers, *, chat):
     return wrapped
 
 
-def save_causal(folder, *, kind="llama", chat=True, positions=512):
+def save_causal(folder, *, kind="llama", chat=True, positions=512, sure=False):
+    """`sure`: a head that can be sure of a token, which trained heads are: LoRA leaves it as it is."""
     import torch
     import transformers
 
@@ -57,6 +58,8 @@ def save_causal(folder, *, kind="llama", chat=True, positions=512):
         for p in model.parameters():
             if p.dim() > 1:
                 p.mul_(6.0)
+        if sure:
+            model.lm_head.weight.normal_()
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return str(folder)
