@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack, final
 
+from telic._text import plural
 from telic.context import get as get_setting
 from telic.errors import ConfigurationError
 from telic.evaluate import MetricCall, check_count, checked_examples
@@ -51,7 +52,7 @@ class ImproveOptions(TypedDict, total=False):
     num_instructions: int
     max_rounds: int
     confidence: float
-    perfect_score: float
+    perfect_score: float | None
     num_threads: int | None
     max_errors: int | None
     seed: int
@@ -72,7 +73,8 @@ class Improve(Optimizer):
         num_instructions: How many instructions are proposed in a round, over all predictors.
         max_rounds: How many rounds of instructions at most; 0: none. Two in a row that bring nothing are the last.
         confidence: How sure a winner must be better to be returned (one-sided).
-        perfect_score: What the best row scores; where all rows that choose have it, the search ends.
+        perfect_score: What a row scores that cannot be better; where all rows that choose have it, the search ends.
+            None: exactly 1.
         num_threads: Runs at once; None: the setting. The result does not depend on it.
         max_errors: Failed rows of the given program that stop the compile, and of a candidate that end its race; None:
             the setting.
@@ -98,7 +100,7 @@ class Improve(Optimizer):
         num_instructions: int = 6,
         max_rounds: int = 4,
         confidence: float = 0.95,
-        perfect_score: float = 1.0,
+        perfect_score: float | None = None,
         num_threads: int | None = None,
         max_errors: int | None = None,
         seed: int = 0,
@@ -113,7 +115,8 @@ class Improve(Optimizer):
         check_count("max_errors", max_errors, 1, optional=True)
         check_display(display_progress)
         _check_number("confidence", confidence, 0.5, 1.0)
-        _check_number("perfect_score", perfect_score, -math.inf, math.inf)
+        if perfect_score is not None:
+            _check_number("perfect_score", perfect_score, -math.inf, math.inf)
         if vectorizer is not None and not callable(vectorizer):
             raise ConfigurationError(
                 f"vectorizer must be a function from texts to vectors, got {vectorizer!r}"
@@ -201,8 +204,12 @@ class Improve(Optimizer):
             "extra_runs": search.extra_runs,
         }
         if best is given:
-            run.note(f"none of {len(search.entrants) - 1} candidates was better than the given program")
             improved = None if stopped is not None and not search.kept_for_check else False
+            if improved is False:
+                tried = plural(len(search.entrants) - 1, "candidate")
+                run.note(
+                    f"no improvement found: of {tried} none was better than the program, which is as it was given"
+                )
         else:
             improved = self._weigh(run, search, best, check, stopped, told)
         winner = given if improved is False else best
@@ -249,7 +256,7 @@ class Improve(Optimizer):
         checked = told.get("check")
         p = chance if checked is None else combined(chance, one_sided(checked))
         shown = p < 1 - self.confidence and (checked is None or checked.difference > 0)
-        where = f"{len(best.result.rows)} rows, where the best of {len(search.entrants)} was chosen"
+        where = f"{len(best.result.rows)} rows, where it was chosen of {plural(len(search.entrants) - 1, 'candidate')}"
         words = f"{best.candidate.label!r} made {100 * compared.difference:+.1f} points on {where}"
         if checked is not None:
             words += f", and {100 * checked.difference:+.1f} on {checked.n} rows that did not choose it"

@@ -55,7 +55,7 @@ class SearchOptions(NamedTuple):
     vectorizer: Any
     num_instructions: int
     max_rounds: int
-    perfect_score: float
+    perfect_score: float | None
     max_errors: int
     seed: int
 
@@ -305,7 +305,7 @@ class ImproveSearch:
 
     @property
     def _is_perfect(self) -> bool:
-        champion = self._champion
-        return champion is not None and all(
-            row.score >= self._options.perfect_score for row in champion.known
-        )
+        if self._champion is None:
+            return False
+        scores, perfect = [row.score for row in self._champion.known], self._options.perfect_score
+        return set(scores) == {1.0} if perfect is None else min(scores) >= perfect
