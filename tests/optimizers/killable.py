@@ -18,6 +18,8 @@ from telic.testing import DummyVectorizer
 from telic.testing._optimizer_suite import OptimizerSuite
 from telic.testing._optimizer_task import equal_answer, sums
 
+HELD_OUT = {"BootstrapFewShot": 20, "KNNFewShot": 20, "SIMBA": 12}
+"""Rows of the valset, so that there are some 60 events of each; 5 elsewhere."""
 DEMOS = {"max_bootstrapped_demos": 2, "max_labeled_demos": 2}
 
 
@@ -71,7 +73,9 @@ def compiled(kind, folder, lm, threads=1, tap=None, **settings):
     optimizer, options = optimizer_of(
         kind, **{"num_threads": threads, "display_progress": False, "max_errors": 50, **settings}
     )
-    data = {"trainset": sums(6)} | ({} if kind == "LabeledFewShot" else {"valset": sums(5, 50)})
+    data = {"trainset": sums(6)} | (
+        {} if kind == "LabeledFewShot" else {"valset": sums(HELD_OUT.get(kind, 5), 50)}
+    )
     with telic.context(lm=lm, journal_tap=tap, outage_patience=0.3):
         made = optimizer.compile(telic.Predict("question -> answer"), **data, **options, run_dir=folder)
     return f"{made.report.stopped} {made.report.score} {made.dump_state()['predictors']!r}"
