@@ -225,14 +225,23 @@ def fill(given: argparse.Namespace) -> dict[str, dict[str, Any]]:
 
 
 def lines_of(cells: list[Cell], done: dict[str, dict[str, Any]]) -> Iterator[Line]:
-    """Yield the lines of a table of these cells; those that were never run are left out."""
+    """Yield the lines of a table of these cells: of the seeds that all libraries have finished that have any."""
     for task, optimizer in dict.fromkeys((cell.task, cell.optimizer) for cell in cells):
-        found = {
-            library: [done.get(json.dumps(c.key())) for c in cells if c[:3] == (library, optimizer, task)]
-            for library in LIBRARIES
-        }
-        if any(one is not None for one in (*found["telic"], *found["dspy"])):
-            yield Line(task, optimizer, side(found["telic"]), side(found["dspy"]))
+        found: dict[str, dict[int, dict[str, Any]]] = {library: {} for library in LIBRARIES}
+        for cell in cells:
+            if (cell.task, cell.optimizer) == (task, optimizer) and (
+                line := done.get(json.dumps(cell.key()))
+            ):
+                found[cell.library][cell.seed] = line
+        seeds = (
+            set.intersection(*(set(lines) for lines in found.values() if lines))
+            if any(found.values())
+            else ()
+        )
+        if seeds:
+            yield Line(
+                task, optimizer, *(side([found[lib].get(n) for n in sorted(seeds)]) for lib in LIBRARIES)
+            )
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -247,9 +256,10 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--tasks", nargs="*", choices=TASKS, default=list(TASKS))
     parser.add_argument("--optimizers", nargs="*", choices=OPTIMIZERS, default=list(OPTIMIZERS))
     parser.add_argument("--proposer", nargs="*", choices=list(HEADINGS), default=list(HEADINGS))
+    parser.add_argument("--show", action="store_true", help="what is there, without running anything")
     parser.add_argument("--results", type=Path, default=RESULTS)
     given = parser.parse_args(argv)
-    done = fill(given)
+    done = results_of(given.results) if given.show else fill(given)
     for proposer in given.proposer:
         lines = list(lines_of(cells_of(given, proposer), done))
         if lines:

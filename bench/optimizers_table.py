@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from telic._text import plural
 from telic.evaluate._statistics import compare_paired, wilson
 
 if TYPE_CHECKING:
@@ -98,12 +99,14 @@ def rendered(lines: Sequence[Line]) -> Iterator[str]:
     heads = [f"{lib}: right, % | LM calls | tokens | s" for lib in ("telic", "DSPy")]
     yield f"| task | optimizer | {' | '.join(heads)} | telic less DSPy |"
     yield "|---" * 11 + "|"
-    usual = 1.0
+    usual, most = 1.0, max(len(line.ours.seeds) for line in lines if isinstance(line.ours, Side))
     for line in lines:
         if line.optimizer == "as given" and isinstance(line.ours, Side):
             usual = line.ours.calls_per_row
         told = " | ".join(shown(one, usual) for one in (line.ours, line.theirs))
-        yield f"| {line.task} | {line.optimizer} | {told} | {difference(line)} |"
+        least = len(line.ours.seeds) if isinstance(line.ours, Side) else most
+        seeds = "" if least == most else f" ({plural(least, 'seed')})"
+        yield f"| {line.task} | {line.optimizer}{seeds} | {told} | {difference(line)} |"
     yield ""
     yield from summed_up(lines)
 
@@ -119,8 +122,8 @@ def summed_up(lines: Sequence[Line]) -> Iterator[str]:
         return
     counts = {told: sum(verdict(line) == told for line, _, _ in both) for told in ("better", "worse", "")}
     yield (
-        f"Of {len(both)} lines that both have, telic's score is better in {counts['better']}, worse in {counts['worse']}, "
-        f"and not shown to differ in {counts['']}. LM calls of all these compiles together: telic "
+        f"Of {len(both)} lines that both have, telic's score is better in {counts['better']}, worse in "
+        f"{counts['worse']}, and not shown to differ in {counts['']}. LM calls of all these compiles together: telic "
         f"{sum(ours.calls for _, ours, _ in both):,.0f}, DSPy {sum(theirs.calls for _, _, theirs in both):,.0f}; "
         f"seconds: {sum(ours.seconds for _, ours, _ in both):,.0f} and "
         f"{sum(theirs.seconds for _, _, theirs in both):,.0f}."
