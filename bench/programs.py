@@ -106,11 +106,12 @@ def fill(given: argparse.Namespace) -> dict[str, dict[str, Any]]:
     done = results_of(given.results)
     for seed in range(given.seeds):
         for grid, make_task in DATA[given.data].items():
+            task: Task | None = None
             for program, make in GRIDS[grid].items():
                 cells = [Cell(given.data, grid, program, way, seed, settings_of(given)) for way in COMPILERS]
                 wanted = grid in given.grids and program in given.programs
                 if wanted and any(cell.key() not in done for cell in cells):
-                    task = make_task(seed, Sizes(given.train, given.val, given.rows), given.path)
+                    task = task or make_task(seed, Sizes(given.train, given.val, given.rows), given.path)
                     run(cells, task, make(task), given, done)
     return done
 
@@ -132,12 +133,18 @@ def run(cells: list[Cell], task: Task, program: Any, given: argparse.Namespace, 
                 line = {"cell": cell.key(), "compile": paid, "compiling": round(time.monotonic() - begin, 1)}
                 line |= measure(task, made, given)
                 done[cell.key()] = line
-                with given.results.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(line) + "\n")
+                append(given.results, json.dumps(line))
                 said = f"{line['right'].count('1')} of {len(line['right'])} right, {line['failures']} failed"
                 print(f"{', '.join(map(str, cell[:-1]))}: {said}", file=sys.stderr, flush=True)
             begin = time.monotonic()
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def append(path: Path, line: str) -> None:
+    """Add a line; one that was cut by a kill stays a line of its own."""
+    torn = path.exists() and not path.read_bytes().endswith(b"\n")
+    with path.open("a", encoding="utf-8") as file:
+        file.write("\n" * torn + line + "\n")
 
 
 def settings_of(given: argparse.Namespace) -> str:
