@@ -10,7 +10,7 @@ import re
 import pytest
 
 import telic
-from telic.errors import AdapterParseError, CodeExecutionError
+from telic.data import Request
 from telic.modules import (
     KNN,
     RLM,
@@ -262,17 +262,58 @@ def test_an_lm_set_on_it_reaches_all_its_parts(name):
     assert program(**ROWS[3].inputs()).answer == ROWS[3].answer
 
 
+def run_in_every_way(make, rows, folder):
+    """Run a module sync, async, evaluated with 64 threads, under an optimizer, saved and loaded, on the LM in force."""
+    program = make()
+    found = program(**rows[0].inputs())
+    assert asyncio.run(make().acall(**rows[0].inputs())).answer == found.answer
+
+    result = telic.Evaluate(devset=rows, metric=right, num_threads=64)(program)
+    assert result.failures == []
+    assert result.results[0][1].answer == found.answer
+
+    optimizer = telic.BootstrapFewShot(max_bootstrapped_demos=1, max_labeled_demos=0)
+    learned = optimizer.compile(program, trainset=rows[:2])
+    assert any(leaf.demos for _, leaf in learned.named_predictors())
+    learned.save(folder / "program.json")
+    loaded = make().load(folder / "program.json")
+    assert loaded(**rows[-1].inputs()).answer == learned(**rows[-1].inputs()).answer
+    return result
+
+
+@every_module
+def test_it_runs_in_every_way_on_a_script(name, tmp_path):
+    answered = solver().reply(Request([{"role": "user", "content": f"{ROWS[0].question} observation_0"}], {}))
+    lm = ScriptedLM([answered] * 2_000)
+
+    with telic.context(lm=lm):
+        assert run_in_every_way(MAKERS[name], ROWS[:1] * 64, tmp_path).score == 100.0
+    assert lm.remaining > 0
+
+
 @pytest.fixture(scope="module")
 def tiny():
     return telic.LM("telic/tiny", max_tokens=120)
 
 
+ON_TINY = {
+    **MAKERS,
+    "RLM": lambda: RLM(SIGNATURE, max_iters=2),
+}  # it writes no such code as this one asks for
+
+
 @every_module
-def test_it_runs_on_the_embedded_lm(name, tiny):
-    with telic.context(lm=tiny, max_retries=0):
-        try:
-            found = MAKERS[name]()(question="What is 2 + 11?")
-        except (AdapterParseError, CodeExecutionError) as error:  # it is small: it may not find the form
-            assert str(error)
-        else:
-            assert isinstance(found.answer, str)
+def test_it_runs_in_every_way_on_the_embedded_lm(name, tiny, tmp_path):
+    with telic.context(lm=tiny):
+        result = run_in_every_way(ON_TINY[name], ROWS[:2], tmp_path)
+
+    assert name == "RLM" or result.score == 100.0
+
+
+@pytest.mark.slow
+@every_module
+def test_sixty_four_threads_run_it_on_the_embedded_lm(name, tiny, tmp_path):
+    with telic.context(lm=tiny):
+        result = run_in_every_way(ON_TINY[name], ROWS, tmp_path)
+
+    assert name == "RLM" or result.score > 50
