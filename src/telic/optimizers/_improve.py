@@ -207,9 +207,7 @@ class Improve(Optimizer):
             improved = None if stopped is not None and not search.kept_for_check else False
             if improved is False:
                 tried = plural(len(search.entrants) - 1, "candidate")
-                run.note(
-                    f"no improvement found: of {tried} none was better than the program, which is as it was given"
-                )
+                run.note(f"no improvement found in {tried}: the program is as it was given")
         else:
             improved = self._weigh(run, search, best, check, stopped, told)
         winner = given if improved is False else best

@@ -202,10 +202,12 @@ class ImproveSearch:
                 break
         self.told += asks.failures
         if idle:
-            self._run.note(
-                f"the search ended where it no longer helped: the last {plural(spent, 'candidate')} brought nothing "
-                "better"
+            last = (
+                f"the last {plural(spent, 'candidate')} brought nothing better"
+                if spent
+                else "nothing new was proposed"
             )
+            self._run.note(f"the search ended where it no longer helped: {last}")
         return stopped
 
     def _changed(self, new: Mapping[str, Sequence[str]], number: int) -> list[tuple[str, Any]]:
