@@ -30,18 +30,23 @@ app.add_typer(recipes, name="recipe")
 ProgramArgument = Annotated[
     str,
     typer.Argument(
-        help="module:attribute (a module, a signature, a function), or a signature: 'question -> answer'."
+        help="module:attribute (a module, a signature, a function), a folder with program.py, a .toml file with steps, "
+        "or a signature: 'question -> answer'."
     ),
 ]
-DataOption = Annotated[Path, typer.Option("--data", help="Examples: .csv, .tsv, .json or .jsonl.")]
+DataOption = Annotated[
+    Path | None,
+    typer.Option("--data", help="Examples: .csv, .tsv, .json or .jsonl; left out: the program's own."),
+]
 InputsOption = Annotated[
     str | None,
     typer.Option("--inputs", help="Input columns, as a,b. Left out: the columns that the program takes."),
 ]
 MetricOption = Annotated[
-    str,
+    str | None,
     typer.Option(
-        "--metric", help="exact_match, answer_exact_match, answer_passage_match, or module:function."
+        "--metric",
+        help="exact_match, answer_exact_match, answer_score … or module:function; left out: the program's own.",
     ),
 ]
 LMOption = Annotated[
@@ -58,11 +63,27 @@ MaxErrorsOption = Annotated[
 ]
 
 
+@app.command("run")
+def run_program(
+    program: ProgramArgument,
+    inputs: Annotated[
+        list[str] | None, typer.Argument(help="name=value; or one text, for a program with one input.")
+    ] = None,
+    lm: LMOption = None,
+    state: Annotated[
+        Path | None, typer.Option("--load", help="A saved program (.json) to load first.")
+    ] = None,
+    as_json: JSONOption = False,
+) -> None:
+    """Call a program once and show what it answers."""
+    guarded("telic.cli._run", program, inputs or [], lm, state, as_json)
+
+
 @app.command("eval")
 def evaluate(
     program: ProgramArgument,
-    data: DataOption,
-    metric: MetricOption,
+    data: DataOption = None,
+    metric: MetricOption = None,
     lm: LMOption = None,
     inputs: InputsOption = None,
     state: Annotated[
@@ -83,12 +104,17 @@ def evaluate(
 @app.command("compile")
 def compile_program(
     program: ProgramArgument,
-    data: DataOption,
-    metric: MetricOption,
-    out: Annotated[Path, typer.Option("--out", help="Where the compiled program goes (.json).")],
+    data: DataOption = None,
+    metric: MetricOption = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Where the compiled program goes (.json).")
+    ] = None,
     optimizer: Annotated[
-        str, typer.Option("--optimizer", help="BootstrapFewShot, BootstrapRS, COPRO, MIPROv2, GEPA, SIMBA ….")
-    ] = "BootstrapFewShot",
+        str | None,
+        typer.Option(
+            "--optimizer", help="BootstrapFewShot (else), BootstrapRS, COPRO, MIPROv2, GEPA, SIMBA …."
+        ),
+    ] = None,
     option: Annotated[
         list[str] | None, typer.Option("--option", help="name=value of the optimizer; may be given again.")
     ] = None,
@@ -113,8 +139,8 @@ def compile_program(
 @app.command("improve")
 def improve(
     program: ProgramArgument,
-    data: DataOption,
-    metric: MetricOption,
+    data: DataOption = None,
+    metric: MetricOption = None,
     out: Annotated[
         Path, typer.Option("--out", help="Where the program goes (.json), improved or as it was.")
     ] = Path("improved.json"),

@@ -6,7 +6,7 @@ import inspect
 import json
 import os
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rich.console import Console
 
@@ -31,6 +31,10 @@ from telic.optimizers import (
     LabeledFewShot,
     MIPROv2,
 )
+
+if TYPE_CHECKING:
+    from telic.data import Example
+    from telic.recipes import Project
 
 OPTIMIZERS: dict[str, Any] = {
     "LabeledFewShot": LabeledFewShot,
@@ -57,10 +61,10 @@ class Job(NamedTuple):
     """What the command line asks for."""
 
     program: str
-    data: Path
-    metric: str
-    out: Path
-    optimizer: str
+    data: Path | None
+    metric: str | None
+    out: Path | None
+    optimizer: str | None
     options: tuple[str, ...] = ()
     lm: str | None = None
     inputs: str | None = None
@@ -84,13 +88,22 @@ def run(*asked: Any) -> None:
         CompileStopped: Too many failures; the best program so far is saved.
     """
     job = Job(*asked)
+    project = _target.project_of(job.program)
     budget = read_budget(job.budget)
-    out = _target.check_out(job.out, (".json",))
-    program = _target.load_module(job.program)
-    trainset = _target.load_rows(job.data, job.inputs, program)
-    valset = None if job.valset is None else _target.load_rows(job.valset, job.inputs, program)
+    metric = None if project is None else project.metric
+    if project is not None:
+        budget, job = project.budget if budget is None else budget, _with_project(job, project)
+    for name, value in (("--metric", job.metric or metric), ("--out", job.out)):
+        if value is None:
+            raise _target.missing_option(name, project)
+    out = _target.check_out(job.out or Path(), (".json",))
+    program = _target.load_module(job.program) if project is None else project.program(learned=False)
+    trainset = _rows(job.data, job, project, "train", program)
+    if trainset is None:
+        raise _target.missing_option("--data", project)
+    valset = _rows(job.valset, job, None if job.data is not None else project, "val", program)
     lm = _target.load_lm(job.lm)
-    optimizer = make_optimizer(job)
+    optimizer = make_optimizer(job, metric)
     console = Console()
     data: dict[str, Any] = {"trainset": trainset, **({} if valset is None else {"valset": valset})}
     settings: dict[str, Any] = {} if lm is None else {"lm": lm}
@@ -111,6 +124,28 @@ def run(*asked: Any) -> None:
     compiled.save(out)
     console.print(str(compiled.report), soft_wrap=True, highlight=False)
     console.print(f"saved: {out}", soft_wrap=True, highlight=False)
+
+
+def _with_project(job: Job, project: Project) -> Job:
+    """Return the job with what its project says where the command line says nothing."""
+    optimizer = project.optimizer if job.optimizer is None else job.optimizer
+    options = job.options
+    if optimizer == project.optimizer:  # what the command line says stands last, and counts
+        options = (*(f"{name}={json.dumps(value)}" for name, value in project.options.items()), *options)
+    return job._replace(
+        optimizer=optimizer,
+        options=options,
+        out=project.state if job.out is None else job.out,
+        lm=project.lm if job.lm is None else job.lm,
+    )
+
+
+def _rows(
+    path: Path | None, job: Job, project: Project | None, part: str, program: Any
+) -> list[Example] | None:
+    if path is None:
+        return _target.project_rows(project, part, program)
+    return _target.load_rows(path, job.inputs, program)
 
 
 def _run_folder(job: Job, name: str) -> Path:
@@ -136,20 +171,10 @@ def _run_folder(job: Job, name: str) -> Path:
 
 def _words(job: Job) -> list[str]:
     """Return the command line of a job."""
-    words = [
-        "telic",
-        "compile",
-        job.program,
-        "--data",
-        str(job.data),
-        "--metric",
-        job.metric,
-        "--out",
-        str(job.out),
-    ]
-    words += ["--optimizer", job.optimizer]
+    words = ["telic", "compile", job.program]
     words += [word for option in job.options for word in ("--option", option)]
-    flags = {"--lm": job.lm, "--inputs": job.inputs, "--valset": job.valset, "--seed": job.seed,
+    flags = {"--data": job.data, "--metric": job.metric, "--out": job.out, "--optimizer": job.optimizer,
+             "--lm": job.lm, "--inputs": job.inputs, "--valset": job.valset, "--seed": job.seed,
              "--num-threads": job.num_threads, "--run-dir": job.run_dir, "--budget": job.budget}  # fmt: skip
     return words + [word for flag, value in flags.items() if value is not None for word in (flag, str(value))]
 
@@ -186,20 +211,28 @@ def read_budget(text: str | None) -> Budget | None:
     return Budget(**limits)
 
 
-def make_optimizer(job: Job) -> Any:
+def make_optimizer(job: Job, metric: Any = None) -> Any:
     """Return the optimizer that the job names, with its options.
+
+    Args:
+        job: The job.
+        metric: The metric where the job names none.
 
     Raises:
         ConfigurationError: There is none of that name, or it does not take an option.
     """
-    kind = {name.lower(): kind for name, kind in OPTIMIZERS.items()}.get(job.optimizer.lower())
+    asked = "BootstrapFewShot" if job.optimizer is None else job.optimizer
+    kind = {name.lower(): kind for name, kind in OPTIMIZERS.items()}.get(asked.lower())
     if kind is None:
         raise ConfigurationError(
-            f"unknown optimizer {job.optimizer!r}{did_you_mean(job.optimizer, OPTIMIZERS)}; "
+            f"unknown optimizer {asked!r}{did_you_mean(asked, OPTIMIZERS)}; "
             f"there are {join_names(OPTIMIZERS)}"
         )
     accepted = inspect.signature(kind).parameters
-    given: dict[str, Any] = {"metric": _target.load_metric(job.metric), "num_threads": job.num_threads}
+    given: dict[str, Any] = {
+        "metric": metric if job.metric is None else _target.load_metric(job.metric),
+        "num_threads": job.num_threads,
+    }
     options = {name: value for name, value in given.items() if name in accepted and value is not None}
     options.update(_target.read_options(job.options))
     options.update(

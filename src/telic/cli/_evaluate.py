@@ -18,8 +18,8 @@ ENDINGS = (".jsonl", ".json", ".csv")
 
 def run(
     program_name: str,
-    data: Path,
-    metric_name: str,
+    data: Path | None,
+    metric_name: str | None,
     lm_name: str | None,
     inputs: str | None,
     state: Path | None,
@@ -36,16 +36,24 @@ def run(
     """
     if out is not None:
         _target.check_out(out, ENDINGS)
-    program = _target.load_program(program_name)
+    project = _target.project_of(program_name)
+    program = _target.load_program(program_name) if project is None else project.program()
     if state is not None:
         if not isinstance(program, Module):
             raise ConfigurationError(
                 f"--load needs a telic.Module; {program_name!r} is a {type(program).__name__}"
             )
         program.load(state)
-    rows = _target.load_rows(data, inputs, program)
-    metric = _target.load_metric(metric_name)
-    lm = _target.load_lm(lm_name)
+    rows = (
+        _target.project_rows(project, "test", program)
+        if data is None
+        else _target.load_rows(data, inputs, program)
+    )
+    metric = None if project is None else project.metric
+    metric = metric if metric_name is None else _target.load_metric(metric_name)
+    if rows is None or metric is None:
+        raise _target.missing_option("--data" if rows is None else "--metric", project)
+    lm = _target.load_lm(lm_name if lm_name is not None or project is None else project.lm)
     evaluate = Evaluate(
         devset=rows, metric=metric, num_threads=num_threads, max_errors=max_errors, display_progress=True
     )
@@ -54,7 +62,7 @@ def run(
         try:
             result = evaluate(program, run_dir=run_dir)
         except (EvaluationError, EvaluationInterrupted) as error:
-            _keep(EvaluationResult(list(error.results), metric_name=metric_name), out, console)
+            _keep(EvaluationResult(list(error.results), metric_name=metric_name or ""), out, console)
             raise
     console.print(str(result))
     if result.spend.calls:

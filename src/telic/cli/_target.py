@@ -20,6 +20,8 @@ from telic.errors import ConfigurationError
 from telic.evaluate import EM, answer_exact_match, answer_passage_match, check_path
 from telic.lm import LM
 from telic.modules import Module, Predict
+from telic.recipes import METRICS as RECIPE_METRICS
+from telic.recipes import Project, Steps, is_project
 from telic.signatures import Signature, SignatureMeta
 
 if TYPE_CHECKING:
@@ -30,12 +32,14 @@ def load_program(name: str) -> Any:
     """Return the program that `name` names.
 
     Args:
-        name: A signature ("question -> answer") or "module:attribute": a `Module` (class or instance), a `Signature`
-            class, or any callable.
+        name: A signature ("question -> answer"), a folder with `program.py`, a `.toml` file with steps, or
+            "module:attribute": a `Module` (class or instance), a `Signature` class, or any callable.
 
     Raises:
         ConfigurationError: It cannot be imported, made, or used as a program.
     """
+    if is_project(name):
+        return Project(name).program()
     if "->" in name:
         return Predict(name)
     found = load_object(name, "program")
@@ -67,6 +71,26 @@ def load_module(name: str) -> Module:
     return program
 
 
+def project_of(name: str) -> Project | None:
+    """Return what a folder or a TOML file brings beside its program; None for other names of programs."""
+    return Project(name) if is_project(name) else None
+
+
+def project_rows(project: Project | None, part: str, program: Any) -> list[Example] | None:
+    """Return the rows that a project names, "train", "val" or "test"; None where it names none."""
+    return (
+        None
+        if project is None
+        else project.rows(part, [name for name, needed in input_names(program).items() if needed])
+    )
+
+
+def missing_option(name: str, project: Project | None) -> ConfigurationError:
+    """Return the error that asks for an option that nothing else says."""
+    told = "" if project is None else f"; {project.name!r} says none"
+    return ConfigurationError(f"{name} is needed{told}")
+
+
 def load_metric(name: str) -> Callable[..., Any]:
     """Return a metric: one of `METRICS`, or "module:function".
 
@@ -92,6 +116,7 @@ def exact_match(example: Example, prediction: Any, trace: object = None) -> bool
 
 
 METRICS: dict[str, Callable[..., Any]] = {
+    **RECIPE_METRICS,
     "exact_match": exact_match,
     "answer_exact_match": answer_exact_match,
     "answer_passage_match": answer_passage_match,
@@ -154,6 +179,8 @@ def input_names(program: Any) -> dict[str, bool]:
 
     These are the parameters of `forward` (or of the function); where those are open, the inputs of the one predictor.
     """
+    if isinstance(program, Steps):
+        return dict.fromkeys(program.input_names, True)
     function = program
     if isinstance(program, Module):
         function = program.aforward if type(program).forward is Module.forward else program.forward

@@ -9,5 +9,9 @@ from telic.recipes._extracting import extract as extract
 from telic.recipes._measures import answer_score as answer_score
 from telic.recipes._measures import judged_answer as judged_answer
 from telic.recipes._measures import record_f1 as record_f1
+from telic.recipes._project import METRICS as METRICS
+from telic.recipes._project import Project as Project
+from telic.recipes._project import is_project as is_project
 from telic.recipes._recipe import Compiled as Compiled
 from telic.recipes._recipe import Recipe as Recipe
+from telic.recipes._steps import Steps as Steps
