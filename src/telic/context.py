@@ -40,6 +40,7 @@ DEFAULTS: Final[Mapping[str, Any]] = {
     "budget": None,  # a `Budget` that every paid call is charged to
     "run": None,  # the open run whose journal keeps what is paid for (`telic.journal`)
     "run_step": "",  # the step of the run that is being worked on
+    "run_slot": "",  # the place in the run of a call that goes into a batch
     "journal_tap": None,  # told of each event before a journal writes it; for tests of crashes
     "outage_patience": 300.0,  # seconds that a run waits for an LM that is away
     "role": "task",  # whose calls these are in a report: task, teacher, proposer, judge …

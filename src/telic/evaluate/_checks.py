@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from telic._text import did_you_mean
 from telic.context import get as get_setting
 from telic.data import Example
 from telic.errors import ConfigurationError, DatasetError
 
+_IN_BATCHES: Final = 256  # rows at once: what waits at the same time goes into one batch
+
 
 def setting(name: str, given: Any) -> Any:
     """Return `given`, or the setting of that name where it is None."""
     return get_setting(name) if given is None else given
+
+
+def threads_of(given: int | None) -> int:
+    """Return how many rows run at once: `given`, else the setting; more for an LM whose calls wait for each other."""
+    if given is not None:
+        return given
+    threads: int = get_setting("num_threads")
+    return max(threads, _IN_BATCHES) if getattr(get_setting("lm"), "batch", False) is True else threads
 
 
 def refuse_unknown(where: str, given: dict[str, Any], known: Sequence[str]) -> None:

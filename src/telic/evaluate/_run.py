@@ -16,7 +16,7 @@ from telic.context import pop as pop_setting
 from telic.context import push as push_setting
 from telic.errors import ConfigurationError, EvaluationError
 from telic.evaluate import _records
-from telic.evaluate._checks import check_count, checked_examples, setting
+from telic.evaluate._checks import check_count, checked_examples, setting, threads_of
 from telic.evaluate._result import EvaluationResult
 from telic.evaluate._row import Row, RowFailed, RowJob, ascore_row, is_unreadable, score_row
 from telic.execution import Outcome, RunStopped, arun_all, is_async, run_all
@@ -60,7 +60,7 @@ def plan_of(given: dict[str, Any]) -> Plan:
     csv_path, json_path, traces = given["save_as_csv"], given["save_as_json"], given["provide_traceback"]
     return Plan(
         checked_examples("devset", given["devset"]),
-        setting("num_threads", given["num_threads"]),
+        threads_of(given["num_threads"]),
         setting("max_errors", given["max_errors"]),
         show == "force" or (show is True and sys.stderr.isatty()),
         given["display_table"],

@@ -125,6 +125,10 @@ class Replies:
             name = f"{kind}.{number}"
             return Slot(name, self._places.get(name))
 
+    def holds(self, slot: str) -> bool:
+        """Whether the reply of a slot is kept."""
+        return slot in self._places
+
     def keep(
         self,
         slot: Slot,

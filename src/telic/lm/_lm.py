@@ -19,7 +19,7 @@ from telic.errors import ConfigurationError
 from telic.execution import run_coroutine, run_in_thread
 from telic.lm._base import SECRETS, BaseLM, ForwardClient
 from telic.lm._options import check_options, shows_reasoning
-from telic.lm._registry import ClientSpec, client_for, endpoint_of, split_model
+from telic.lm._registry import ClientSpec, client_for, endpoint_of, has_batches, split_model
 from telic.lm._stream import astream_through, stream_through
 from telic.lm._tape import Taped
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 MODEL_TYPES = ("chat", "text", "responses")
 _OF_THE_CLIENT = frozenset((
-    "model", "model_type", "api_key", "base_url", "timeout", "num_retries", "headers", "client",
+    "model", "model_type", "api_key", "base_url", "timeout", "num_retries", "headers", "client", "batch",
 ))  # fmt: skip
 _ELSEWHERE: Mapping[str, str] = {
     "provider": "the prefix of the model names it, or pass client=",
@@ -62,6 +62,8 @@ class LM(BaseLM):
         base_url: Where the server is; None: the provider's own. `api_base` is the same.
         headers: Sent with every request.
         client: An object with `complete` and `acomplete` that is used in place of the one the prefix names.
+        batch: Send calls through the provider's batch service: cheaper, and answered within a day. What waits at the
+            same time goes together, so let many rows run at once; `timeout` is for each request to the service.
         **options: Generation options for every call; unknown ones go to the provider as they are.
 
     Raises:
@@ -85,6 +87,7 @@ class LM(BaseLM):
         api_base: str | None = None,
         headers: Mapping[str, str] | None = None,
         client: Client | None = None,
+        batch: bool = False,
         **options: Any,
     ) -> None:
         place = f"LM({model!r})"
@@ -110,6 +113,10 @@ class LM(BaseLM):
         for name, instead in _ELSEWHERE.items():
             if options.pop(name, None) not in (None, False, {}, "auto"):
                 raise ConfigurationError(f"{place}: {name}= is not taken; {instead}")
+        if batch and (client is not None or not has_batches(model)):
+            raise ConfigurationError(
+                f"{place}: batch=True works with batch endpoints as OpenAI has them (/files, /batches); leave it out"
+            )
         super().__init__(model, model_type, temperature, max_tokens, cache, callbacks, num_retries, **options)
         check_options(self.kwargs, place)
         self.timeout = timeout
@@ -117,6 +124,7 @@ class LM(BaseLM):
         self.base_url = base_url if base_url is not None else api_base
         self.headers: Mapping[str, str] = {} if headers is None else headers
         self.client = client
+        self.batch = batch
         self._made: Client | None = None
 
     @property
@@ -200,7 +208,7 @@ class LM(BaseLM):
         provider, name = split_model(self.model)
         return ClientSpec(
             provider, name, self.model_type, self.api_key, self.base_url, float(self.timeout), self.num_retries,
-            self.headers,
+            self.headers, self.batch,
         )  # fmt: skip
 
     def _make_client(self) -> tuple[Completes, str, bool]:

@@ -38,6 +38,8 @@ class ClientSpec(NamedTuple):
     num_retries: int = 3
     headers: Mapping[str, str] = {}
     """Sent with every request, beside the client's own."""
+    batch: bool = False
+    """Through the provider's batch service."""
 
     @property
     def model(self) -> str:
@@ -108,6 +110,13 @@ def split_model(model: Any) -> tuple[str, str]:
         f"LM({model!r}): {fact}. Known: {', '.join(known)}. For any server that speaks OpenAI's protocol (vLLM, "
         f"SGLang, llama.cpp …) write LM('openai/{model}', base_url='http://host:port/v1')"
     )
+
+
+def has_batches(model: str) -> bool:
+    """Whether calls of "provider/model" can go through a batch service of OpenAI's kind."""
+    provider = model.partition("/")[0]
+    known = provider not in _registered and provider in _wire_prefixes()
+    return known and not provider.startswith(("anthropic", "azure"))
 
 
 def client_for(spec: ClientSpec) -> Client:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from telic.context import pop, push
 from telic.data import Request, Response
 from telic.errors import BudgetExceeded, ConfigurationError, LMError, RequestsForbiddenError
 from telic.lm.caching._codec import response_form, response_of
@@ -31,11 +32,15 @@ def kept_or_asked(run: LiveRun, lm: Any, request: Request) -> Response:
         return response_of(run.replies.read(slot))
 
     def ask() -> Response:
+        token = push("run_slot", slot.key) if getattr(lm, "batch", False) is True else None
         try:
             return lm._answer(request)
         except LMError as error:
             _count_failure(run, lm, error)
             raise
+        finally:
+            if token is not None:
+                pop(token)
 
     response = run.outages.ask(lm.model, ask)
     _keep(run, lm, slot, response)
@@ -49,11 +54,15 @@ async def akept_or_asked(run: LiveRun, lm: Any, request: Request) -> Response:
         return response_of(run.replies.read(slot))
 
     async def ask() -> Response:
+        token = push("run_slot", slot.key) if getattr(lm, "batch", False) is True else None
         try:
             return await lm._aanswer(request)
         except LMError as error:
             _count_failure(run, lm, error)
             raise
+        finally:
+            if token is not None:
+                pop(token)
 
     response = await run.outages.aask(lm.model, ask)
     _keep(run, lm, slot, response)

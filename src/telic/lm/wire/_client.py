@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from telic.data import Request, Response
     from telic.lm._registry import ClientSpec
     from telic.lm.wire._dialect import Dialect
-    from telic.protocols import Capabilities, Delta
+    from telic.protocols import Capabilities, Client, Delta
 
 _limiters: dict[tuple[Any, ...], Limiter] = {}
 
@@ -66,9 +66,9 @@ class WireClient:
             )
         self.dialect = dialect
         self._transport = shared_transport() if transport is None else transport
-        self._retry = RetryPolicy() if retry is None else retry
-        if self._retry.num_retries < 0:
-            raise ConfigurationError(f"num_retries={self._retry.num_retries!r}; pass 0 or more")
+        self.retry = RetryPolicy() if retry is None else retry
+        if self.retry.num_retries < 0:
+            raise ConfigurationError(f"num_retries={self.retry.num_retries!r}; pass 0 or more")
         self._timeout_s = math.inf if timeout_s is None else timeout_s
         self._attempt_timeout_s = math.inf if attempt_timeout_s is None else attempt_timeout_s
         self._own_limiter = limiter
@@ -125,13 +125,7 @@ class WireClient:
                 portal.call_soon(_close, opened)
 
     def _refuse_if_forbidden(self) -> None:
-        if get_setting("forbid_requests"):
-            raise RequestsForbiddenError(
-                f"a request to {self.dialect.provider}/{self.dialect.model} at {self.dialect.endpoint.origin.name} "
-                "while requests are forbidden; pass a scripted LM, or a recorded cassette",
-                model=self.dialect.model,
-                provider=self.dialect.provider,
-            )
+        refuse_if_forbidden(self.dialect)
 
     # On the portal's loop.
 
@@ -151,7 +145,7 @@ class WireClient:
             return response
         self._native_n = False  # the server ignored n: ask for the rest, and from now on one by one
         rest = await self._fan_out(loop, request, missing, deadline)
-        return _join([response, rest])
+        return join_responses([response, rest])
 
     async def _fan_out(
         self, loop: asyncio.AbstractEventLoop, request: Request, n: int, deadline: float
@@ -159,7 +153,7 @@ class WireClient:
         message = self.dialect.encode(request, n=1)
         tasks = [loop.create_task(self._ask(loop, message, deadline)) for _ in range(n)]
         try:
-            return _join(await load("asyncio").gather(*tasks))
+            return join_responses(await load("asyncio").gather(*tasks))
         except BaseException:
             for task in tasks:
                 task.cancel()
@@ -239,7 +233,7 @@ class WireClient:
         error.attempts = attempt
         error.model = error.model or self.dialect.model
         error.provider = error.provider or self.dialect.provider
-        wait = self._retry.wait_s(error, attempt)
+        wait = self.retry.wait_s(error, attempt)
         if wait is None or loop.time() + wait >= deadline:
             _tell(error, attempt, early=wait is not None)
             raise error
@@ -273,6 +267,21 @@ class WireClient:
         if limiter is None:
             limiter = _limiters[key] = Limiter(loop.time)
         return limiter
+
+
+def refuse_if_forbidden(dialect: Dialect) -> None:
+    """Raise where no client may open a socket.
+
+    Raises:
+        RequestsForbiddenError: It is so.
+    """
+    if get_setting("forbid_requests"):
+        raise RequestsForbiddenError(
+            f"a request to {dialect.provider}/{dialect.model} at {dialect.endpoint.origin.name} "
+            "while requests are forbidden; pass a scripted LM, or a recorded cassette",
+            model=dialect.model,
+            provider=dialect.provider,
+        )
 
 
 def _close(opened: list[StreamReader]) -> None:
@@ -310,7 +319,8 @@ def _heed(headers: Mapping[str, str], limiter: Limiter) -> None:
         limiter.pause(reset / max(1, int(size)) if size.isdigit() else min(reset, 1.0))
 
 
-def _join(responses: list[Response]) -> Response:
+def join_responses(responses: list[Response]) -> Response:
+    """Return the completions of all as one response."""
     completions = tuple(completion for response in responses for completion in response.completions)
     usage = responses[0].usage
     for response in responses[1:]:
@@ -364,9 +374,9 @@ def open_client(
     return WireClient(dialect, **wire)
 
 
-def wire_client(spec: ClientSpec) -> WireClient:
+def wire_client(spec: ClientSpec) -> Client:
     """Return the client for what an `LM` was given; see `open_client`."""
-    return open_client(
+    client = open_client(
         spec.provider,
         spec.name,
         api_key=spec.api_key,
@@ -376,3 +386,4 @@ def wire_client(spec: ClientSpec) -> WireClient:
         timeout_s=spec.timeout_s,
         retry=RetryPolicy(num_retries=spec.num_retries),
     )
+    return load("telic.lm.wire._batch").batch_client(client, spec.timeout_s) if spec.batch else client

@@ -87,7 +87,7 @@ class OpenAIDialect:
         self.provider = ALIASES.get(prefix, prefix)
         self.model = model
         self._host = host
-        self._is_text = model_type == "text" or prefix == "text-completion-openai"
+        self.is_text = model_type == "text" or prefix == "text-completion-openai"
         self._is_reasoning = self.provider in ("openai", "azure") and _REASONING.match(model) is not None
         self._base_url = access.base_url
         version = from_environment(("AZURE_API_VERSION",)) if api_version is None else api_version
@@ -103,10 +103,20 @@ class OpenAIDialect:
         secrets = (access.api_key, *(() if extra_headers is None else extra_headers.values()))
         self._place = Place(self.provider, model, self.endpoint.origin.name, secrets, hint)
 
+    def beside(self, path: str, method: str, content_type: str) -> Endpoint:
+        """Return the endpoint of another service of this server: its path behind the base URL, with the same key."""
+        base, _, query = self._base_url.partition("?")
+        headers = {name: value for name, value in self._headers.items() if name.lower() != "content-type"}
+        if content_type:
+            headers["Content-Type"] = content_type
+        if query:
+            path += ("&" if "?" in path else "?") + query
+        return Endpoint(f"{base}/{path}", headers, method=method)
+
     def encode(self, request: Request, *, stream: bool = False, n: int | None = None) -> HttpRequest:
         """See `Dialect.encode`."""
         payload: dict[str, Any] = {"model": self.model}
-        if self._is_text:
+        if self.is_text:
             payload["prompt"] = as_prompt(request.messages)
         else:
             payload["messages"] = request.messages
@@ -191,7 +201,7 @@ class OpenAIDialect:
         return url + ("&" if "?" in url else "?") + query if query else url
 
     def _path_of(self, base: str, api_version: str) -> str:
-        path = "completions" if self._is_text else "chat/completions"
+        path = "completions" if self.is_text else "chat/completions"
         if self.provider != "azure":
             return f"{base}/{path}"
         if api_version:
@@ -220,7 +230,7 @@ class OpenAIDialect:
 
     def _find_capabilities(self, is_default: bool) -> Capabilities:
         name = self.model.rpartition("/")[2]
-        if self._is_text:
+        if self.is_text:
             return Capabilities()
         schema, tools = self._host.response_schema, self._host.function_calling
         if self.provider in ("openai", "azure"):
