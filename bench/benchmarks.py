@@ -22,6 +22,7 @@ HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "benchmarks.md"
 TABLES = {
     "assertions": ["--rows", "6"],
+    "concurrency": ["--quick"],
     "modules": ["--rows", "8", "--seeds", "1"],
     "optimizers": ["--rows", "8", "--train", "8", "--seeds", "1", "--results", os.devnull],
 }  # and what makes each of them quick
