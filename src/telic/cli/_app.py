@@ -209,6 +209,22 @@ def report(
     guarded("telic.cli._report", run, out, candidate, show)
 
 
+@app.command("export")
+def export(
+    program: ProgramArgument,
+    out: Annotated[Path, typer.Option("--out", help="The folder that it is written to; new or empty.")],
+    name: Annotated[
+        str | None, typer.Option("--name", help="Of the package; left out: that of the folder.")
+    ] = None,
+    state: Annotated[
+        Path | None, typer.Option("--load", help="A saved program (.json) to load first.")
+    ] = None,
+    prompts: Annotated[bool, typer.Option("--prompts", help="Plain prompts in place of a package.")] = False,
+) -> None:
+    """Make a Python package of a compiled program, or plain prompts."""
+    guarded("telic.cli._export", program, out, name, state, prompts)
+
+
 @app.command("demo")
 def demo(
     task: Annotated[str | None, typer.Option("--task", help="Which task of the embedded LM's world.")] = None,

@@ -21,7 +21,8 @@ from telic.datasets.classification import label_match
 from telic.errors import ConfigurationError
 from telic.evaluate import answer_exact_match, answer_passage_match
 from telic.modules import Module
-from telic.recipes._folder import PROGRAM, SETTINGS, STATE
+from telic.recipes._export import Origin
+from telic.recipes._folder import INDEX, PROGRAM, SETTINGS, STATE
 from telic.recipes._measures import answer_score, judged_answer, record_f1
 from telic.recipes._rows import Parts, cut
 from telic.recipes._steps import declared
@@ -104,6 +105,32 @@ class Project:
                 f"`make` of {str(self._code)!r} made a {type(made).__name__}, no telic.Module"
             )
         return made.load(self.state) if learned and self.state.exists() else made
+
+    def origin(self) -> Origin:
+        """Return its source, for `export_package`.
+
+        Raises:
+            ConfigurationError: It needs files that do not stand beside it.
+        """
+        if self._code is not None:
+            index = self._code.parent / INDEX
+            source = self._code.read_text(encoding="utf-8")
+            return Origin(source, "_program.make()", (index,) if index.is_dir() else (), str(self._code))
+        path = Path(self.name)
+        corpus: dict[str, Any] = {} if self._file is None else self._file.data.get("corpus", {})
+        files = [path, *(path.parent / str(corpus[name]) for name in ("documents",) if name in corpus)]
+        for file in files[1:]:
+            if file.resolve().parent != path.resolve().parent:
+                raise ConfigurationError(
+                    f"{str(file)!r} does not stand beside {str(path)!r}; only what does can be exported with it"
+                )
+        source = f"""from pathlib import Path
+
+from telic.recipes import Project
+
+program = Project(Path(__file__).resolve().parent / {path.name!r}).program(learned=False)
+"""
+        return Origin(source, "_program.program", tuple(files), "")
 
     def rows(self, part: str, inputs: Any) -> list[Example] | None:
         """Return the rows "train", "val" or "test"; None where none are named.
