@@ -7,24 +7,24 @@ temperature 0 is almost, but not provably, the same whatever else runs.
 
 from __future__ import annotations
 
-import queue
 import threading
 from typing import TYPE_CHECKING, Any, Final, final
 
 from telic._hash import content_key
 from telic._optional import load
 from telic._seed import derive_seed
-from telic.data import Completion, Request, Response, Usage
+from telic.data import Completion, Request, Response
 from telic.errors import ContextWindowExceededError
+from telic.lm._generation import Bell, Generation, LoopBell, LoopPieces, Pieces
 from telic.lm.local._engine import Engine, engine_of
-from telic.lm.local._job import Bell, Job, Wish
+from telic.lm.local._job import Job, Wish
 from telic.lm.local._open import identity_of
 from telic.lm.local._options import read_options
 from telic.lm.local._prompt import prompt_text, prompt_tokens, shared_length
 from telic.protocols import Capabilities, Delta
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Iterator
 
 
 @final
@@ -78,8 +78,7 @@ class LocalClient:
             LMServerError: The computation failed, for want of memory, say.
         """
         bell = threading.Event()
-        call = _Call(self.model, self._engine, request, bell)
-        self._engine.submit(call.jobs)
+        call = self._begin(request, bell)
         try:
             while not call.done:
                 bell.wait()
@@ -91,57 +90,29 @@ class LocalClient:
     async def acomplete(self, request: Request) -> Response:
         """Return the answer to `request`; the work stops when the task is cancelled."""
         asyncio = load("asyncio")
-        bell = _LoopBell(asyncio.get_running_loop())
-        call = await asyncio.to_thread(_Call, self.model, self._engine, request, bell)
-        self._engine.submit(call.jobs)
-        try:
-            while not call.done:
-                await bell.rung.wait()
-                bell.rung.clear()
-        finally:
-            call.cancel()
-        return call.response()
+        bell = LoopBell(asyncio.get_running_loop())
+        return await bell.wait(await asyncio.to_thread(self._begin, request, bell))
 
     def stream(self, request: Request) -> Iterator[Delta]:
         """Yield pieces of text as they are generated, and last the whole response."""
-        pieces: queue.SimpleQueue[Delta | None] = queue.SimpleQueue()
-        call = _Call(self.model, self._engine, request, _QueueBell(pieces.put), pieces.put)
-        self._engine.submit(call.jobs)
-        try:
-            while not (call.done and pieces.empty()):
-                piece = pieces.get()
-                if piece is not None:
-                    yield piece
-            yield Delta(response=call.response())
-        finally:
-            call.cancel()
+        pieces = Pieces()
+        yield from pieces.of(self._begin(request, pieces, pieces))
 
     async def astream(self, request: Request) -> AsyncIterator[Delta]:
         """Yield pieces of text as they are generated, and last the whole response."""
         asyncio = load("asyncio")
-        loop = asyncio.get_running_loop()
-        pieces: Any = asyncio.Queue()
-
-        def put(piece: Delta | None) -> None:
-            loop.call_soon_threadsafe(pieces.put_nowait, piece)
-
-        call = await asyncio.to_thread(_Call, self.model, self._engine, request, _QueueBell(put), put)
-        self._engine.submit(call.jobs)
-        open_ends = len(call.jobs)
-        try:
-            while open_ends:
-                piece = await pieces.get()
-                if piece is None:  # a job is done, and all its pieces came before
-                    open_ends -= 1
-                else:
-                    yield piece
-            yield Delta(response=call.response())
-        finally:
-            call.cancel()
+        pieces = LoopPieces(asyncio.get_running_loop())
+        async for piece in pieces.read(await asyncio.to_thread(self._begin, request, pieces, pieces)):
+            yield piece
 
     def close(self) -> None:
         """Let go of the weights, for all who use this model here; the next call loads them again."""
         self._engine.close()
+
+    def _begin(self, request: Request, bell: Bell, pieces: Pieces | None = None) -> _Call:
+        call = _Call(self.model, self._engine, request, bell, pieces)
+        self._engine.submit(call.jobs)
+        return call
 
     def _loaded_identity(self) -> str:
         return f"weights:{self._engine.opened().identity}"  # of a hub id: known with its revision
@@ -152,39 +123,8 @@ def _is_folder(name: str) -> bool:
 
 
 @final
-class _LoopBell:
-    """Wakes an asyncio task."""
-
-    def __init__(self, loop: Any) -> None:
-        self._loop = loop
-        self.rung: Any = load("asyncio").Event()
-
-    def set(self) -> None:
-        """Ring, from any thread; a loop that is closed has nobody left to wake."""
-        try:
-            self._loop.call_soon_threadsafe(self.rung.set)
-        except RuntimeError:
-            return
-
-
-@final
-class _QueueBell:
-    """Rings by putting None into a queue."""
-
-    def __init__(self, put: Callable[[Delta | None], None]) -> None:
-        self._put = put
-
-    def set(self) -> None:
-        """Ring; a loop that was closed meanwhile has nobody left to wake."""
-        try:
-            self._put(None)
-        except RuntimeError:
-            return
-
-
-@final
-class _Call:
-    """One request while it is answered: its prompt, and one job for each completion that is asked for."""
+class _Call(Generation[Job]):
+    """One request while it is answered."""
 
     def __init__(
         self,
@@ -192,22 +132,22 @@ class _Call:
         engine: Engine,
         request: Request,
         bell: Bell,
-        put: Callable[[Delta], None] | None = None,
+        pieces: Pieces | None,
     ) -> None:
-        self._model = f"local/{model}"
-        options = read_options(self._model, request.options)
+        name = f"local/{model}"
+        options = read_options(name, request.options)
         opened = engine.opened()
         tokenizer, messages = opened.tokenizer, request.messages
-        self._prompt = prompt_tokens(tokenizer, messages, seq2seq=opened.seq2seq)
+        prompt = prompt_tokens(tokenizer, messages, seq2seq=opened.seq2seq)
         context = opened.context
-        if context is not None and len(self._prompt) + (not opened.seq2seq) > context:
+        if context is not None and len(prompt) + (not opened.seq2seq) > context:
             raise ContextWindowExceededError(
-                f"the prompt has {len(self._prompt)} tokens, and the context of {self._model!r} is {context}; "
+                f"the prompt has {len(prompt)} tokens, and the context of {name!r} is {context}; "
                 "use fewer or shorter demos, shorter inputs, or another LM",
-                model=self._model,
+                model=name,
                 provider="local",
             )
-        room = options.max_tokens if context is None or opened.seq2seq else context - len(self._prompt)
+        room = options.max_tokens if context is None or opened.seq2seq else context - len(prompt)
         seed = options.seed
         if seed is None:
             seed = int(content_key([list(messages), options.temperature, options.top_p])[:12], 16)
@@ -215,11 +155,11 @@ class _Call:
         if request.prefix and not opened.seq2seq:
             text = prompt_text(tokenizer, messages[: request.prefix], complete=True)
             head = tokenizer(text, add_special_tokens=not tokenizer.chat_template)["input_ids"]
-            keep = min(shared_length(head, self._prompt), len(self._prompt) - 1)
+            keep = min(shared_length(head, prompt), len(prompt) - 1)
         ends = _ends_of(opened.model, tokenizer)
-        self.jobs = [
+        jobs = [
             Job(
-                self._prompt,
+                prompt,
                 keep,
                 Wish(
                     min(options.max_tokens, room),
@@ -228,7 +168,7 @@ class _Call:
                     derive_seed(seed, request.sample, index),
                     options.stop,
                     options.top_logprobs,
-                    None if put is None else _giver(put, index),
+                    None if pieces is None else pieces.giver(index),
                 ),
                 tokenizer,
                 ends,
@@ -236,34 +176,12 @@ class _Call:
             )
             for index in range(options.n)
         ]
+        super().__init__(name, len(prompt), jobs)
 
-    @property
-    def done(self) -> bool:
-        """Whether all completions are there."""
-        return all(job.done for job in self.jobs)
-
-    def cancel(self) -> None:
-        """Stop what is not done."""
-        for job in self.jobs:
-            if not job.done:
-                job.cancel()
-
-    def response(self) -> Response:
-        """Return what was generated; raise what stopped it."""
-        completions: list[Completion] = []
-        for job in self.jobs:
-            if job.error is not None:
-                raise job.error
-            logprobs = None if job.wish.top_logprobs is None else {"content": job.logprobs}
-            completions.append(Completion(job.text, job.finish_reason, None, (), logprobs))
-        usage = Usage(
-            input_tokens=len(self._prompt),
-            output_tokens=sum(len(job.tokens) for job in self.jobs),
-            cached_input_tokens=min((job.reused for job in self.jobs), default=0),
-            cost_usd=0.0,
-            calls=1,
-        )
-        return Response(tuple(completions), usage, self._model)
+    def completion(self, job: Job) -> Completion:
+        """Return what came of a job."""
+        logprobs = None if job.wish.top_logprobs is None else {"content": job.logprobs}
+        return Completion(job.text, job.finish_reason, None, (), logprobs)
 
 
 def _ends_of(model: Any, tokenizer: Any) -> frozenset[int]:
@@ -272,10 +190,3 @@ def _ends_of(model: Any, tokenizer: Any) -> frozenset[int]:
     several: list[Any] = list(told) if isinstance(told, (list, tuple)) else [told]  # pyright: ignore[reportUnknownArgumentType]
     ends = {int(t) for t in several if t is not None}
     return frozenset(ends if tokenizer.eos_token_id is None else {*ends, int(tokenizer.eos_token_id)})
-
-
-def _giver(put: Callable[[Delta], None], index: int) -> Callable[[str], None]:
-    def give(text: str) -> None:
-        put(Delta(text=text, index=index))
-
-    return give

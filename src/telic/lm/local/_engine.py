@@ -93,7 +93,7 @@ class Engine:
         """Let go of the weights; calls in flight fail. The next call loads them again."""
         with self._lock:
             worker = self._worker
-            for job in (*self._waiting, *self._open):
+            for job in (job for job in (*self._waiting, *self._open) if not job.done):
                 job.fail(LMError(f"the LM 'local/{self._source[0]}' was closed", provider="local"))
                 job.bell.set()
             self._waiting = []
@@ -201,7 +201,7 @@ class Engine:
         for job in jobs:
             if not job.done:
                 job.fail(error)
-            job.bell.set()
+                job.bell.set()
 
 
 def _reuses(opened: Opened) -> bool:

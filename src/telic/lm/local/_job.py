@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from random import Random
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from telic._optional import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-
-class Bell(Protocol):
-    """What is rung when a job is done."""
-
-    def set(self) -> None: ...
+    from telic.lm._generation import Bell
 
 
 class Wish(NamedTuple):
@@ -66,6 +62,11 @@ class Job:
     def done(self) -> bool:
         """Whether nothing more will come."""
         return bool(self.finish_reason) or self.error is not None or self.cancelled
+
+    @property
+    def generated(self) -> int:
+        """How many tokens were generated."""
+        return len(self.tokens)
 
     def draw(self) -> float:
         """Return the next number of this completion's own chance."""

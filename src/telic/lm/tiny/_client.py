@@ -7,7 +7,6 @@ the request and its sample index: the same request gives the same answer again, 
 from __future__ import annotations
 
 import json
-import queue
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, final
@@ -16,14 +15,15 @@ from telic._hash import content_key
 from telic._optional import load, require
 from telic._seed import derive_seed
 from telic._text import join_names
-from telic.data import Completion, Request, Response, Usage
+from telic.data import Completion, Request, Response
 from telic.errors import ContextWindowExceededError, LMInvalidRequestError, LMUnsupportedModelError
+from telic.lm._generation import Generation, LoopBell, LoopPieces, Pieces
 from telic.lm.tiny._guide import guide_of
 from telic.lm.tiny._prompt import prompt_tokens, tool_calls, tool_names
 from telic.protocols import Capabilities, Delta
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
     from telic.lm.tiny._engine import Engine
     from telic.lm.tiny._job import Job
@@ -36,6 +36,7 @@ _KNOWN: Final = frozenset(
     }
 )  # fmt: skip
 _FOLDER: Final = Path(__file__).parent
+_NO_TOOLS: Final[Sequence[Mapping[str, Any]]] = ()
 
 
 def shipped_models() -> list[str]:
@@ -105,60 +106,28 @@ class TinyClient:
 
     async def acomplete(self, request: Request) -> Response:
         """Return the answer to `request`; the work stops when the task is cancelled."""
-        asyncio = load("asyncio")
+        bell = LoopBell(load("asyncio").get_running_loop())
         engine = self._engine()
         call = _Call(self.model, engine, request)
-        bell = load("telic.lm.tiny._engine").LoopBell(asyncio.get_running_loop())
         engine.submit(call.jobs, bell)
-        try:
-            while not call.done:
-                await bell.rung.wait()
-                bell.rung.clear()
-        finally:
-            call.cancel()
-        return call.response()
+        return await bell.wait(call)
 
     def stream(self, request: Request) -> Iterator[Delta]:
         """Yield pieces of text as they are generated, and last the whole response."""
-        pieces: queue.SimpleQueue[Delta | None] = queue.SimpleQueue()
-        engine = self._engine()
-        call = _Call(self.model, engine, request, pieces.put)
-        engine.submit(call.jobs, _QueueBell(pieces.put))
-        try:
-            open_ends = len(call.jobs)
-            while open_ends:
-                piece = pieces.get()
-                if piece is None:  # a job is done, and all its pieces came before
-                    open_ends -= 1
-                else:
-                    yield piece
-            yield Delta(response=call.response())
-        finally:
-            call.cancel()
+        pieces = Pieces()
+        yield from pieces.of(self._submit(request, pieces))
 
     async def astream(self, request: Request) -> AsyncIterator[Delta]:
         """Yield pieces of text as they are generated, and last the whole response."""
-        asyncio = load("asyncio")
-        loop = asyncio.get_running_loop()
-        pieces: Any = asyncio.Queue()
+        pieces = LoopPieces(load("asyncio").get_running_loop())
+        async for piece in pieces.read(self._submit(request, pieces)):
+            yield piece
 
-        def put(piece: Delta | None) -> None:
-            loop.call_soon_threadsafe(pieces.put_nowait, piece)
-
+    def _submit(self, request: Request, pieces: Pieces) -> _Call:
         engine = self._engine()
-        call = _Call(self.model, engine, request, put)
-        engine.submit(call.jobs, _QueueBell(put))
-        try:
-            open_ends = len(call.jobs)
-            while open_ends:
-                piece = await pieces.get()
-                if piece is None:
-                    open_ends -= 1
-                else:
-                    yield piece
-            yield Delta(response=call.response())
-        finally:
-            call.cancel()
+        call = _Call(self.model, engine, request, pieces)
+        engine.submit(call.jobs, pieces)
+        return call
 
     def _engine(self) -> Engine:
         if self._given is not None:
@@ -180,37 +149,20 @@ def _capabilities_of(model: str) -> Capabilities:
 
 
 @final
-class _QueueBell:
-    """Rings by putting None into a queue."""
+class _Call(Generation["Job"]):
+    """One request while it is answered."""
 
-    def __init__(self, put: Callable[[Delta | None], None]) -> None:
-        self._put = put
-
-    def set(self) -> None:
-        """Ring; a loop that was closed meanwhile has nobody left to wake."""
-        try:
-            self._put(None)
-        except RuntimeError:
-            return
-
-
-@final
-class _Call:
-    """One request while it is answered: its prompt, and one job for each completion that is asked for."""
-
-    def __init__(
-        self, model: str, engine: Engine, request: Request, put: Callable[[Delta], None] | None = None
-    ) -> None:
-        self._model = f"telic/{model}"
-        options = self._options(request.options)
+    def __init__(self, model: str, engine: Engine, request: Request, pieces: Pieces | None = None) -> None:
+        name = f"telic/{model}"
+        options = _read_options(name, request.options)
         self._tools = tool_names(options["tools"])
-        self._prompt = prompt_tokens(engine.tokenizer, request.messages, options["tools"])
+        prompt = prompt_tokens(engine.tokenizer, request.messages, options["tools"])
         context = engine.network.shape.context
-        if len(self._prompt) >= context:
+        if len(prompt) >= context:
             raise ContextWindowExceededError(
-                f"the prompt has {len(self._prompt)} tokens, and the context of {self._model!r} is {context}; "
+                f"the prompt has {len(prompt)} tokens, and the context of {name!r} is {context}; "
                 "use fewer or shorter demos, shorter inputs, or another LM",
-                model=self._model,
+                model=name,
                 provider="telic",
             )
         seed = options["seed"]
@@ -218,11 +170,11 @@ class _Call:
             seed = content_key([list(request.messages), options["temperature"], options["top_p"]])[:12]
             seed = int(seed, 16)
         kinds = load("telic.lm.tiny._job")
-        self.jobs: list[Job] = [
+        jobs = [
             kinds.Job(
-                self._prompt,
+                prompt,
                 kinds.Wish(
-                    max_tokens=min(options["max_tokens"], context - len(self._prompt)),
+                    max_tokens=min(options["max_tokens"], context - len(prompt)),
                     temperature=options["temperature"],
                     top_p=options["top_p"],
                     seed=derive_seed(0 if seed is None else int(seed), request.sample, index),
@@ -230,82 +182,52 @@ class _Call:
                     top_logprobs=options["top_logprobs"],
                     guide=options["guide"],
                     calls=bool(self._tools),
-                    on_text=None if put is None else _giver(put, index),
+                    on_text=None if pieces is None else pieces.giver(index),
                 ),
             )
             for index in range(options["n"])
         ]
+        super().__init__(name, len(prompt), jobs)
 
-    @property
-    def done(self) -> bool:
-        """Whether all completions are there."""
-        return all(job.done for job in self.jobs)
+    def completion(self, job: Job) -> Completion:
+        """Return what came of a job."""
+        text, calls = tool_calls(job.text, job.calls, self._tools)
+        reason = "tool_calls" if calls and job.finish_reason == "stop" else job.finish_reason
+        logprobs = None if job.wish.top_logprobs is None else {"content": job.logprobs}
+        return Completion(text, reason, None, calls, logprobs)
 
-    def cancel(self) -> None:
-        """Stop what is not done."""
-        for job in self.jobs:
-            if not job.done:
-                job.cancel()
 
-    def response(self) -> Response:
-        """Return what was generated; raise what stopped it."""
-        completions: list[Completion] = []
-        for job in self.jobs:
-            if job.error is not None:
-                raise job.error
-            text, calls = tool_calls(job.text, job.calls, self._tools)
-            reason = "tool_calls" if calls and job.finish_reason == "stop" else job.finish_reason
-            logprobs = None if job.wish.top_logprobs is None else {"content": job.logprobs}
-            completions.append(Completion(text, reason, None, calls, logprobs))
-        usage = Usage(
-            input_tokens=len(self._prompt),
-            output_tokens=sum(job.generated for job in self.jobs),
-            cached_input_tokens=min((job.reused for job in self.jobs), default=0),
-            cost_usd=0.0,
-            calls=1,
+def _read_options(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    wanted = {k: v for k, v in given.items() if v is not None}
+    unknown = sorted(set(wanted) - _KNOWN)
+    if unknown:
+        raise _refused(
+            name, f"does not know the option {unknown[0]!r}; it knows: {', '.join(sorted(_KNOWN))}"
         )
-        return Response(tuple(completions), usage, self._model)
-
-    def _options(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        wanted = {k: v for k, v in given.items() if v is not None}
-        unknown = sorted(set(wanted) - _KNOWN)
-        if unknown:
-            raise self._refused(
-                f"does not know the option {unknown[0]!r}; it knows: {', '.join(sorted(_KNOWN))}"
-            )
-        most = wanted.get("max_tokens", wanted.get("max_completion_tokens", DEFAULT_MAX_TOKENS))
-        count = wanted.get("n", 1)
-        for name, value in (("max_tokens", most), ("n", count)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise self._refused(f"needs {name} to be a whole number of 1 or more, not {value!r}")
-        choice = wanted.get("tool_choice", "auto")
-        if choice not in ("auto", "none"):
-            raise self._refused(
-                f"cannot be made to call a tool: tool_choice must be 'auto' or 'none', not {choice!r}"
-            )
-        stop = wanted.get("stop", ())
-        report = wanted.get("logprobs", False) or "top_logprobs" in wanted
-        return {
-            "temperature": float(wanted.get("temperature", 0.0)),
-            "top_p": float(wanted.get("top_p", 1.0)),
-            "n": count,
-            "seed": wanted.get("seed"),
-            "stop": tuple(s for s in ((stop,) if isinstance(stop, str) else stop) if s),
-            "max_tokens": most,
-            "top_logprobs": int(wanted.get("top_logprobs", 0)) if report else None,
-            "guide": guide_of(wanted.get("response_format")),
-            "tools": wanted.get("tools", _NO_TOOLS) if choice == "auto" else _NO_TOOLS,
-        }
-
-    def _refused(self, fact: str) -> LMInvalidRequestError:
-        return LMInvalidRequestError(f"the LM {self._model!r} {fact}", model=self._model, provider="telic")
+    most = wanted.get("max_tokens", wanted.get("max_completion_tokens", DEFAULT_MAX_TOKENS))
+    count = wanted.get("n", 1)
+    for option, value in (("max_tokens", most), ("n", count)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise _refused(name, f"needs {option} to be a whole number of 1 or more, not {value!r}")
+    choice = wanted.get("tool_choice", "auto")
+    if choice not in ("auto", "none"):
+        raise _refused(
+            name, f"cannot be made to call a tool: tool_choice must be 'auto' or 'none', not {choice!r}"
+        )
+    stop = wanted.get("stop", ())
+    report = wanted.get("logprobs", False) or "top_logprobs" in wanted
+    return {
+        "temperature": float(wanted.get("temperature", 0.0)),
+        "top_p": float(wanted.get("top_p", 1.0)),
+        "n": count,
+        "seed": wanted.get("seed"),
+        "stop": tuple(s for s in ((stop,) if isinstance(stop, str) else stop) if s),
+        "max_tokens": most,
+        "top_logprobs": int(wanted.get("top_logprobs", 0)) if report else None,
+        "guide": guide_of(wanted.get("response_format")),
+        "tools": wanted.get("tools", _NO_TOOLS) if choice == "auto" else _NO_TOOLS,
+    }
 
 
-_NO_TOOLS: Final[Sequence[Mapping[str, Any]]] = ()
-
-
-def _giver(put: Callable[[Delta], None], index: int) -> Callable[[str], None]:
-    def give(text: str) -> None:
-        put(Delta(text=text, index=index))
-
-    return give
+def _refused(name: str, fact: str) -> LMInvalidRequestError:
+    return LMInvalidRequestError(f"the LM {name!r} {fact}", model=name, provider="telic")

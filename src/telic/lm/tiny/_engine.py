@@ -8,41 +8,23 @@ whoever leads and whatever else is open (see `_network`).
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from telic._optional import load
 from telic.lm.tiny._network import Cache, Network
 from telic.lm.tiny._prefix import PrefixCache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from telic.lm.tiny._job import Bell, Job
+    from telic.lm._generation import Bell
+    from telic.lm.tiny._job import Job
     from telic.lm.tiny._tokenizer import Tokenizer
     from telic.lm.tiny._weights import Array
 
 AT_ONCE: Final = 32
 """Sequences that are generated together; more wait."""
-
-
-class LoopBell:
-    """Wakes an asyncio task when a job is done; a task never leads.
-
-    Args:
-        loop: The task's event loop.
-    """
-
-    def __init__(self, loop: Any) -> None:
-        self._loop = loop
-        self.rung: Any = load("asyncio").Event()
-
-    def set(self) -> None:
-        """Ring, from any thread; a loop that is closed has nobody left to wake."""
-        with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self.rung.set)
 
 
 class Engine:

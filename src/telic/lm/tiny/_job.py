@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from telic.lm.tiny._tokenizer import PAD, Decoder, Tokenizer
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from telic.lm._generation import Bell
     from telic.lm.tiny._guide import Guide
     from telic.lm.tiny._network import Cache
     from telic.lm.tiny._weights import Array
@@ -21,12 +22,6 @@ _ROLES: Final = 5  # padding, roles and the end are the tokens below this number
 _SILENT: Final = 4
 _CANDIDATES: Final = 64
 """So many likely tokens are tried first where a guide decides what may come."""
-
-
-class Bell(Protocol):
-    """What is rung when a job of a caller is done."""
-
-    def set(self) -> None: ...
 
 
 class Wish(NamedTuple):
