@@ -36,7 +36,8 @@ from telic.optimizers._base import Optimizer
 from telic.optimizers._checks import check_student
 from telic.optimizers._choice import Tally, best_of
 from telic.optimizers._compile import Compile
-from telic.optimizers._frozen import check_learnable, learners
+from telic.optimizers._components import free_components
+from telic.optimizers._frozen import check_learnable
 from telic.optimizers._gepa_evolve import Evolution
 from telic.optimizers._gepa_pool import Frontier
 from telic.optimizers._gepa_reflect import SHORT, InstructionProposer, Reflection
@@ -99,6 +100,8 @@ class GEPA(Optimizer):
             `Prediction(score=…, objective_scores={…})`), "hybrid" (both), "cartesian" (rows times objectives).
         length_weight: How much score 1,000 characters of instructions cost when the best candidate is chosen. Above 0
             short instructions are asked for, and the shortest candidate has a place on the front.
+        learn: What is rewritten: "instructions", "fields" (the descriptions of fields, by the names `path:field`), or
+            both. The fields of an agent's steps stay as they are.
         max_errors: Failed rows of one candidate that stop the compile; None: the setting.
         recheck: Score the winner and the given program on training rows that no reflection has seen.
         display_progress: Show how far it is on standard error, where that is a terminal; "force": wherever it goes.
@@ -156,6 +159,7 @@ class GEPA(Optimizer):
         validation: Literal["race", "full"] = "race",
         frontier: Frontier = "instance",
         length_weight: float = 0.0,
+        learn: Sequence[str] = ("instructions",),
         max_errors: int | None = None,
         recheck: bool = True,
         display_progress: bool | str = True,
@@ -187,6 +191,7 @@ class GEPA(Optimizer):
         self.validation = validation
         self.frontier: Frontier = frontier_of(frontier, gepa_kwargs)
         self.length_weight = length_weight
+        self.learn = (learn,) if isinstance(learn, str) else tuple(learn)
         self.max_errors = max_errors
         self.recheck = recheck
         self.display_progress = display_progress
@@ -231,7 +236,7 @@ class GEPA(Optimizer):
             raise ConfigurationError("GEPA makes no demonstrations: it has no use for teacher=")
         metric = MetricCall(self.metric)
         check_student(student)
-        check_learnable(student, self, "instructions")
+        check_learnable(student, self, *self.learn)
         if self.instruction_proposer is None:
             check_prompt_model(self.reflection_lm)
         rows = checked_examples("trainset", trainset)
@@ -297,6 +302,7 @@ class GEPA(Optimizer):
             failure_score=self.failure_score,
             perfect_score=self.perfect_score,
             max_errors=get_setting("max_errors") if self.max_errors is None else self.max_errors,
+            learn=self.learn,
             seed=self.seed,
         )
 
@@ -307,7 +313,7 @@ class GEPA(Optimizer):
         predictors = len(program.predictors())
         limit = limit_of(self, predictors, trainset, valset)
         batch = min(self.reflection_minibatch_size, shown)
-        each = 1 if self.component_selector == "round_robin" else len(learners(program, "instructions"))
+        each = 1 if self.component_selector == "round_robin" else len(free_components(program, self.learn))
         reflections = (limit - scored) // batch * each
         retries = 1 + get_setting("max_retries")
         unseen = 0 if valset is None and shown == scored == len(trainset) else min(shown, scored)

@@ -17,7 +17,7 @@ from telic._text import plural
 from telic.errors import ConfigurationError
 from telic.evaluate import MetricCall, Row
 from telic.optimizers._choice import Scored
-from telic.optimizers._frozen import learners
+from telic.optimizers._components import free_components, texts_of, with_texts
 from telic.optimizers._gepa_pool import Member, Pair, Pool, balanced_rows
 from telic.optimizers._gepa_reflect import Reflection
 from telic.optimizers._gepa_rollout import Case, Rollout, Rollouts
@@ -25,7 +25,7 @@ from telic.optimizers._gepa_settings import EvolveOptions
 from telic.optimizers._gepa_validate import Validation, faults_of
 from telic.optimizers._lanes import TURN, Job, Lanes, Round
 from telic.optimizers._pool import Standing
-from telic.optimizers._propose import Instructions, instructions_of, with_instructions
+from telic.optimizers._propose import Instructions
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -90,7 +90,7 @@ class Evolution:
         self._student = student
         self._trainset = trainset
         self._valset = valset
-        self._paths = list(learners(student, "instructions"))
+        self._paths = free_components(student, options.learn)
         self._reflection = reflection
         self._validation = Validation(
             valset,
@@ -168,7 +168,7 @@ class Evolution:
         return alone and self.pool.best.mean >= options.perfect_score
 
     def _given(self) -> Round[Outcome]:
-        member = self._member("as given", instructions_of(self._student), (), 0)
+        member = self._member("as given", texts_of(self._student, self._options.learn), (), 0)
         yield from self._validation.scored(member, None)
         return Outcome(-1, "the program as it was given", tried=member, accepted=True)
 
@@ -310,7 +310,7 @@ class Evolution:
         return texts, trouble
 
     def _member(self, label: str, texts: Instructions, parents: tuple[int, ...], turn: int) -> Member:
-        program = with_instructions(self._student, texts)
+        program = with_texts(self._student, texts)
         return Member(label, texts, parents, program, self._validation.job(program), len(self._valset), turn)
 
     # What is written down

@@ -15,7 +15,7 @@ from telic.context import context
 from telic.errors import ConfigurationError, TelicError
 from telic.evaluate import FATAL, callable_key, check_count, lm_identity, resolved, settings_key, stable
 from telic.modules import Predict, is_learnable
-from telic.optimizers._frozen import learners
+from telic.optimizers._components import KINDS, free_components, split_name
 from telic.optimizers._propose import Judged, cleaned, described, judged_text
 from telic.signatures import make_signature
 
@@ -171,10 +171,8 @@ class Reflection:
                 raise
             except TelicError as error:
                 return str(error)
-        free = learners(self._student, "instructions")
-        return {
-            path: self._kept(free[path], texts[path], text) for path, text in made.items() if path in free
-        }
+        free = free_components(self._student, KINDS)
+        return {name: self._kept(name, texts[name], text) for name, text in made.items() if name in free}
 
     def _ask(self, texts: Mapping[str, str], dataset: Dataset) -> dict[str, str]:
         if isinstance(self._proposer, InstructionProposer):
@@ -195,15 +193,24 @@ class Reflection:
             )
         return made
 
-    def _about(self, path: str) -> str:
-        many = len(self._student.predictors()) > 1
-        return f"{described(self._student)}\nThe instruction is for the step {path}." if many else ""
+    def _about(self, component: str) -> str:
+        path, field = split_name(component)
+        told = [described(self._student)]
+        if len(self._student.predictors()) > 1:
+            told.append(f"The instruction is for the step {path}.")
+        if field:
+            told.append(f"The instruction is what is said of the field {field}. Keep it to a sentence.")
+        return "\n".join(told) if len(told) > 1 else ""
 
-    def _kept(self, predictor: Any, old: str, new: str) -> str:
-        """Return new instructions as the signature keeps them, with what an agent cannot do without."""
-        text = new.strip()
+    def _kept(self, component: str, old: str, new: str) -> str:
+        """Return a new text as the signature keeps it, with what an agent cannot do without."""
+        path, field = split_name(component)
+        predictor: Any = dict(self._student.named_predictors())[path]
+        text = " ".join(new.split()) if field else new.strip()
         if not text:
             return old
+        if field:
+            return text
         if hasattr(predictor, "tools"):
             text = with_tools(old, text, frozen=not is_learnable(predictor, "tools"))
         return str(predictor.signature.with_instructions(text).instructions)

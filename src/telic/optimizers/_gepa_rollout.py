@@ -29,6 +29,7 @@ from telic.evaluate import (
     score_row,
     settings_key,
 )
+from telic.optimizers._components import split_name
 from telic.optimizers._propose import Judged
 from telic.optimizers._search import SUGGEST_COST
 from telic.tracing import BaseCallback
@@ -59,8 +60,9 @@ class Rollout(NamedTuple):
     """The calls of each predictor, by its path."""
     unread: Mapping[str, Sequence[Unread]]
 
-    def touched(self, path: str, *, unread: bool) -> bool:
-        """Whether there is anything to say to a predictor."""
+    def touched(self, component: str, *, unread: bool) -> bool:
+        """Whether there is anything to say to the predictor of a component."""
+        path, _ = split_name(component)
         return path in self.calls or (unread and path in self.unread)
 
 
@@ -146,17 +148,18 @@ class Rollouts:
             calls.setdefault(paths[id(step.predictor)], []).append(step)
         return Rollout(row, own, calls, watcher.found)
 
-    def case(self, rollout: Rollout, path: str, *, unread: bool) -> Case:
+    def case(self, rollout: Rollout, component: str, *, unread: bool) -> Case:
         """Return what there is to say to a predictor of a run.
 
         Args:
             rollout: The run; it has touched the predictor.
-            path: Which predictor.
+            component: Of which predictor.
             unread: Show replies that could not be read, before all others.
 
         Cost: one call of the metric, where it takes `pred_name` and `pred_trace`.
         """
         row = rollout.row
+        path, _ = split_name(component)
         if unread and path in rollout.unread:
             inputs, error = rollout.unread[path][0]
             reply = truncate(error.lm_response, _REPLY_CHARS)

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, NamedTuple, cast
 from telic._text import did_you_mean, join_names
 from telic.errors import ConfigurationError
 from telic.evaluate import check_count
+from telic.optimizers._components import KINDS
 from telic.optimizers._gepa_pool import FRONTIERS, Frontier
 from telic.optimizers._progress import check_display
 from telic.optimizers._selection import SPLIT_FROM, split_at
@@ -47,6 +48,7 @@ class EvolveOptions(NamedTuple):
     failure_score: float
     perfect_score: float
     max_errors: int
+    learn: Sequence[str]
     seed: int
 
 
@@ -78,6 +80,10 @@ def check_settings(optimizer: Any) -> None:
         raise ConfigurationError(
             f"instruction_proposer must be callable, got {optimizer.instruction_proposer!r}; pass "
             "InstructionProposer(…) or a function of (candidate, reflective_dataset, components_to_update)"
+        )
+    if not optimizer.learn or not set(optimizer.learn) <= set(KINDS):
+        raise ConfigurationError(
+            f"learn must name one or both of {join_names(map(repr, KINDS))}, got {optimizer.learn!r}"
         )
     for name in ("failure_score", "perfect_score", "length_weight"):
         value = getattr(optimizer, name)
