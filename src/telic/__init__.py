@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from telic import streaming as streaming
     from telic import testing as testing
     from telic import tracing as tracing
+    from telic import training as training
     from telic import types as types
     from telic.adapters import Adapter as Adapter
     from telic.adapters import BAMLAdapter as BAMLAdapter
@@ -113,6 +114,7 @@ if TYPE_CHECKING:
     from telic.errors import StoredIndexError as StoredIndexError
     from telic.errors import TelicError as TelicError
     from telic.errors import ToolError as ToolError
+    from telic.errors import TrainingError as TrainingError
     from telic.errors import TruncatedReplyError as TruncatedReplyError
     from telic.errors import UnknownProviderError as UnknownProviderError
     from telic.evaluate import Evaluate as Evaluate
@@ -149,6 +151,7 @@ if TYPE_CHECKING:
     from telic.optimizers import BootstrapFewShotWithOptuna as BootstrapFewShotWithOptuna
     from telic.optimizers import BootstrapFewShotWithRandomSearch as BootstrapFewShotWithRandomSearch
     from telic.optimizers import BootstrapFewShotWithRandomSearch as BootstrapRS
+    from telic.optimizers import BootstrapFinetune as BootstrapFinetune
     from telic.optimizers import Ensemble as Ensemble
     from telic.optimizers import Improve as Improve
     from telic.optimizers import InferRules as InferRules
@@ -208,6 +211,7 @@ __all__ = [
     "BootstrapFewShot",
     "BootstrapFewShotWithOptuna",
     "BootstrapFewShotWithRandomSearch",
+    "BootstrapFinetune",
     "BootstrapRS",
     "Budget",
     "BudgetExceeded",
@@ -300,6 +304,7 @@ __all__ = [
     "ToolCall",
     "ToolCalls",
     "ToolError",
+    "TrainingError",
     "TruncatedReplyError",
     "TwoStepAdapter",
     "Type",

@@ -31,7 +31,7 @@ HOMES: Final[Mapping[str, str]] = {
         retrieve="ColBERTv2 Embedder Embeddings",
         evaluate="Evaluate EvaluationResult",
         integrations="mcp_tools",
-        optimizers="BootstrapFewShot BootstrapFewShotWithOptuna BootstrapFewShotWithRandomSearch COPRO "
+        optimizers="BootstrapFewShot BootstrapFewShotWithOptuna BootstrapFewShotWithRandomSearch BootstrapFinetune COPRO "
         "Ensemble GEPA Improve InferRules KNNFewShot LabeledFewShot MIPROv2 SIMBA improve",
         errors="AdapterError AdapterParseError AssertionFailed BudgetExceeded CacheMissError CodeExecutionError "
         "ConfigurationError ContentFilterError ContextWindowExceededError DatasetError EvaluationError InputError "
@@ -42,7 +42,8 @@ HOMES: Final[Mapping[str, str]] = {
         "ProgramError ProgramTimeoutError "
         "RetrievalError RetrievalTimeoutError StoredIndexError "
         "RequestsForbiddenError SignatureError SignatureSyntaxError StateError StateMismatchError "
-        "StateNotFoundError StateVersionError TelicError ToolError TruncatedReplyError UnknownProviderError",
+        "StateNotFoundError StateVersionError TelicError ToolError TrainingError TruncatedReplyError "
+        "UnknownProviderError",
     ),
     "Type": "telic.types._model:Type",
     "streamify": "telic.streaming._streamify:streamify",  # DSPy has a module of that name in the package
@@ -53,7 +54,7 @@ HOMES: Final[Mapping[str, str]] = {
 PACKAGES: Final = (
     "adapters", "budget", "compat", "context", "data", "datasets", "errors", "evaluate", "execution", "integrations",
     "journal", "lm", "modules", "optimizers", "protocols", "recipes", "retrieve", "sandbox", "signatures", "streaming",
-    "testing", "tracing", "types",
+    "testing", "tracing", "training", "types",
 )  # fmt: skip
 """Submodules that `telic.<name>` reaches without an import of their own."""
 
@@ -61,7 +62,7 @@ OLD_PACKAGES: Final = ("clients", "dsp", "predict", "primitives", "retrievers", 
 """The same, of the module paths that `telic.compat` serves."""
 
 PLANNED: Final = frozenset((
-    "BetterTogether", "BootstrapFinetune", "GRPO",
+    "BetterTogether", "GRPO",
 ))  # fmt: skip
 """Names of the programming model that this version does not have yet: `telic.X` says so."""
 

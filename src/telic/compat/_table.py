@@ -153,13 +153,14 @@ _PATHS = {
     "streaming.streamify": "apply_sync_streaming streamify streaming_response",
     "streaming.streaming_listener": "StreamListener",
     "teleprompt": "BootstrapFewShot BootstrapFewShotWithOptuna BootstrapFewShotWithRandomSearch "
-    "BootstrapRS COPRO Ensemble GEPA InferRules KNNFewShot LabeledFewShot MIPROv2 SIMBA "
+    "BootstrapFinetune BootstrapRS COPRO Ensemble GEPA InferRules KNNFewShot LabeledFewShot MIPROv2 SIMBA "
     "Teleprompter",
     "teleprompt.infer_rules": "InferRules",
     "teleprompt.ensemble": "Ensemble",
     "teleprompt.knn_fewshot": "KNNFewShot",
     "teleprompt.simba": "SIMBA",
     "teleprompt.bootstrap": "BootstrapFewShot",
+    "teleprompt.bootstrap_finetune": "BootstrapFinetune",
     "teleprompt.copro_optimizer": "COPRO",
     "teleprompt.gepa": "GEPA InstructionProposer",
     "teleprompt.gepa.gepa": "GEPA",

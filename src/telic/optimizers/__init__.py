@@ -5,6 +5,7 @@ from telic.optimizers._bootstrap import BootstrapFewShot as BootstrapFewShot
 from telic.optimizers._compile import Compile as Compile
 from telic.optimizers._copro import COPRO as COPRO
 from telic.optimizers._ensemble import Ensemble as Ensemble
+from telic.optimizers._finetune import BootstrapFinetune as BootstrapFinetune
 from telic.optimizers._gepa import GEPA as GEPA
 from telic.optimizers._gepa_reflect import InstructionProposer as InstructionProposer
 from telic.optimizers._improve import Improve as Improve

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, final
 
 from telic._hash import content_key
@@ -43,6 +43,8 @@ class Teacher:
         max_rounds: Tries for each example. Later rounds are fresh samples at temperature 1.
         seed: Of the choice among several calls of one predictor.
         counter_examples: See `demos_of_trace`.
+        collect: What is made of a run that is right, from its trace, the paths of its predictors by their `id`, and its
+            score; None: one demo for each predictor.
 
     A run in which an assertion did not hold in the end shows nothing, whatever the metric says of it.
     """
@@ -57,8 +59,10 @@ class Teacher:
         max_rounds: int,
         seed: int,
         counter_examples: bool = False,
+        collect: Callable[[list[Step], Mapping[int, str], float], Any] | None = None,
     ) -> None:
         self._program = program
+        self._collect = collect
         self._metric = metric
         self._threshold = threshold
         self._settings: dict[str, Any] = {"role": "teacher", **({} if settings is None else settings)}
@@ -95,6 +99,8 @@ class Teacher:
         """Return the part of its steps' keys that all examples share; settings do not change meanwhile."""
         program, metric = program_key(self._program, code=True), callable_key(self._metric.metric)
         own = [self._threshold, stable(self._settings), self._max_rounds, self._seed]
+        if self._collect is not None:
+            own.append(self._collect.__qualname__)
         return content_key([program, metric, own, settings_key()])
 
     def _attempt(self, index: int, example: Example) -> Try:
@@ -111,7 +117,7 @@ class Teacher:
             try:
                 with watched() as seen:
                     try:
-                        right = self._judged(program, index, example, trace, settings)
+                        score = self._judged(program, index, example, trace, settings)
                     finally:
                         outcomes += seen.outcomes
             except (*FATAL, KeyboardInterrupt):
@@ -119,14 +125,19 @@ class Teacher:
             except TelicError as error:
                 failures.append(error)
             else:
-                if right and all(one.passed or one.bypassed for one in seen.outcomes):
-                    demos = demos_of_trace(trace, paths, self._seed, counter_examples=self._counter_examples)
-                    return Try(index, demos, tuple(failures), tuple(outcomes))
+                if score is not None and all(one.passed or one.bypassed for one in seen.outcomes):
+                    return Try(index, self._made(trace, paths, score), tuple(failures), tuple(outcomes))
         return Try(index, None, tuple(failures), tuple(outcomes))
+
+    def _made(self, trace: list[Step], paths: Mapping[int, str], score: float) -> Any:
+        if self._collect is not None:
+            return self._collect(trace, paths, score)
+        return demos_of_trace(trace, paths, self._seed, counter_examples=self._counter_examples)
 
     def _judged(
         self, program: Any, index: int, example: Example, trace: list[Step], settings: dict[str, Any]
-    ) -> bool:
+    ) -> float | None:
+        """Return the score of one run; None: it is not good enough."""
         with context(**settings):
             try:
                 with stray_cancellations:
@@ -147,7 +158,8 @@ class Teacher:
             except Exception as error:
                 raise self._metric.failure(error, index) from error
         score = self._metric.score(answer, index).value
-        return bool(score) if self._threshold is None else score >= self._threshold
+        accepted = bool(score) if self._threshold is None else score >= self._threshold
+        return score if accepted else None
 
     def _without(self, example: Example) -> tuple[Any, Mapping[int, str]]:
         """Return the program with `example` not among its demos (it would only have to copy the answer)."""

@@ -1,0 +1,240 @@
+"""BootstrapFinetune: what a program shows in its prompts, learned by the weights of the LMs that it calls.
+
+Teachers run the training set; the calls of runs that metric and assertions accept become training rows of the student's
+own predictors (`telic.training`), and the student's LMs are finetuned on them: one for all predictors that share it, or
+one each. The student is a copy with the new LMs; weights, rows and checkpoints lie in the run's folder.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast, final
+
+from telic._text import join_names, plural
+from telic.context import get as get_setting
+from telic.errors import ConfigurationError, TrainingError
+from telic.evaluate import MetricCall, check_count, checked_examples
+from telic.optimizers._base import Optimizer
+from telic.optimizers._bootstrap import any_run
+from telic.optimizers._checks import check_settings, check_student, check_teacher
+from telic.optimizers._compile import Compile
+from telic.optimizers._finetune_groups import Group, groups_of
+from telic.optimizers._finetune_traces import Traces
+from telic.optimizers._measure import measured
+from telic.optimizers._plan import Work
+from telic.optimizers._pool import Standing
+from telic.optimizers._progress import check_display, shown_progress
+from telic.training import Progress, Rows, TracedRun, rows_of_runs, write_rows
+
+if TYPE_CHECKING:
+    import os
+
+    from telic.budget import Budget
+    from telic.data import Example
+
+
+@final
+class BootstrapFinetune(Optimizer):
+    """Finetunes the LMs of a program on what teachers, or the program itself, get right.
+
+    Args:
+        metric: `metric(example, prediction, trace)`; runs with a score other than 0 are learned from, and weigh their
+            scores. None: every run that does not fail.
+        multitask: One finetuned LM for all predictors that share an LM; False: one for each predictor.
+        train_kwargs: Settings of the finetuning (`telic.training.SFTSettings`: `method`, `epochs`, `batch_size`,
+            `learning_rate`, `max_length`, `too_long` …; DSPy's and TRL's names too), or such settings by LM or by its
+            name.
+        adapter: How prompts and replies are written, or adapters by LM; None: the adapter of the settings. The
+            compiled program must be run with the same.
+        exclude_demos: Prompts are learned, and the compiled program works, without the student's demos.
+        num_threads: Runs at once; None: the setting `num_threads`. The result does not depend on it.
+        metric_threshold: The least score that is learned from (0 counts); None: any score but 0.
+        teacher_settings: Settings for the teachers' runs, as for `telic.context`: `{"lm": LM(…)}`.
+        max_errors: Failures of program or metric that stop it; None: the setting `max_errors`.
+        display_progress: Show how far it is on standard error, where that is a terminal; "force": wherever it goes.
+
+    Source: Khattab et al. 2023 (arXiv 2310.03714), section 4; Soylu et al. 2024 (arXiv 2407.10930). Deviations: calls
+    are attributed by predictor, not by their place in the trace; rows weigh their scores and count once; a run in
+    which an assertion did not hold teaches nothing; the loss is on replies alone; the student is not changed.
+
+    LMs that can be trained: those of this machine ("local/…", "telic/…"), and those of servers with OpenAI's finetuning
+    jobs ("openai/…").
+
+    Cost: one run of each teacher for each training row; no LM call for the training itself, which is paid for in
+    computing here, or by the token at a provider.
+    """
+
+    def __init__(
+        self,
+        metric: Any = None,
+        multitask: bool = True,
+        train_kwargs: Mapping[Any, Any] | None = None,
+        adapter: Any = None,
+        exclude_demos: bool = False,
+        num_threads: int | None = None,
+        *,
+        metric_threshold: float | None = None,
+        teacher_settings: dict[str, Any] | None = None,
+        max_errors: int | None = None,
+        display_progress: bool | str = True,
+    ) -> None:
+        check_count("num_threads", num_threads, 1, optional=True)
+        check_count("max_errors", max_errors, 1, optional=True)
+        check_display(display_progress)
+        check_settings("teacher_settings", teacher_settings)
+        self.metric = metric
+        self.multitask = multitask
+        self.train_kwargs = train_kwargs
+        self.adapter = adapter
+        self.exclude_demos = exclude_demos
+        self.num_threads = num_threads
+        self.metric_threshold = metric_threshold
+        self.teacher_settings = teacher_settings
+        self.max_errors = max_errors
+        self.display_progress = display_progress
+
+    def compile(
+        self,
+        student: Any,
+        *,
+        trainset: Sequence[Example],
+        teacher: Any = None,
+        valset: Sequence[Example] | None = None,
+        run_dir: str | os.PathLike[str] | None = None,
+        budget: Budget | None = None,
+    ) -> Any:
+        """Return a copy of `student` whose predictors call finetuned LMs.
+
+        Args:
+            student: The program.
+            trainset: Examples with declared inputs; labels only as far as the metric needs them.
+            teacher: A program with the same predictors, or several, whose runs are learned from; None: the student.
+            valset: Rows to score the given and the compiled program on, for the report; None: nothing is scored.
+            run_dir: The folder of the run, and of the weights: given again, it goes on where it ended.
+            budget: Limits of the runs; at a limit the traces made so far are learned from.
+
+        Raises:
+            ConfigurationError: An LM cannot be trained, or something else cannot work; nothing was paid for.
+            MissingExtraError: torch, transformers or peft is not installed; nothing was paid for.
+            TrainingError: No run was accepted, or a training failed; what was made is in the run's folder.
+            CompileStopped: `max_errors` failures.
+
+        Cost: see the class; and with `valset`, two runs of the program for each of its rows.
+        """
+        metric = MetricCall(any_run if self.metric is None and valset is None else self.metric)
+        check_student(student)
+        teachers = _teachers(teacher, student)
+        rows = checked_examples("trainset", trainset)
+        held_out = None if valset is None else checked_examples("valset", valset)
+        groups = groups_of(student, self.train_kwargs, self.adapter, multitask=self.multitask)
+        data: dict[str, Any] = {"trainset": rows, "valset": held_out}
+        data |= {f"teacher_{at}": one for at, one in enumerate(teachers) if one is not student}
+        with Compile(self, student, run_dir=run_dir, budget=budget, **data) as run:
+            limit = get_setting("max_errors") if self.max_errors is None else self.max_errors
+            traces = Traces(
+                teachers,
+                rows,
+                metric,
+                threshold=self.metric_threshold,
+                settings=self.teacher_settings,
+                max_errors=limit,
+            )
+            lms: dict[str, Any] = {}
+
+            def search() -> str | None:
+                run.pool(traces, "collecting traces")
+                self._train(run, student, groups, traces, lms)
+                return traces.stopped
+
+            def best(stopped: str | None) -> Any:
+                if not lms:
+                    return None
+                compiled = self._finished(run, student, lms, traces, stopped)
+                if held_out is None or stopped is not None:
+                    run.candidate(compiled, None, "finetuned")
+                else:
+                    compiled.report = measured(run, student, compiled, held_out, metric=self.metric)
+                return compiled
+
+            return run.guarded(search, best)
+
+    def _train(
+        self, run: Compile, student: Any, groups: Sequence[Group], traces: Traces, lms: dict[str, Any]
+    ) -> None:
+        """Finetune the LM of each group; put the new ones into `lms`, by the paths of their predictors."""
+        runs = traces.runs()
+        made = [(group, self._rows(student, group, runs)) for group in groups]
+        if not runs or not any(rows.rows for _, rows in made):
+            reason = "" if not traces.failures else f"; the first failure: {traces.failures[0]}"
+            raise TrainingError(
+                f"nothing to learn from: of {plural(traces.harvest.used, 'run')}, {len(runs)} were accepted by the "
+                f"metric and the assertions{reason}. Use a better teacher=, or a metric that gives part of the score",
+                folder="" if run.live is None else str(run.live.folder),
+            )
+        folder = Path(tempfile.mkdtemp(prefix="telic-weights-")) if run.live is None else run.live.folder
+        for group, rows in made:
+            place = folder / "weights" / group.folder_for(rows.rows)
+            place.mkdir(parents=True, exist_ok=True)
+            write_rows(place / "rows.jsonl", rows.rows)
+            run.note(f"{join_names(group.paths)}: {rows}; {place / 'rows.jsonl'}")
+            if not rows.rows:
+                run.note(
+                    f"{join_names(group.paths)}: nothing to learn; its LM stays {group.lm.model!r}", warn=True
+                )
+                continue
+            with shown_progress(f"finetuning {group.name}", self.display_progress) as tell:
+                watch = None if tell is None else _watching(tell)
+                trained, words = group.train(rows.rows, place, watch)
+            run.note(f"{join_names(group.paths)}: {words}")
+            lms.update(trained)
+
+    def _rows(self, student: Any, group: Group, runs: Sequence[TracedRun]) -> Rows:
+        own = [run._replace(calls=[call for call in run.calls if call.path in group.paths]) for run in runs]
+        return rows_of_runs(student, own, adapter=group.adapter, exclude_demos=self.exclude_demos)
+
+    def _finished(
+        self, run: Compile, student: Any, lms: Mapping[str, Any], traces: Traces, stopped: str | None
+    ) -> Any:
+        compiled = student.deepcopy()
+        for path, predictor in compiled.named_predictors():
+            if path in lms:
+                predictor.lm = lms[path]
+            if self.exclude_demos:
+                predictor.demos = []
+        compiled._compiled = True
+        compiled.report = run.report(stopped=stopped, failures=traces.failures, assertions=traces.assertions)
+        return compiled
+
+    def _work(
+        self, program: Any, trainset: Sequence[Example], valset: Sequence[Example] | None
+    ) -> list[Work]:
+        lm = None if self.teacher_settings is None else self.teacher_settings.get("lm")
+        rows = len(trainset)
+        work = [Work("traces, for each teacher", (rows, rows), "teacher", first=True, lm=lm)]
+        if valset is not None:
+            runs = (len(valset), len(valset))
+            work += [Work("the program as given", runs), Work("the finetuned program", runs)]
+        return work
+
+
+def _teachers(teacher: Any, student: Any) -> list[Any]:
+    if teacher is None:
+        return [student]
+    several = cast("list[Any]", list(teacher) if isinstance(teacher, (list, tuple)) else [teacher])  # pyright: ignore[reportUnknownArgumentType]
+    if not several:
+        raise ConfigurationError(
+            "teacher=[]: there is no program to learn from; leave it out for the student itself"
+        )
+    for one in several:
+        if one is not student:
+            check_teacher(one, student)
+    return several
+
+
+def _watching(tell: Any) -> Any:
+    def watch(told: Progress) -> None:
+        tell(Standing(told.step, told.steps, f"loss {told.loss:.3f}"))
+
+    return watch

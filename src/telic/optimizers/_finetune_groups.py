@@ -1,0 +1,125 @@
+"""Which LMs are finetuned, for which predictors, and how: settled before anything is paid for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+from telic._hash import content_key
+from telic._text import join_names
+from telic.context import get as get_setting
+from telic.errors import ConfigurationError
+from telic.lm import LM
+from telic.training import (
+    ChatRow,
+    Progress,
+    SFTSettings,
+    check_trainable,
+    finetune,
+    is_trainable,
+    read_settings,
+)
+
+
+class Group(NamedTuple):
+    """A model that is finetuned, and the predictors that will call it."""
+
+    lms: Mapping[str, LM]
+    """By the path of the predictor: the same weights, perhaps with other options."""
+    name: str
+    """Of its folder."""
+    settings: SFTSettings
+    adapter: Any
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Its predictors."""
+        return tuple(self.lms)
+
+    @property
+    def lm(self) -> LM:
+        """The LM of the first of them."""
+        return next(iter(self.lms.values()))
+
+    def folder_for(self, rows: Sequence[ChatRow]) -> str:
+        """Return the name of a folder for a training on these rows: another training, another folder."""
+        learned = [[list(row.messages), row.reply, row.weight] for row in rows]
+        return f"{self.name}-{content_key([self.lm.model, self.settings, learned])[:8]}"
+
+    def train(
+        self, rows: Sequence[ChatRow], folder: Path, watch: Callable[[Progress], None] | None
+    ) -> tuple[dict[str, LM], str]:
+        """Finetune; return the new LMs by path, and what became of it in words."""
+        for lm in self.lms.values():
+            lm.close()  # the weights make room for those in training; the next call loads them again
+        made = finetune(self.lm, rows, folder, self.settings, watch=watch)
+        left = f", {made.dropped} rows too long and left out" if made.dropped else ""
+        left += f", {made.cut} too long and cut" if made.cut else ""
+        words = (
+            f"{self.lm.model!r} finetuned on {made.rows} rows in {made.steps} updates, loss {made.losses[0]:.3f} to "
+            f"{made.losses[-1]:.3f}{left}; weights in {made.weights}"
+        )
+        return self.renamed(f"local/{made.weights}"), words
+
+    def renamed(self, model: str) -> dict[str, LM]:
+        """Return the LMs with other weights; predictors that shared one share one again."""
+        new = {id(lm): lm.copy(model=model) for lm in self.lms.values()}
+        return {path: new[id(lm)] for path, lm in self.lms.items()}
+
+
+def groups_of(
+    student: Any, train_kwargs: Mapping[Any, Any] | None, adapter: Any, *, multitask: bool
+) -> list[Group]:
+    """Return the LMs of a program's predictors with their settings.
+
+    Raises:
+        ConfigurationError: A predictor has no LM, or one that cannot be trained, or settings cannot work.
+        MissingExtraError: A package that training needs is not installed.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for path, predictor in student.named_predictors():
+        lm = predictor.lm if predictor.lm is not None else get_setting("lm")
+        if lm is None:
+            raise ConfigurationError(
+                f"predictor {path!r} has no LM, so there are no weights to finetune; set `.lm` of it, or "
+                "telic.configure(lm=…)"
+            )
+        model = str(getattr(lm, "model", lm))
+        found.setdefault(model if multitask else f"{path} {model}", {})[path] = lm
+    groups: list[Group] = []
+    for lms in found.values():
+        lm = next(iter(lms.values()))
+        settings = read_settings(_own("train_kwargs", train_kwargs, lm))
+        _check(lm, list(lms), settings)
+        label = str(lm.model).rstrip("/").rpartition("/")[2] if multitask else next(iter(lms))
+        name = re.sub(r"[^\w.-]+", "_", label).strip("._")[:40] or "lm"
+        own = adapter.get(lm) if isinstance(adapter, Mapping) else adapter  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        groups.append(Group(lms, name, settings, own))
+    return groups
+
+
+def _check(lm: Any, paths: Sequence[str], settings: SFTSettings) -> None:
+    if not isinstance(lm, LM) or not is_trainable(lm):
+        raise ConfigurationError(
+            f"the LM {str(getattr(lm, 'model', lm))!r} of {join_names(paths)} cannot be finetuned: its weights are not "
+            "on this machine. Use LM('local/PATH-or-hub-id') or LM('telic/tiny') for the student, and what it has now "
+            "for the teacher"
+        )
+    check_trainable(lm, settings.method)
+
+
+def _own(name: str, given: Mapping[Any, Any] | None, lm: Any) -> Mapping[str, Any] | None:
+    """Return the settings of one LM: those given for it, or for all."""
+    if given is None:
+        return None
+    by_lm = [key for key in given if not isinstance(key, str) or "/" in key]
+    if not by_lm:
+        return given
+    if len(by_lm) < len(given):
+        raise ConfigurationError(f"{name} mixes settings with LMs; give settings, or settings by LM")
+    for key in by_lm:
+        if key is lm or key == lm.model or getattr(key, "model", None) == lm.model:
+            return cast("Mapping[str, Any]", given[key])
+    return None
