@@ -417,3 +417,29 @@ def test_after_a_cancelled_stream_the_next_call_is_as_ever():
 
         assert program(question="x").answer == "Paris"
         assert [event for event in program.stream(question="x") if isinstance(event, FieldDelta)]
+
+
+@pytest.mark.parametrize("way", ["sync", "async"])
+@pytest.mark.parametrize("kind", [telic.CodeAct, telic.RLM])
+def test_a_tool_that_hangs_in_code_is_left_behind_at_its_limit(kind, way):
+    gate = threading.Event()
+
+    def look(city: str) -> str:
+        gate.wait()
+        return city
+
+    def answer(body):
+        asked = str(body["messages"])
+        code = "print('nothing')" if "TimeoutError" in asked else "look('Rome')"
+        code = f"{code}\nSUBMIT('done')" if kind is telic.RLM else code
+        return chat(reasoning="r", generated_code=code, code=code, finished="True", answer="done")
+
+    program = kind(QA, tools=[telic.Tool(look, timeout=0.05)])
+    try:
+        with FaultServer(answer) as server, telic.context(lm=lm(server)):
+            found = program(question="x") if way == "sync" else asyncio.run(program.acall(question="x"))
+    finally:
+        gate.set()
+
+    assert found.answer == "done"
+    assert "TimeoutError: no answer within 0.05 seconds" in str(found.trajectory)
