@@ -7,8 +7,16 @@ import random
 import pytest
 
 import telic
-from telic.evaluate import Comparison
-from telic.optimizers._selection import corrected, fresh_rows, optimism, rows_to_tell
+from telic.data import Example, Prediction
+from telic.evaluate import Comparison, EvaluationResult, Row, compare_paired
+from telic.optimizers._selection import (
+    corrected,
+    fresh_rows,
+    optimism,
+    rows_to_tell,
+    split_rows,
+    tell_rivals,
+)
 from telic.testing._optimizer_programs import Nested
 from telic.testing._optimizer_task import sums
 
@@ -73,3 +81,63 @@ def test_rows_that_a_program_shows_are_not_fresh():
     assert [row.question for row in fresh] == [row.question for row in rows[4:]]
     assert len(fresh_rows(rows, program, 5, seed=0)) == 5
     assert fresh_rows(rows[:8], program, 100, seed=0) == []
+
+
+class Notes:
+    """The part of a compile that takes notes."""
+
+    def __init__(self):
+        self.notes, self.warned = [], []
+
+    def note(self, text, *, warn=False):
+        self.notes.append(text)
+        if warn:
+            self.warned.append(text)
+
+
+def result_of(scores):
+    return EvaluationResult([Row(i, Example(x=i), Prediction(), score) for i, score in enumerate(scores)])
+
+
+@pytest.mark.parametrize(
+    ("count", "words"), [(5, "the choice is a guess"), (8, "75 points at best"), (20, None)]
+)
+def test_rows_that_can_show_little_are_named_before_anything_is_paid_for(count, words):
+    run = Notes()
+    rows = [Example(x=i) for i in range(count)]
+
+    assert split_rows(run, rows, rows, 0) == (rows, rows)
+
+    assert [str(words) in note and "pass 120 rows or more" in note for note in run.notes] == [True] * (
+        words is not None
+    )
+    assert len(run.warned) == (count < 6)
+
+
+def test_that_is_the_least_number_of_rows_that_shows_a_difference():
+    assert compare_paired([0.0] * 6, [1.0] * 6).p_value < 0.05
+    assert compare_paired([0.0] * 5, [1.0] * 5).p_value > 0.05
+
+
+def test_candidates_that_the_rows_do_not_tell_apart_are_counted():
+    run = Notes()
+    best = [1.0] * 30 + [0.0] * 10
+    near = [1.0] * 28 + [0.0] * 10 + [1.0] * 2
+    far = [0.0] * 40
+
+    tell_rivals(run, result_of(best), [result_of(near), result_of(far), result_of(best[:7])])
+
+    (note,) = run.notes
+    assert note == (
+        "1 of 2 other candidates are not told from the best one on these 40 rows; to tell 5 points between them, "
+        "pass about 314 rows as valset="
+    )
+
+
+def test_where_all_are_told_apart_nothing_is_said():
+    run = Notes()
+
+    tell_rivals(run, result_of([1.0] * 40), [result_of([0.0] * 40)])
+    tell_rivals(run, result_of([1.0] * 40), [])
+
+    assert run.notes == []

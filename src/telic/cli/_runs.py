@@ -19,7 +19,7 @@ from telic.evaluate import Comparison, compare_paired
 from telic.journal import Run, RunCandidate, list_runs, runs_folder
 
 _MOST_CANDIDATES: Final = 20
-_WIDTH: Final = 118  # of the list: names of runs are long, and are typed again
+_WIDTH: Final = 126  # of the list: names of runs are long, and are typed again
 
 
 def run(command: str, *arguments: Any) -> None:
@@ -52,7 +52,14 @@ def _list(folder: Path | None, as_json: bool) -> None:
     table = Table(whole, "status", "began (UTC)", "best", "calls", "USD", "time", box=None, pad_edge=False)
     for one in found:
         spend = one.total_spend
-        row = (one.folder.name, one.status, one.began[:16], _score(one.best), f"{spend.calls:,}", _usd(spend))
+        row = (
+            one.folder.name,
+            one.status,
+            one.began[:16],
+            _score(one.best, span=True),
+            f"{spend.calls:,}",
+            _usd(spend),
+        )
         table.add_row(*row, _time(one.seconds))
     console.print(table)
     for line in damaged:
@@ -124,7 +131,7 @@ def _compare(first: str, second: str) -> None:
     table = Table("", one.folder.name, other.folder.name, box=None, pad_edge=False)
     table.add_row("optimizer", one.name, other.name)
     table.add_row("status", one.status, other.status)
-    table.add_row("best", _score(one.best), _score(other.best))
+    table.add_row("best (95 % interval)", _score(one.best, span=True), _score(other.best, span=True))
     for what, of in (("calls", "calls"), ("tokens", "total_tokens")):
         table.add_row(what, *(f"{getattr(run.total_spend, of):,}" for run in (one, other)))
     table.add_row("USD", _usd(one.total_spend), _usd(other.total_spend))
@@ -171,8 +178,13 @@ def _summary(one: Run) -> dict[str, Any]:
     }
 
 
-def _score(candidate: RunCandidate | None) -> str:
-    return "" if candidate is None or candidate.score is None else f"{candidate.score:.1f} %"
+def _score(candidate: RunCandidate | None, *, span: bool = False) -> str:
+    if candidate is None or candidate.score is None:
+        return ""
+    interval = candidate.interval if span else None
+    return f"{candidate.score:.1f} %" + (
+        "" if interval is None else f" ({interval[0]:.0f}–{interval[1]:.0f})"
+    )
 
 
 def _usd(usage: Usage) -> str:

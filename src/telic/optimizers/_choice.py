@@ -9,7 +9,7 @@ from telic.evaluate import example_key
 from telic.optimizers._measure import rechecked
 from telic.optimizers._report import Candidate, CandidatePrograms
 from telic.optimizers._search import SUGGEST_COST
-from telic.optimizers._selection import corrected, optimism, tell_size
+from telic.optimizers._selection import corrected, optimism, tell_rivals, tell_size
 
 if TYPE_CHECKING:
     from telic.data import Example
@@ -66,6 +66,7 @@ def best_of(
         told["baseline"] = given.result.score
         told["comparison"] = corrected(best.result.compare(given.result), len(ranked) - 1)
         tell_size(run, best.result, given.result)
+    tell_rivals(run, best.result, [one.result for one in ranked[1:] if one is not given])
     _tell_wishes(run, best.result)
     if tally.stopped is None:
         run.decide("winner", [best.candidate.seed, best.candidate.label, best.result.score])

@@ -12,13 +12,17 @@ Threads are started when they are needed. With one thread the work runs in the c
 from __future__ import annotations
 
 import contextvars
+import math
 import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple, final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
 
 from telic.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from telic.evaluate import EvaluationResult
 
 _GRACE_S: Final = 5.0
 """How long work in flight may still take after Ctrl-C: it is paid for, but a stalled server must not hold us."""
@@ -40,6 +44,19 @@ class Standing(NamedTuple):
     total: int | None
     """None: not known."""
     words: str = ""
+
+
+def told_best(result: EvaluationResult) -> str:
+    """Return the best so far with its 95 % interval, for people.
+
+    Example:
+        >>> from telic.data import Example, Prediction
+        >>> from telic.evaluate import EvaluationResult, Row
+        >>> told_best(EvaluationResult([Row(i, Example(), Prediction(), float(i > 0)) for i in range(4)]))
+        'best 75.0 % [30–95]'
+    """
+    low, high = result.interval
+    return f"best {result.score:.1f} %" + ("" if math.isnan(low) else f" [{100 * low:.0f}–{100 * high:.0f}]")
 
 
 class Source(ABC):

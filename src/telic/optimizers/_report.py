@@ -119,6 +119,12 @@ class Report:
         return Report(**{**vars(self), **found})
 
     @property
+    def interval(self) -> tuple[float, float] | None:
+        """95 % interval of `score`, in percent; None where it is not known."""
+        known = (one.interval for one in self.candidates if one.score == self.score)
+        return next((span for span in known if not math.isnan(sum(span))), None)
+
+    @property
     def total_spend(self) -> Usage:
         """The spend of all roles together."""
         total = NO_USAGE
@@ -175,8 +181,10 @@ class Report:
     def __str__(self) -> str:
         lines = [f"{self.optimizer}: {'finished' if self.stopped is None else f'stopped: {self.stopped}'}"]
         if self.score is not None:
+            best = self.interval
             before = "" if self.baseline is None else f" (before: {self.baseline:.2f} %)"
-            lines.append(f"score {self.score:.2f} %{before}")
+            span = "" if best is None else f", 95 % interval {best[0]:.1f} to {best[1]:.1f}"
+            lines.append(f"score {self.score:.2f} %{span}{before}")
         if self.check is not None or self.comparison is not None or self.improved is False:
             lines.append(self.verdict)
         lines += [f"{role}: {usage.words}" for role, usage in self.spend.items()]

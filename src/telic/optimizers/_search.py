@@ -13,7 +13,7 @@ from telic._text import plural
 from telic.errors import BudgetExceeded, EvaluationError, LMOutageError
 from telic.evaluate import EvaluationResult, MetricCall, Row, RowJob, is_unreadable, program_key, score_row
 from telic.optimizers._compile import stop_words
-from telic.optimizers._pool import Source, Standing, Task
+from telic.optimizers._pool import Source, Standing, Task, told_best
 
 if TYPE_CHECKING:
     from telic.data import Example
@@ -194,9 +194,8 @@ class Search(Source):
         result = entry.result
         entry.candidate = self._make_candidate(entry, result)
         if result.mean > self._best_mean:
-            low, high = result.interval
             self._best_mean = result.mean
-            self._best = f", best {result.score:.1f} % [{100 * low:.0f}–{100 * high:.0f}]"
+            self._best = f", {told_best(result)}"
 
     @staticmethod
     def candidate_of(entry: Entry) -> Candidate:

@@ -3,7 +3,8 @@
 Whoever tries many candidates on the same rows and takes the best has also picked the luckiest: its score is too high.
 `optimism` estimates by how much, by choosing on random halves of the rows and looking at the other halves;
 `corrected` makes the paired test of the winner hold for the whole family (Bonferroni); `rows_to_tell` says how many
-rows would show a difference of the size seen, at 80 % power. Rows that chose nothing are better than all three:
+rows would show a difference of the size seen, at 80 % power, and `tell_rivals` how many candidates are as good as the
+best one for all that these rows tell. Rows that chose nothing are better than all three:
 `fresh_rows` finds them.
 """
 
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from telic._seed import derive
 from telic._text import plural
+from telic.evaluate import compare_paired
 
 if TYPE_CHECKING:
     from telic.data import Example
@@ -24,6 +26,11 @@ if TYPE_CHECKING:
 _SPLITS: Final = 200
 _MOST_WORK: Final = 1_000_000  # scores looked at, for at most some 0.1 s
 _Z: Final = 1.96 + 0.84  # two-sided 5 %, power 80 %
+_CONFIDENCE: Final = 0.95
+_LEAST_WINS: Final = 6
+"""Rows won, none lost, that show a difference: the exact McNemar test is below 5 % from there."""
+_WANTED: Final = 0.05
+"""The difference that people usually look for, in the scores' units."""
 _FEWEST: Final = 5
 """Fewer rows than that are no check."""
 SPLIT_FROM: Final = 20
@@ -95,6 +102,40 @@ def tell_size(run: Compile, best: EvaluationResult, given: EvaluationResult | No
         )
 
 
+def tell_rivals(run: Compile, best: EvaluationResult, others: Sequence[EvaluationResult]) -> None:
+    """Note in the report how many candidates the rows do not tell from the best one, and how many rows would."""
+    scores = [row.score for row in best.rows]
+    tests = [compare_paired([row.score for row in one.rows], scores) for one in others if one.n == best.n]
+    alike = [test for test in tests if test.p_value >= 1 - _CONFIDENCE]
+    if not alike:
+        return
+    text = (
+        f"{len(alike)} of {len(tests)} other candidates are not told from the best one on these {best.n} rows"
+    )
+    # The spread of a difference on one row, from its share of rows won and lost (scores from 0 to 1).
+    spread = math.fsum((t.wins + t.losses) / t.n for t in alike) / len(alike)
+    needed = math.ceil((_Z / _WANTED) ** 2 * max(spread, _WANTED))
+    if needed > best.n:
+        text += f"; to tell {100 * _WANTED:.0f} points between them, pass about {needed:,} rows as valset="
+    run.note(text)
+
+
+def tell_least(run: Compile, rows: Sequence[Example]) -> None:
+    """Note, before anything is paid for, which differences between programs so few rows can show at all."""
+    n = len(rows)
+    wanted = f"pass {_LEAST_WINS / _WANTED:.0f} rows or more as valset= for differences of {100 * _WANTED:.0f} points"
+    if n < _LEAST_WINS:
+        run.note(
+            f"{plural(n, 'row')} to score on cannot show that one program is better than another, which takes "
+            f"{_LEAST_WINS} rows won and none lost: the choice is a guess; {wanted}",
+            warn=True,
+        )
+    elif n < SPLIT_FROM:
+        run.note(
+            f"{n} rows to score on show differences of {100 * _LEAST_WINS / n:.0f} points at best; {wanted}"
+        )
+
+
 def fresh_rows(rows: Sequence[Example], program: Any, count: int, seed: int) -> list[Example]:
     """Return up to `count` rows that are not among the program's demonstrations; [] where there are fewer than 5."""
     demos = [demo for predictor in program.predictors() for demo in predictor.demos]
@@ -134,6 +175,14 @@ def split_rows(
         share: Of the rows, what goes to choosing.
         purpose: What the others are for.
     """
+    made, scored = _split_rows(run, rows, valset, seed, share, purpose)
+    tell_least(run, scored)
+    return made, scored
+
+
+def _split_rows(
+    run: Compile, rows: list[Example], valset: list[Example] | None, seed: int, share: float, purpose: str
+) -> tuple[list[Example], list[Example]]:
     if valset is not None:
         return rows, valset
     if len(rows) < SPLIT_FROM:

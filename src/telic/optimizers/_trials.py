@@ -23,7 +23,7 @@ from telic.errors import BudgetExceeded, EvaluationError, LMOutageError
 from telic.evaluate import EvaluationResult, MetricCall, Row, RowJob, is_unreadable, score_row
 from telic.optimizers._choice import Scored
 from telic.optimizers._compile import stop_words
-from telic.optimizers._pool import Source, Standing, Task
+from telic.optimizers._pool import Source, Standing, Task, told_best
 from telic.optimizers._search import SUGGEST_COST
 from telic.optimizers._tpe import Choice, Seen, suggest
 from telic.optimizers._trial_events import Event, Kind
@@ -308,10 +308,10 @@ class Trials(Source):
 
     def standing(self) -> Standing:
         """Return how many events are complete, and the best combination that all rows are known of."""
-        best = max((one.result.score for one in self.found), default=None)
+        best = max((one.result for one in self.found), key=lambda result: result.score, default=None)
         words = f"{self._complete} of {plural(len(self._events), 'step')}, {plural(self._rows_done, 'row')}"
         return Standing(
-            self._complete, len(self._events), words if best is None else f"{words}, best {best:.1f} %"
+            self._complete, len(self._events), words if best is None else f"{words}, {told_best(best)}"
         )
 
 
