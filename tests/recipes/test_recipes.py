@@ -9,7 +9,14 @@ import pytest
 
 import telic
 from telic import recipes
-from telic.errors import ConfigurationError, DatasetError, NotConfiguredError, StoredIndexError
+from telic.errors import (
+    ConfigurationError,
+    ContextWindowExceededError,
+    DatasetError,
+    EvaluationError,
+    NotConfiguredError,
+    StoredIndexError,
+)
 from telic.testing import FunctionLM, ScriptedLM
 
 
@@ -109,6 +116,24 @@ def test_a_budget_holds_over_search_and_measuring(handbook, reading_lm):
     assert len(reading_lm.requests) <= 40
     assert found.program.report.stopped is not None
     assert found.after is not None
+
+
+def test_a_program_that_always_fails_is_not_searched_with(handbook):
+    asked = []
+
+    def fails(request):
+        asked.append(1)
+        raise ContextWindowExceededError("too long", model="fake")
+
+    recipe = recipes.rag(handbook / "handbook", handbook / "questions.csv", size=60)
+    with (
+        telic.context(lm=FunctionLM(fails)),
+        pytest.raises(EvaluationError, match="failed on all 6 rows .* nothing was searched") as stopped,
+    ):
+        recipe.compile(handbook / "out")
+
+    assert len(asked) == 6
+    assert len(stopped.value.results) == 6
 
 
 def test_a_folder_that_was_changed_is_not_written_over(handbook, reading_lm):

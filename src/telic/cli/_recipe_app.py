@@ -21,6 +21,7 @@ LMOption = Annotated[
     str | None, typer.Option("--lm", help="provider/model, as openai/gpt-5-mini or telic/tiny.")
 ]
 KOption = Annotated[int | None, typer.Option("--k", help="Passages that are read; left out: picked.")]
+SizeOption = Annotated[int, typer.Option("--size", help="Characters that a passage has at most.")]
 MetricOption = Annotated[
     str | None, typer.Option("--metric", help="answer_score or judged_answer; left out: picked.")
 ]
@@ -44,6 +45,7 @@ def rag(
     out: OutOption = Path("rag"),
     lm: LMOption = None,
     k: KOption = None,
+    size: SizeOption = 1000,
     metric: MetricOption = None,
     question: QuestionOption = "question",
     answer: AnswerOption = "answer",
@@ -54,7 +56,7 @@ def rag(
     num_threads: ThreadsOption = None,
 ) -> None:
     """Answer questions from a folder of documents, with citations, or "not in the documents"."""
-    options = {"k": k, "metric": metric, "question": question, "answer": answer}
+    options = {"k": k, "size": size, "metric": metric, "question": question, "answer": answer}
     _run("rag", (documents, questions), options, (out, lm, budget, plan, yes, seed, num_threads))
 
 
@@ -65,6 +67,7 @@ def multihop(
     out: OutOption = Path("multihop"),
     lm: LMOption = None,
     k: KOption = None,
+    size: SizeOption = 1000,
     metric: MetricOption = None,
     question: QuestionOption = "question",
     answer: AnswerOption = "answer",
@@ -75,7 +78,7 @@ def multihop(
     num_threads: ThreadsOption = None,
 ) -> None:
     """Answer questions that need several searches in a folder of documents."""
-    options = {"k": k, "metric": metric, "question": question, "answer": answer}
+    options = {"k": k, "size": size, "metric": metric, "question": question, "answer": answer}
     _run("multihop", (documents, questions), options, (out, lm, budget, plan, yes, seed, num_threads))
 
 

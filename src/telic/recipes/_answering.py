@@ -31,6 +31,7 @@ def rag(
     questions: Any,
     *,
     k: int | None = None,
+    size: int = 1000,
     metric: str | None = None,
     question: str = "question",
     answer: str = "answer",
@@ -44,6 +45,7 @@ def rag(
         questions: A file of rows (.csv, .tsv, .json, .jsonl, .parquet), or examples. At least 10. The answer may be a
             list of accepted ones, and "not in the documents".
         k: How many passages are read; None: picked by how often the answers of the questions stand in them.
+        size: How many characters a passage has at most; smaller ones for an LM of little context.
         metric: "answer_score" (words in common, for short answers) or "judged_answer" (by an LM); None: picked.
         question: The column of questions.
         answer: The column of answers.
@@ -69,7 +71,9 @@ def rag(
         >>> [len(part) for part in recipe.parts[:3]], recipe.metric.__name__
         ([8, 6, 6], 'answer_score')
     """
-    return _answering("rag", RAG, documents, questions, k, metric, (question, answer), seed, num_threads)
+    return _answering(
+        "rag", RAG, (documents, size), questions, k, metric, (question, answer), seed, num_threads
+    )
 
 
 def multihop(
@@ -77,6 +81,7 @@ def multihop(
     questions: Any,
     *,
     k: int | None = None,
+    size: int = 1000,
     metric: str | None = None,
     question: str = "question",
     answer: str = "answer",
@@ -89,6 +94,7 @@ def multihop(
         documents: As in `rag`.
         questions: As in `rag`.
         k: How many passages each of the two searches adds; None: 3.
+        size: As in `rag`.
         metric: As in `rag`.
         question: As in `rag`.
         answer: As in `rag`.
@@ -97,15 +103,24 @@ def multihop(
     """
     found = 3 if k is None else k
     return _answering(
-        "multihop", MultiHop, documents, questions, found, metric, (question, answer), seed, num_threads
+        "multihop",
+        MultiHop,
+        (documents, size),
+        questions,
+        found,
+        metric,
+        (question, answer),
+        seed,
+        num_threads,
     )
 
 
 def _answering(
-    name: str, program: type[Any], documents: Any, questions: Any, k: int | None, metric: str | None,
+    name: str, program: type[Any], documents: tuple[Any, int], questions: Any, k: int | None, metric: str | None,
     columns: tuple[str, str], seed: int, num_threads: int | None,
 ) -> Recipe:  # fmt: skip
-    read = documents if isinstance(documents, Documents) else load_documents(documents)
+    source, size = documents
+    read = source if isinstance(source, Documents) else load_documents(source, size=size)
     if not len(read):
         raise DatasetError(f"there is nothing to answer from: no file has text. {read}")
     rows, notes = read_rows(questions, {"question": columns[0], "answer": columns[1]}, "question", owner=name)

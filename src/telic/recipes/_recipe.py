@@ -16,7 +16,7 @@ from telic.budget import Budget
 from telic.context import context
 from telic.context import get as setting
 from telic.data import Example
-from telic.errors import BudgetExceeded, ConfigurationError, NotConfiguredError
+from telic.errors import BudgetExceeded, ConfigurationError, EvaluationError, NotConfiguredError
 from telic.evaluate import Evaluate, EvaluationResult
 from telic.modules import Module
 from telic.optimizers import CompileInterrupted, CompileStopped, CostPlan, Work, plan_of
@@ -97,7 +97,8 @@ class Recipe:
             NotConfiguredError: There is no LM.
             ConfigurationError: The folder holds something else, or the budget cannot work; nothing was paid for.
             JournalError: The folder cannot be written, or another process works in it.
-            CompileInterrupted: Ctrl-C (a `KeyboardInterrupt`); the best program so far is in the folder.
+            EvaluationError: The program as it is written failed on all rows; nothing was searched.
+        CompileInterrupted: Ctrl-C (a `KeyboardInterrupt`); the best program so far is in the folder.
             CompileStopped: Too many failures; likewise.
 
         Cost: see `plan`.
@@ -117,6 +118,12 @@ class Recipe:
         evaluate = Evaluate(devset=self.parts.testset, metric=self.metric, display_progress=True)
         with context(budget=whole):
             before = evaluate(self.program, run_dir=folder.runs / "before")
+            if len(before.failures) == before.n:
+                raise EvaluationError(
+                    f"the program as it is written failed on all {before.n} rows that it was measured on; "
+                    f"nothing was searched. The first: {before.failures[0].error}",
+                    results=before.rows,
+                )
             compiled = self._searched(folder, search_budget(whole))
             try:
                 after = evaluate(compiled, run_dir=folder.runs / "after")
