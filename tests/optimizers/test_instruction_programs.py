@@ -1,4 +1,6 @@
-"""COPRO and MIPROv2 on programs that are more than a step: agents, assertions, parts that are frozen, sync and async."""
+"""Optimizers of instructions on more than a step: agents, assertions, parts that are frozen, sync and async."""
+
+import json
 
 import pytest
 from arithmetic import SUM, answer_of, examples
@@ -7,7 +9,7 @@ from proposing import MAGIC, text_of
 from telic.context import context
 from telic.data import Example
 from telic.modules import Assert, ChainOfThought, Module, Predict, ReAct, Suggest
-from telic.optimizers import COPRO, BootstrapFewShotWithOptuna, MIPROv2
+from telic.optimizers import COPRO, GEPA, SIMBA, BootstrapFewShotWithOptuna, InferRules, MIPROv2
 from telic.signatures import InputField, OutputField, make_signature
 from telic.testing import FunctionLM
 from telic.types import Image
@@ -33,8 +35,22 @@ def optuna(**options):
     )
 
 
-OPTIMIZERS = pytest.mark.parametrize("make", [copro, mipro, optuna])
-WRITERS = pytest.mark.parametrize("make", [copro, mipro])
+def gepa(**options):
+    return GEPA(metric, max_metric_calls=60, num_threads=4, recheck=False, **options)
+
+
+def simba(**options):
+    sizes = {"bsize": 6, "num_candidates": 3, "max_steps": 2, "max_demos": 0}
+    return SIMBA(metric=metric, num_threads=4, recheck=False, **sizes, **options)
+
+
+def rules(**options):
+    demos = {"max_bootstrapped_demos": 0, "max_labeled_demos": 3}
+    return InferRules(num_candidates=2, metric=metric, num_threads=4, recheck=False, **demos, **options)
+
+
+OPTIMIZERS = pytest.mark.parametrize("make", [copro, mipro, optuna, gepa, simba, rules])
+WRITERS = pytest.mark.parametrize("make", [copro, mipro, gepa, simba, rules])
 
 
 def compiled(make, student, reply, rows=None, **options):
@@ -46,8 +62,19 @@ def compiled(make, student, reply, rows=None, **options):
 def written(request, text=MAGIC):
     """Return what the prompt model would write, or None: it is no question to it."""
     shown = text_of(request)
-    for field in ("observations", "summary", "program_description", "proposed_instruction"):
+    for field in (
+        "observations",
+        "summary",
+        "program_description",
+        "proposed_instruction",
+        "new_instruction",
+        "rules",
+        "module_advice",
+    ):
         if f"[[ ## {field} ## ]]" in shown.rpartition("Respond with")[2]:
+            if field == "module_advice":
+                named = dict.fromkeys(("react", "extract.predict"), text)
+                return {"discussion": "d", field: json.dumps(named)}
             return {field: text}
     return None
 
@@ -55,7 +82,7 @@ def written(request, text=MAGIC):
 def worker(request):
     """Right where the instructions say so, by chance elsewhere."""
     chance = 1.0 if MAGIC in request.messages[0]["content"] else 0.4
-    return {"answer": answer_of(request.messages[-1]["content"], chance)}
+    return {"answer": answer_of(request.messages[-1]["content"], chance, salt=str(request.sample or ""))}
 
 
 def add(a: int, b: int) -> int:
@@ -96,7 +123,11 @@ def test_agents_keep_what_tells_them_of_their_tools(make):
     for candidate in program.report.candidates:
         assert "- `add`" in candidate.program.react.signature.instructions
     assert not program.report.failures
-    assert not any("Work in steps toward" in text for text in asked)
+    if make not in (
+        gepa,
+        simba,
+    ):  # which show the whole instructions: the one may rewrite them, the other adds to them
+        assert not any("Work in steps toward" in text for text in asked)
 
 
 @OPTIMIZERS
@@ -114,7 +145,7 @@ def test_async_programs(make):
 
     assert program.report.score >= program.report.baseline
     if make is not optuna:
-        assert program.step.predict.signature.instructions == MAGIC
+        assert MAGIC in program.step.predict.signature.instructions
 
 
 @OPTIMIZERS
@@ -177,7 +208,7 @@ def test_steps_in_lists_and_dicts_are_found(make):
     program = compiled(make, Held(), lambda request: written(request) or worker(request))
 
     if make is not optuna:
-        assert program.steps[0]["answer"].signature.instructions == MAGIC
+        assert MAGIC in program.steps[0]["answer"].signature.instructions
 
 
 @WRITERS
