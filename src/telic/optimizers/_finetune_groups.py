@@ -14,11 +14,15 @@ from telic.errors import ConfigurationError
 from telic.lm import LM
 from telic.training import (
     ChatRow,
+    JobServer,
+    JobSettings,
     Progress,
     SFTSettings,
     check_trainable,
     finetune,
+    finetune_by_job,
     is_trainable,
+    read_job_settings,
     read_settings,
 )
 
@@ -30,7 +34,8 @@ class Group(NamedTuple):
     """By the path of the predictor: the same weights, perhaps with other options."""
     name: str
     """Of its folder."""
-    settings: SFTSettings
+    settings: SFTSettings | JobSettings
+    """The latter where a provider finetunes it."""
     adapter: Any
 
     @property
@@ -52,6 +57,12 @@ class Group(NamedTuple):
         self, rows: Sequence[ChatRow], folder: Path, watch: Callable[[Progress], None] | None
     ) -> tuple[dict[str, LM], str]:
         """Finetune; return the new LMs by path, and what became of it in words."""
+        if isinstance(self.settings, JobSettings):
+            job = finetune_by_job(self.lm, rows, folder, self.settings)
+            tokens = "" if job.tokens is None else f", {job.tokens:,} tokens trained on"
+            return self.renamed(
+                job.model
+            ), f"{self.lm.model!r} finetuned by job {job.job!r}{tokens}: {job.model!r}"
         for lm in self.lms.values():
             lm.close()  # the weights make room for those in training; the next call loads them again
         made = finetune(self.lm, rows, folder, self.settings, watch=watch)
@@ -91,8 +102,7 @@ def groups_of(
     groups: list[Group] = []
     for lms in found.values():
         lm = next(iter(lms.values()))
-        settings = read_settings(_own("train_kwargs", train_kwargs, lm))
-        _check(lm, list(lms), settings)
+        settings = _settings(lm, list(lms), _own("train_kwargs", train_kwargs, lm))
         label = str(lm.model).rstrip("/").rpartition("/")[2] if multitask else next(iter(lms))
         name = re.sub(r"[^\w.-]+", "_", label).strip("._")[:40] or "lm"
         own = adapter.get(lm) if isinstance(adapter, Mapping) else adapter  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
@@ -100,14 +110,20 @@ def groups_of(
     return groups
 
 
-def _check(lm: Any, paths: Sequence[str], settings: SFTSettings) -> None:
-    if not isinstance(lm, LM) or not is_trainable(lm):
-        raise ConfigurationError(
-            f"the LM {str(getattr(lm, 'model', lm))!r} of {join_names(paths)} cannot be finetuned: its weights are not "
-            "on this machine. Use LM('local/PATH-or-hub-id') or LM('telic/tiny') for the student, and what it has now "
-            "for the teacher"
-        )
-    check_trainable(lm, settings.method)
+def _settings(lm: Any, paths: Sequence[str], given: Mapping[str, Any] | None) -> SFTSettings | JobSettings:
+    """Return the settings of an LM that can be finetuned, here or by its provider."""
+    if isinstance(lm, LM) and is_trainable(lm):
+        settings = read_settings(given)
+        check_trainable(lm, settings.method)
+        return settings
+    if isinstance(lm, LM) and lm.client is None and lm.model.startswith("openai/"):
+        JobServer(lm)  # there is a key
+        return read_job_settings(given)
+    raise ConfigurationError(
+        f"the LM {str(getattr(lm, 'model', lm))!r} of {join_names(paths)} cannot be finetuned: its weights are not on "
+        "this machine, and it is no 'openai/…'. Use LM('local/PATH-or-hub-id') or LM('telic/tiny') for the student, "
+        "and what it has now for the teacher"
+    )
 
 
 def _own(name: str, given: Mapping[Any, Any] | None, lm: Any) -> Mapping[str, Any] | None:

@@ -3,6 +3,11 @@
 Read `_trainable` first: all that a trainer knows of a model.
 """
 
+from telic.training._jobs import Job as Job
+from telic.training._jobs import JobServer as JobServer
+from telic.training._jobs import JobSettings as JobSettings
+from telic.training._jobs import finetune_by_job as finetune_by_job
+from telic.training._jobs import read_job_settings as read_job_settings
 from telic.training._open import check_trainable as check_trainable
 from telic.training._open import is_trainable as is_trainable
 from telic.training._open import open_trainable as open_trainable
