@@ -59,3 +59,14 @@ def test_candidate_programs_are_a_sequence_but_no_list():
     assert programs[0]["program"] == "a program"
     assert [item["seed"] for item in programs] == [3]
     assert programs[:1][0]["subscores"] == [1.0, 0.0]
+
+
+def test_what_both_sets_of_rows_show_together_is_the_verdict():
+    weak = COMPARISON._replace(p_value=0.125)
+
+    told = report(check=weak, improved=True).verdict
+
+    assert told.startswith("improved: +10.0 points")
+    assert "with what those that did say, it is shown" in told
+    assert report(check=weak, improved=None).verdict.startswith("no difference shown: +10.0 points")
+    assert report(check=weak, improved=True).to_dict()["verdict"] == told

@@ -98,7 +98,7 @@ def _show(name: str, as_json: bool) -> None:
     report: Mapping[str, Any] = one.report or {}
     compared: Any = report.get("check") or report.get("comparison")
     if compared is not None:
-        tell(compared["verdict"])
+        tell(report.get("verdict", compared["verdict"]))
     for note in report.get("notes", ()):
         tell(note)
     if one.status in ("killed", "interrupted", "stopped", "failed"):

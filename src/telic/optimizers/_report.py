@@ -146,7 +146,11 @@ class Report:
         if self.improved is False:
             return "no improvement found: the program is as it was given"
         if self.check is not None:
-            return f"{self.check.verdict} (on {self.check.n} rows that did not choose it)"
+            told, where = self.check.verdict, f"on {self.check.n} rows that did not choose it"
+            if self.improved:  # a conclusion from both sets of rows; the figures are those of the fresh ones
+                told = f"improved: {told.partition(': ')[2]}"
+                where += "; with what those that did say, it is shown"
+            return f"{told} ({where})"
         if self.comparison is None:
             return "not compared: nothing was evaluated"
         return self.comparison.verdict
@@ -170,6 +174,7 @@ class Report:
             "check_score": self.check_score,
             "optimism": self.optimism,
             "improved": self.improved,
+            "verdict": self.verdict,
             "failed_calls": self.failed_calls,
             "notes": list(self.notes),
             "run_dir": self.run_dir,

@@ -45,10 +45,13 @@ def _verdict(document: Document) -> Html:
     compared: Any = document.report.get("check") or document.report.get("comparison")
     if compared is None:
         return Html("")
-    text = str(compared["verdict"])
-    head, colon, rest = text.partition(":")
-    kind = "good" if text.startswith("better") else "bad" if text.startswith("worse") else "even"
-    where = "on rows that did not choose it" if document.report.get("check") else "on the rows that chose it"
+    report = document.report
+    head, colon, rest = str(report.get("verdict", compared["verdict"])).partition(":")
+    kind = {"better": "good", "improved": "good", "worse": "bad"}.get(head, "even")
+    if report.get("check"):
+        where = "" if "verdict" in report else "on rows that did not choose it"
+    else:
+        where = "" if report.get("improved") is False else "on the rows that chose it"
     return tag(
         "p",
         tag("b", head),
