@@ -13,7 +13,7 @@ from telic.budget import Budget
 from telic.context import context
 from telic.data import Example, Prediction
 from telic.errors import ConfigurationError, LMInvalidRequestError, NotConfiguredError
-from telic.modules import Assert, Module, NearestDemos, Predict
+from telic.modules import Assert, Module, NearestDemos, Predict, ReAct
 from telic.optimizers import CompileInterrupted, CompileStopped, Improve, improve
 from telic.optimizers._improve_race import is_behind, rungs_of
 from telic.optimizers._improve_rows import sizes_of
@@ -21,7 +21,11 @@ from telic.optimizers._improve_verdict import chance_of_best, combined
 from telic.testing import DummyVectorizer, FunctionLM
 
 QA = "question -> answer"
-ASKED = ("proposed_instruction", "observations", "summary", "program_description")
+ASKED = ("proposed_instruction", "new_instruction", "observations", "summary", "program_description")
+
+
+def writes(text):
+    return {**dict.fromkeys(ASKED, "short"), "proposed_instruction": text, "new_instruction": text}
 
 
 def is_asked(request):
@@ -36,7 +40,7 @@ def worker(right=0.3, magic=0.0, per_demo=0.0, texts=(MAGIC,)):
         if is_asked(request):
             with lock:
                 number = numbers.setdefault(request.sample, len(numbers))
-            return {**dict.fromkeys(ASKED, "short"), "proposed_instruction": texts[number % len(texts)]}
+            return writes(texts[number % len(texts)])
         demos = (len(request.messages) - 2) // 2
         chance = right + magic * (MAGIC in request.messages[0]["content"]) + per_demo * min(demos, 4)
         return {"answer": answer_of(request.messages[-1]["content"], chance)}
@@ -96,7 +100,7 @@ def noisy(salted):
     def reply(request):
         if is_asked(request):
             text = f"Do it {share(text_of(request) + str(request.sample)):.6f}"
-            return {**dict.fromkeys(ASKED, "short"), "proposed_instruction": text}
+            return writes(text)
         return {"answer": answer_of(request.messages[-1]["content"], 0.5, salted + text_of(request)[:2000])}
 
     return FunctionLM(reply)
@@ -179,7 +183,7 @@ def test_hopeless_candidates_are_given_up_after_a_part_of_the_rows():
 
     def reply(request):
         if is_asked(request):
-            return {**dict.fromkeys(ASKED, "short"), "proposed_instruction": harmful[request.sample % 3]}
+            return writes(harmful[request.sample % 3])
         bad = any(text in request.messages[0]["content"] for text in harmful)
         return {"answer": answer_of(request.messages[-1]["content"], 0.0 if bad else 0.9)}
 
@@ -241,8 +245,55 @@ def test_later_rounds_show_what_was_tried_with_its_score():
     asked = [
         text_of(r) for r in lm.requests if "[[ ## proposed_instruction ## ]]" in r.messages[0]["content"]
     ]
-    assert not any("(score" in text for text in asked[:6])
-    assert all("Text 0. (score" in text for text in asked[6:])
+    assert not any("(score" in text for text in asked[:3])
+    assert len(asked) > 3
+    assert all("Text " in text.rpartition("(score")[0] for text in asked[3:])
+
+
+def test_what_went_wrong_is_reflected_on_with_the_words_of_the_metric():
+    lm = worker(magic=0.7)
+
+    def by(example, prediction, trace=None):
+        right = example.answer == prediction.answer
+        return Prediction(score=float(right), feedback="" if right else f"Carry the one, {example.answer}!")
+
+    rows = examples(80)
+    improved(lm, rows=rows, by=by)
+
+    asked = [text_of(r) for r in lm.requests if "[[ ## new_instruction ## ]]" in r.messages[0]["content"]]
+    learn = {row.question for row in parts(rows).learn}
+    assert len(asked) == 3
+    assert len(set(asked)) > 1  # each draw shows other rows
+    for text in asked:
+        assert "Carry the one" in text
+        shown = [
+            line.partition("question: ")[2] for line in text.splitlines() if line.startswith("question: ")
+        ]
+        assert 0 < len(shown) <= 4
+        assert set(shown) <= learn
+
+
+def test_an_agent_is_told_of_its_task_anew_and_not_of_its_steps():
+    def look(city: str) -> str:
+        """Look a city up."""
+        return "7"
+
+    def reply(request):
+        if is_asked(request):
+            assert "Work in steps" not in text_of(request)
+            return writes(MAGIC)
+        right = MAGIC in text_of(request)
+        done = {"next_thought": "t", "next_tool_name": "finish", "next_tool_args": {}, "reasoning": "r"}
+        return {**done, "answer": answer_of(request.messages[-1]["content"], 1.0 if right else 0.2)}
+
+    student = ReAct(QA, tools=[look])
+    program = improved(FunctionLM(reply), student=student.freeze("demos"), rows=examples(60), max_rounds=1)
+
+    for path, predictor in program.named_predictors():
+        before = str(dict(student.named_predictors())[path].signature.instructions)
+        text = str(predictor.signature.instructions)
+        assert text == before or (MAGIC in text and ("Work in steps" in text) == ("Work in steps" in before))
+    assert program.report.improved is True
 
 
 def test_another_lm_writes_and_another_shows():
@@ -271,7 +322,7 @@ def two_steps(needed):
     def reply(request):
         system = request.messages[0]["content"]
         if is_asked(request):
-            return {**dict.fromkeys(ASKED, "short"), "proposed_instruction": MAGIC}
+            return writes(MAGIC)
         if "`[[ ## plan ## ]]`" in request.messages[-1]["content"].rpartition("Respond")[2]:
             return {"plan": f"plan {MAGIC in system}"}
         chance = 0.2
@@ -298,7 +349,7 @@ def test_programs_of_several_steps_learn_in_the_step_that_needs_it(needed):
 def test_the_nearest_rows_are_tried_where_there_is_a_vectorizer():
     def reply(request):
         if is_asked(request):
-            return {**dict.fromkeys(ASKED, "short"), "proposed_instruction": "Try."}
+            return writes("Try.")
         question = request.messages[-1]["content"]
         near = any(k in question and k in text_of(request)[: -len(question)] for k in KINDS)
         return {"answer": answer_of(question, 0.2 + 0.8 * near)}

@@ -247,7 +247,9 @@ class Evolution:
         return [order[(place * size + i) % count] for i in range(size)]
 
     def _traced(self, member: Member, batch: Sequence[int]) -> list[Job]:
-        return [Job(("rollout", member.key, i), partial(self._rollouts.run, member, i)) for i in batch]
+        return [
+            Job(("rollout", member.key, i), partial(self._rollouts.run, member.program, i)) for i in batch
+        ]
 
     def _components(self, view: Pool, parent: Member, seen: Sequence[Rollout], turn: int) -> list[str]:
         """Return the predictors to reflect on: of those that these runs have called, the next in turn, or all."""

@@ -37,7 +37,6 @@ from telic.tracing import BaseCallback
 if TYPE_CHECKING:
     from telic.data import Example
     from telic.optimizers._compile import Compile
-    from telic.optimizers._gepa_pool import Member
 
 _REPLY: Final = "reply"
 """The name under which a reply is shown that could not be read."""
@@ -129,12 +128,11 @@ class Rollouts:
         self._perfect_score = perfect_score
         self._seed = seed
 
-    def run(self, member: Member, index: int) -> Rollout:
-        """Run a candidate on a row, watched.
+    def run(self, program: Any, index: int) -> Rollout:
+        """Run a program on a row, watched.
 
         Cost: one run of the program and one of the metric.
         """
-        program = member.program
         paths = {id(predictor): path for path, predictor in program.named_predictors()}
         job = RowJob(program, self._metric, self._failure_score, suggest_cost=SUGGEST_COST, purpose="rollout")
         trace: list[Step] = []

@@ -22,6 +22,7 @@ from telic.optimizers._checks import check_settings, check_student
 from telic.optimizers._choice import Scored
 from telic.optimizers._compile import Compile
 from telic.optimizers._frozen import check_learnable
+from telic.optimizers._improve_reflect import BATCH
 from telic.optimizers._improve_rows import parted, sizes_of
 from telic.optimizers._improve_search import FEW, MANY, MOST_TRIED, ImproveSearch, SearchOptions
 from telic.optimizers._improve_verdict import chance_of_best, combined, one_sided
@@ -82,7 +83,8 @@ class Improve(Optimizer):
         display_progress: Show how far it is on standard error, where that is a terminal; "force": wherever it goes.
 
     Source: the parts are those of Khattab et al. 2023 (arXiv 2310.03714; demonstrations), Opsahl-Ong et al. 2024
-    (arXiv 2406.11695; grounded proposals) and Maron and Moore 1994 (racing); their order and the verdict are our own.
+    (arXiv 2406.11695; grounded proposals), Agrawal et al. 2025 (arXiv 2507.19457; reflection) and Maron and Moore
+    1994 (racing); their order and the verdict are our own.
 
     Cost: one run of the program for each row that chooses; demonstrations some 10 to 130 runs of the teacher; at
     most `num_instructions` proposals a round and some 12 questions; of each candidate a quarter of the rows, of the
@@ -300,6 +302,7 @@ class Improve(Optimizer):
                 lm=self.prompt_model,
                 characters=(300, 60_000),
             ),
+            Work("running what is reflected on", (0, self.max_rounds * min(BATCH, sizes.learn)), demos=MANY),
             Work("racing instructions", (0, entrants * sizes.choose), demos=MANY),
             Work("checking the winner", (0, 2 * min(sizes.check, sizes.choose)), demos=MANY + FEW),
         ]

@@ -3,8 +3,8 @@
 1. The given program, and a bootstrap that collects runs it got right.
 2. Demonstrations: labelled rows, bootstrapped runs, both.
 3. Instructions: proposed by an LM that is told of data, program, demonstrations and, from the second round on, of what
-   was tried and how it scored; in the champion's place, one predictor at a time and all together. Rounds end when two
-   in a row have brought nothing, or at `max_rounds`.
+   was tried and how it scored, or written by reflection on what went wrong; in the champion's place, one predictor at a
+   time and all together. Rounds end when two in a row have brought nothing, or at `max_rounds`.
 4. Where there is a vectorizer: the demonstrations of the rows nearest to each input.
 
 The champion changes only for a better mean on all rows that choose, so that of equals the cheaper one stays. A perfect
@@ -26,6 +26,7 @@ from telic.optimizers._choice import Scored
 from telic.optimizers._demos import usable
 from telic.optimizers._frozen import learners
 from telic.optimizers._improve_race import Entrant, Race
+from telic.optimizers._improve_reflect import Reflected, Reflections
 from telic.optimizers._improve_thrift import Thrift
 from telic.optimizers._labeled import put_labelled
 from telic.optimizers._mipro_propose import ProposeOptions, Proposer
@@ -182,18 +183,31 @@ class ImproveSearch:
         if options.max_rounds == 0 or not paths:
             return stopped
         each = max(2, options.num_instructions // len(paths))
-        asks = Asks(self._run, self._asked_lm(), 1.0)
-        about = ProposeOptions(each + 1, True, True, True, True, 10, derive_seed(options.seed, "proposals"))
-        proposer = Proposer(asks, champion.program, self._parts.learn, about, lambda: None)
+        thought = each // 2
+        """Of these, so many come from reflection."""
+        lm, learn = self._asked_lm(), self._parts.learn
+        asks = Asks(self._run, lm, 1.0)
+        reflections = Reflections(self._run, self._student, learn, self._metric, lm, options.seed)
+        about = ProposeOptions(
+            each - thought + 1, True, True, True, True, 10, derive_seed(options.seed, "proposals")
+        )
+        proposer = Proposer(asks, champion.program, learn, about, lambda: None)
         proposer.take_demos([{path: list(p.demos) for path, p in champion.program.named_predictors()}])
         known, idle, spent = dict.fromkeys(paths, 1), 0, 0
         for number in range(1, options.max_rounds + 1):
             if number > 1:
-                proposer.more(self._attempts(paths), each, lambda: None)
-            stopped = self._pooled([asks], f"proposing instructions, round {number}")
+                proposer.more(self._attempts(paths), each - thought, lambda: None)
+            before = self._champion
+            assert before is not None
+            found: list[Reflected] = []
+            thinking = reflections.round(number, before.program, self._perfect(before), thought, found)
+            stopped = self._pooled([asks, thinking], f"proposing instructions, round {number}")
             if stopped is None:
-                before = self._champion
-                new = {path: proposer.instructions[path][known[path] :] for path in paths}
+                self.told += found[0].failures
+                new = {
+                    path: [*found[0].texts.get(path, ()), *proposer.instructions[path][known[path] :]]
+                    for path in paths
+                }
                 known = {path: len(proposer.instructions[path]) for path in paths}
                 entrants = self._entered(self._changed(new, number))
                 stopped = self._race(entrants, f"racing instructions, round {number}")
@@ -311,3 +325,8 @@ class ImproveSearch:
             return False
         scores, perfect = [row.score for row in self._champion.known], self._options.perfect_score
         return set(scores) == {1.0} if perfect is None else min(scores) >= perfect
+
+    def _perfect(self, champion: Entrant) -> float:
+        """Return what a row scores that cannot be better, as far as that is known."""
+        given = self._options.perfect_score
+        return max(1.0, *(row.score for row in champion.known)) if given is None else given
