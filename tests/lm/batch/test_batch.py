@@ -256,6 +256,34 @@ def test_but_not_longer_than_patience(opened):
         lm("hello")
 
 
+@pytest.mark.parametrize("end", ["in_progress", "", None, "paused"])
+def test_a_job_that_never_ends_is_given_up(opened, end):
+    with (
+        opened(BatchService(echo, ends=[end]), window_s=0.1) as lm,
+        pytest.raises(LMTimeoutError, match="is still"),
+    ):
+        lm("hello")
+
+
+def test_a_call_made_again_waits_for_the_job_that_was_given_up(opened):
+    broken = [True]
+
+    def fault(number, method, path):
+        return faults.status(500) if method == "GET" and broken[0] else None
+
+    service = BatchService(echo, fault=fault)
+    with opened(service, patience_s=0.02) as lm:
+        for _ in range(3):
+            with pytest.raises(LMServerError):
+                lm("hello")
+        assert service.sizes == [1]
+        broken[0] = False
+        assert lm("hello") == ["re: hello"]
+        assert lm("hello") == ["re: hello"]
+
+    assert service.sizes == [1, 1]
+
+
 def test_a_key_that_is_refused_is_told_to_all(opened):
     service = BatchService(echo, fault=lambda *_: faults.status(401, "bad key hush"))
 

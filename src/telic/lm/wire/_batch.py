@@ -77,6 +77,7 @@ class BatchClient:
         most_calls: In a job.
         most_bytes: Of a job's file.
         patience_s: For how long looks at a job may fail.
+        window_s: For how long a job may last; servers promise a day.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class BatchClient:
         most_calls: int = 10_000,
         most_bytes: int = 90_000_000,
         patience_s: float = 3600.0,
+        window_s: float = 26 * 3600.0,
     ) -> None:
         self.dialect = dialect
         self._retry = RetryPolicy() if retry is None else retry
@@ -101,6 +103,7 @@ class BatchClient:
         self._most_calls = most_calls
         self._most_bytes = most_bytes
         self._patience_s = patience_s
+        self._window_s = window_s
         # On the portal's loop alone:
         self._waiting: list[_Waiting] = []
         self._size = 0
@@ -179,7 +182,11 @@ class BatchClient:
         call = _Waiting(body, slot, ledger, load("asyncio").get_running_loop().create_future())
         sent = ledger.take(slot, call.digest)
         if sent is not None:
-            answer = (await self._of_before(sent.job)).get(sent.number)
+            try:
+                answer = (await self._of_before(sent.job)).get(sent.number)
+            except BaseException:  # called off, or the service is away: it can still be fetched
+                ledger.return_(call.digest, sent)
+                raise
             if answer is not None and 200 <= answer.status < 300:
                 return self._read(answer)
         self._put(call)
@@ -223,12 +230,16 @@ class BatchClient:
     async def _carry(self, calls: Sequence[_Waiting]) -> None:
         """Send calls as a job, wait for its end, and hand the answers out."""
         ledger, mark = calls[0].ledger, os.urandom(12).hex()
+        names = [(call.slot, call.digest) for call in calls]
+        job: Job | None = None
         try:
-            ledger.intend(mark, [(call.slot, call.digest) for call in calls])
+            ledger.intend(mark, names)
             job = await self._jobs.start([call.body for call in calls], mark)
             ledger.made(mark, job.id)
             job, answers = await self._ended(job)
         except Exception as error:  # noqa: BLE001  it belongs to the callers, who wait for it
+            if job is not None:
+                ledger.put_back(mark, job.id, names)
             for call in calls:
                 _fail(call, error)
             return
@@ -290,9 +301,14 @@ class BatchClient:
         asyncio = load("asyncio")
         clock = asyncio.get_running_loop().time
         wait, longest = self._poll_s
-        seen = clock()
+        seen = started = clock()
         while job.status not in ENDED:
             self._tell(job)
+            if clock() - started > self._window_s:
+                raise LMTimeoutError(
+                    f"{self._name}: the batch {job.id!r} is still {job.status!r} after "
+                    f"{self._window_s / 3600:.0f} hours; the same call, made again, goes on waiting for it"
+                )
             await asyncio.sleep(wait)
             wait = min(longest, 1.5 * wait)
             try:
@@ -313,7 +329,13 @@ class BatchClient:
         asyncio = load("asyncio")
         if job.work is None:
             job.work = asyncio.get_running_loop().create_task(self._fetched(job))
-        return await asyncio.shield(job.work)
+        work = job.work
+        try:
+            return await asyncio.shield(work)
+        except LMError:
+            if job.work is work:  # the next who asks tries again
+                job.work = None
+            raise
 
     async def _fetched(self, job: KeptJob) -> dict[int, Answer]:
         try:

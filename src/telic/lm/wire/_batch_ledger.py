@@ -71,9 +71,18 @@ class Ledger:
         if "id" in record:
             self._jobs[mark].id = record["id"]
             return
+        self.put_back(mark, None, record["calls"])
+
+    def put_back(self, mark: str, identity: str | None, calls: Sequence[Sequence[str]]) -> None:
+        """Let the calls of a job be found when they are made again, for their answers were not fetched yet."""
         job = self._jobs[mark] = KeptJob(mark)
-        for number, (slot, digest) in enumerate(record["calls"]):
+        job.id = identity
+        for number, (slot, digest) in enumerate(calls):
             self._sent.setdefault(digest, []).append(Sent(job, number, slot))
+
+    def return_(self, digest: str, sent: Sent) -> None:
+        """Undo a `take`."""
+        self._sent.setdefault(digest, []).append(sent)
 
     def intend(self, mark: str, calls: Sequence[tuple[str, str]]) -> None:
         """Write down what a job is about to be made of: slot and digest of each request."""
