@@ -167,7 +167,7 @@ def run(cell: Cell, given: argparse.Namespace, url: str) -> dict[str, Any]:
             capture_output=True, text=True, timeout=given.timeout, check=False,
         )  # fmt: skip
     if made.returncode:
-        return {"error": made.stderr.strip()[-1500:]}
+        return {"error": made.stderr.strip().rpartition("\n")[2][:300]}
     return json.loads(made.stdout.splitlines()[-1])
 
 
