@@ -49,7 +49,7 @@ def test_the_instruction_that_scores_best_is_found_and_compared_with_the_given_o
     assert program.report.score == max(item["score"] for item in program.candidate_programs)
     assert {c.label for c in program.report.candidates} >= {"as given", "self: instruction 1, round 1"}
     assert program.report.check is not None  # trainset did not choose it
-    assert program._compiled
+    assert not program._compiled  # as a part of another program it may learn demos
     assert program.total_calls == len(program.candidate_programs) * 20
 
 

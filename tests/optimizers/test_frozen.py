@@ -174,6 +174,33 @@ def test_a_compiled_part_is_left_as_it_is(name):
 
 
 @everywhere
+def test_only_programs_with_bootstrapped_demos_come_marked_as_compiled(name):
+    """As DSPy's: a part that an instruction optimizer made can still get demonstrations in what is around it."""
+    made = compiled(name, Two())
+
+    bootstrapped = any(demo.get("augmented") for one in made.predictors() for demo in one.demos)
+    if name != "KNNFewShot":
+        assert made._compiled == (bootstrapped and name not in ("MIPROv2", "SIMBA"))
+
+
+def test_a_part_with_new_instructions_gets_demos_in_a_program_around_it():
+    class Around(Module):
+        def __init__(self, part):
+            self.part = part
+
+        def forward(self, question):
+            return self.part(question=question)
+
+    part = compiled("COPRO", Two())
+    texts = state(part, "instructions")
+
+    made = compiled("BootstrapFewShot", Around(part))
+
+    assert state(made.part, "instructions") == texts
+    assert state(made.part, "demos") != state(part, "demos")
+
+
+@everywhere
 def test_predictors_keep_their_lms(name):
     student = Two()
     student.plan.lm, student.answer.lm = lm(name="first"), lm(name="second")

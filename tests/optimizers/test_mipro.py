@@ -83,7 +83,7 @@ def test_instructions_and_demonstrations_are_found_together():
     assert program.report.score == program.score > program.report.baseline
     assert program.report.comparison.n == 30
     assert program.report.check is not None
-    assert program._compiled
+    assert not program._compiled  # as a part of another program it may learn more
 
 
 def test_the_report_has_the_full_evaluations_and_the_logs_all_trials():

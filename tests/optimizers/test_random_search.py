@@ -55,7 +55,7 @@ def test_the_best_candidate_is_returned_with_all_others():
     assert sorted(scores, reverse=True) == scores
     assert all(len(item["subscores"]) == 25 for item in program.candidate_programs)
     assert demos_of(program) == demos_of(program.candidate_programs[0]["program"])
-    assert program._compiled
+    assert program._compiled == any(demo.get("augmented") for demo in program.demos)
     assert program.report.baseline == next(i["score"] for i in program.candidate_programs if i["seed"] == -3)
     assert program.report.comparison.n == 25
 

@@ -60,7 +60,6 @@ def best_of(
     ranked = sorted(found, key=lambda one: -(one.result.mean if value is None else value(one)))
     best = ranked[0]
     program = best.candidate.program.deepcopy()
-    program._compiled = True
     told: dict[str, Any] = {}
     if given is not None:
         told["baseline"] = given.result.score

@@ -219,7 +219,6 @@ class Improve(Optimizer):
                 "winner", [winner.candidate.seed, winner.candidate.label, winner.result.score, improved]
             )
         program = winner.candidate.program.deepcopy()
-        program._compiled = winner is not given or run.student._compiled
         program.candidate_programs = CandidatePrograms(told["candidates"])
         program.report = run.report(
             stopped=stopped,

@@ -79,7 +79,6 @@ class LabeledFewShot(Optimizer):
             def best(stopped: str | None) -> Any:
                 compiled = student.reset_copy()
                 put_labelled(compiled, rows, self.k, sample=sample, seed=self.seed)
-                compiled._compiled = True
                 compiled.report = run.report(stopped=stopped)
                 run.candidate(compiled, None, "labelled demos")
                 return compiled

@@ -264,7 +264,6 @@ def _of_minibatches(run: Compile, climb: Climb, tally: Tally) -> Any:
     if best.mean <= given.result.mean:
         return None
     program = best.program.deepcopy()
-    program._compiled = True
     run.note(
         "the end came before the winners of the steps were scored on the rows that choose: this is the one with the "
         "best score on its minibatch, which is likely to be too high"
