@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
+from operator import is_
 from typing import TYPE_CHECKING, Any, Final
 
 from telic import _hash
@@ -70,7 +71,7 @@ def _prefix_state(messages: Sequence[Message], count: int) -> Any:
     """
     place = (id(messages[0]), count)
     known = _prefixes.get(place)
-    if known is not None and all(a is b for a, b in zip(known[0], messages, strict=False)):
+    if known is not None and all(map(is_, known[0], messages)):
         return known[1]
     kept = tuple(messages[:count])
     state = sha256()
