@@ -567,3 +567,23 @@ def test_evidence_of_two_kinds_is_more_than_either():
     assert combined(0.1, 0.1) < 0.1
     assert combined(0.04, 1.0) > 0.05
     assert combined(0.0, 0.5) == 0.0
+
+
+def test_how_far_it_is_can_be_seen(capsys):
+    improved(worker(magic=0.7), display_progress="force")
+
+    told = capsys.readouterr().err
+    for step in ("scoring the given program", "racing demonstrations", "racing instructions"):
+        assert step in told
+    assert "best " in told
+
+
+def test_what_was_improved_is_improved_again():
+    first = improved(worker(per_demo=0.1))
+    again = improved(worker(per_demo=0.1, magic=0.5), student=first)
+
+    assert first.report.improved is True
+    assert again.report.improved is True
+    assert again.report.baseline == pytest.approx(first.report.score, abs=25)
+    assert MAGIC in again.signature.instructions
+    assert again.demos
