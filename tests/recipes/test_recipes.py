@@ -223,6 +223,13 @@ def test_classify_compiles_and_its_source_names_the_labels(tmp_path):
     assert "BM25" not in source.partition("# What follows")[2]
 
 
+def test_with_many_rows_instructions_are_searched_too():
+    told = str(recipes.classify(bank_rows(count=150)))
+
+    assert "Improve: demonstrations, then instructions" in told
+    assert "BootstrapFewShotWithRandomSearch" in str(recipes.classify(bank_rows(count=100)))
+
+
 def test_many_labels_are_short_listed_by_rows_to_learn_from_alone(tmp_path):
     recipe = recipes.classify(bank_rows(labels=20, count=100))
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +44,22 @@ def run(name: str, data: tuple[Path, ...], options: dict[str, Any], settings: Se
             )
         if not yes:
             _ask()
-        with told_notes(console):
+        with told_notes(console), _quiet():
             found = recipe.compile(out, budget=budget)
     _say(console, f"\n{found}")
     _say(console, f'ask it: telic run {out} "…"')
+
+
+@contextmanager
+def _quiet() -> Generator[None]:
+    """Leave out warnings of single calls (an assertion that did not hold): a search makes many, and counts them."""
+    logger = logging.getLogger("telic")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _ask() -> None:
