@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self, cast
 
+from telic._optional import load
 from telic._text import did_you_mean
 from telic.context import get as get_setting
 from telic.data import Request
@@ -40,7 +41,7 @@ _ELSEWHERE: Mapping[str, str] = {
     "finetuning_model": "finetuning takes it from the optimizer",
     "prompt_cache": "write the provider's own cache marks into the messages",
     "use_developer_role": "write messages with the role 'developer' yourself",
-    "launch_kwargs": "start the server yourself and pass base_url=",
+    "launch_kwargs": "pass them to launch()",
     "train_kwargs": "finetuning takes them from the optimizer",
 }
 """Arguments that DSPy's LM has, and where the thing is here; None, False, {} and "auto" are let through."""
@@ -191,6 +192,40 @@ class LM(BaseLM):
         close = getattr(self._made, "close", None)
         if close is not None:
             close()
+        if self.launched:
+            self._made = self._paid = self._cached = None
+
+    @property
+    def launched(self) -> bool:
+        """Whether a server that `launch` started answers in place of this process."""
+        return hasattr(self._made, "healthy")
+
+    def launch(self, launch_kwargs: Mapping[str, Any] | None = None, **options: Any) -> Self:
+        """Serve this machine's model by an existing server, and ask it there from now on; `kill` ends that.
+
+        The server listens on this machine alone and ends with this process, however that ends. Copies of this LM made
+        before are as they were.
+
+        Args:
+            launch_kwargs: As in DSPy; or each by its name:
+            **options: `server` ("vllm", "transformers" or "telic"), `port`, `timeout_s` until it must answer, `options`
+                (more words of its command line), `command` (one of your own, with {port}, {model} and {name}).
+
+        Raises:
+            ConfigurationError: The model is not one of this machine, or an option cannot work.
+            LMServerError: The server ended before it answered; with its last words.
+            LMTimeoutError: It did not answer in time, and was ended.
+        """
+        asked = {**({} if launch_kwargs is None else launch_kwargs), **options}
+        served = load("telic.lm._served").launched(self._spec(), asked)
+        self.close()
+        self._made, self._paid, self._cached = served, None, None
+        return self
+
+    def kill(self, launch_kwargs: Mapping[str, Any] | None = None) -> None:
+        """End the server that `launch` started; the model runs in this process again. Without one, nothing happens."""
+        if self.launched:
+            self.close()
 
     def _uses_cache(self, request: Request) -> bool:
         return self.cache if request.cache is None else request.cache

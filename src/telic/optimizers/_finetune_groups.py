@@ -63,7 +63,7 @@ class Group(NamedTuple):
             return self.renamed(
                 job.model
             ), f"{self.lm.model!r} finetuned by job {job.job!r}{tokens}: {job.model!r}"
-        for lm in self.lms.values():
+        for lm in [lm for lm in self.lms.values() if not lm.launched]:
             lm.close()  # the weights make room for those in training; the next call loads them again
         made = finetune(self.lm, rows, folder, self.settings, watch=watch)
         left = f", {made.dropped} rows too long and left out" if made.dropped else ""

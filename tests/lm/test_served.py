@@ -1,0 +1,222 @@
+"""Local models behind servers in processes of their own: started, asked, and never left running."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from telic import LM
+from telic.errors import ConfigurationError, LMServerError, LMTimeoutError
+from telic.lm._registry import ClientSpec
+from telic.lm._served import command_of, read_launch, served_name
+
+SERVER = """
+import json, os, subprocess, sys, time
+from http.server import BaseHTTPRequestHandler, HTTPServer
+port, name, note, mode = sys.argv[1:]
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+with open(note, "w") as file:
+    json.dump([os.getpid(), child.pid], file)
+if mode == "dies":
+    print("CUDA out of memory", flush=True)
+    os._exit(3)
+class Handler(BaseHTTPRequestHandler):
+    asked = 0
+    def answer(self, value, status=200):
+        body = json.dumps(value).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def do_GET(self):
+        Handler.asked += 1
+        if mode == "never" or Handler.asked < 3:
+            self.answer({"status": "loading"}, 503)
+        else:
+            self.answer({"data": [{"id": name}]})
+    def do_POST(self):
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.answer({"choices": [{"message": {"content": f"{asked['model']} heard {asked['messages'][-1]['content']}"}}]})
+    def log_message(self, *args):
+        pass
+HTTPServer(("127.0.0.1", int(port)), Handler).serve_forever()
+"""
+
+
+@pytest.fixture
+def command(tmp_path):
+    script = tmp_path / "server.py"
+    script.write_text(SERVER)
+
+    def made(mode="works"):
+        return [sys.executable, str(script), "{port}", "{name}", str(tmp_path / "pids"), mode]
+
+    return made
+
+
+def pids(tmp_path):
+    return json.loads((tmp_path / "pids").read_text())
+
+
+def gone(pid):
+    """Whether a process has ended; a dead one that nobody has asked for counts as ended."""
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        try:
+            with open(f"/proc/{pid}/stat") as file:
+                if file.read().rpartition(")")[2].split()[0] == "Z":
+                    return True
+        except FileNotFoundError:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_a_launched_server_answers_until_it_is_killed(tmp_path, command):
+    lm = LM("local/some/model", cache=False)
+
+    assert lm.launch(command=command()) is lm
+    try:
+        assert lm.launched
+        assert lm("hello") == ["model heard hello"]
+    finally:
+        lm.kill()
+
+    assert not lm.launched
+    assert all(gone(pid) for pid in pids(tmp_path))
+    lm.kill()  # once more does nothing
+
+
+def test_a_server_ends_with_the_process_that_launched_it_however_that_ends(tmp_path, command):
+    program = (
+        "import sys, json, time\nfrom telic import LM\nlm = LM('local/some/model', cache=False)\n"
+        "lm.launch(command=json.loads(sys.argv[1]))\nprint('up', flush=True)\ntime.sleep(600)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, json.dumps(command())], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "up\n"
+
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+
+    assert all(gone(pid) for pid in pids(tmp_path))
+
+
+def test_a_server_that_ends_before_it_answers_is_told_with_its_last_words(tmp_path, command):
+    lm = LM("local/some/model")
+
+    with pytest.raises(LMServerError, match="ended with status 3 before it answered: .*CUDA out of memory"):
+        lm.launch(command=command("dies"))
+
+    assert not lm.launched
+    assert all(gone(pid) for pid in pids(tmp_path))
+
+
+def test_a_server_that_does_not_answer_in_time_is_ended(tmp_path, command):
+    with pytest.raises(LMTimeoutError, match=r"did not answer within 2 s \(timeout_s=\) and was ended"):
+        LM("local/some/model").launch({"command": command("never"), "timeout_s": 2})
+
+    assert all(gone(pid) for pid in pids(tmp_path))
+
+
+def test_a_command_that_is_not_there_is_told(tmp_path):
+    with pytest.raises(LMServerError, match="No such file"):
+        LM("local/some/model").launch(command=[str(tmp_path / "no-such-server")])
+
+
+def test_an_lm_that_is_pickled_or_copied_for_another_process_does_not_take_the_server_along(command):
+    lm = LM("local/some/model", cache=False).launch(command=command())
+    try:
+        assert lm.__getstate__().get("_made") is None
+        assert lm.copy(model="local/other")._made is None
+    finally:
+        lm.close()
+
+
+def test_the_embedded_lm_is_served_by_telic_itself():
+    pytest.importorskip("uvicorn")
+    pytest.importorskip("numpy")
+    lm = LM("telic/tiny", cache=False, max_tokens=8)
+    here = lm("the dog")
+
+    lm.launch(server="telic", timeout_s=60)
+    try:
+        assert lm("the dog") == here
+        assert lm._made.healthy
+    finally:
+        lm.kill()
+    assert lm("the dog") == here
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"server": "vlm"}, "server='vlm'; did you mean 'vllm'"),
+        ({"prot": 1}, "there is no 'prot'; did you mean 'port'"),
+        ({"options": "--x"}, "options='--x' must be a list of words"),
+        ({"command": "serve it"}, "command='serve it' must be a list of words"),
+        ({"timeout_s": 0}, "timeout_s=0: seconds, more than 0"),
+    ],
+)
+def test_what_cannot_work_is_refused(given, message):
+    with pytest.raises(ConfigurationError, match=message):
+        LM("local/some/model").launch(given)
+
+
+def test_models_of_others_are_not_launched():
+    with pytest.raises(ConfigurationError, match="'openai/gpt-5-mini' is not served from here"):
+        LM("openai/gpt-5-mini").launch()
+
+
+def words(spec, **given):
+    return command_of(spec, read_launch(spec.model, given), "name", 8123)[1:]
+
+
+def test_the_commands_of_the_servers(tmp_path):
+    spec = ClientSpec("local", "org/model")
+
+    assert words(spec) == [
+        "-m", "vllm.entrypoints.openai.api_server", "--model", "org/model", "--served-model-name", "name",
+        "--host", "127.0.0.1", "--port", "8123",
+    ]  # fmt: skip
+    assert words(spec, server="transformers", options=["--dtype", "bfloat16"])[-4:] == [
+        "--port",
+        "8123",
+        "--dtype",
+        "bfloat16",
+    ]
+    assert words(spec, server="telic") == ["-m", "telic", "serve-lm", "local/org/model", "--port", "8123"]
+
+
+def test_an_adapter_is_served_over_its_base(tmp_path):
+    (tmp_path / "adapter_config.json").write_text(
+        json.dumps({"base_model_name_or_path": "org/base", "r": 12})
+    )
+    made = words(ClientSpec("local", str(tmp_path)))
+
+    assert made[2:9] == [
+        "--model", "org/base", "--enable-lora", "--max-lora-rank", "16", "--lora-modules", f"name={tmp_path}",
+    ]  # fmt: skip
+
+
+def test_the_embedded_lm_is_not_given_to_servers_that_do_not_know_it():
+    with pytest.raises(
+        ConfigurationError, match="vllm does not know the embedded LM's network; use server='telic'"
+    ):
+        words(ClientSpec("telic", "tiny"))
+
+
+def test_other_weights_in_a_folder_have_another_name(tmp_path):
+    (tmp_path / "model.safetensors").write_bytes(b"one")
+    spec = ClientSpec("local", str(tmp_path))
+    before = served_name(spec)
+    (tmp_path / "model.safetensors").write_bytes(b"other")
+
+    assert served_name(spec) != before
