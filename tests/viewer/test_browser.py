@@ -83,3 +83,22 @@ def test_markup_that_got_in_would_be_stopped_by_the_policy(make, tmp_path):
 
     assert "owned</title>" not in document
     assert "Content Security Policy" in console[0]
+
+
+def test_candidates_are_sorted_by_a_click_on_a_head(make, tmp_path):
+    one = make()
+    one.family(6)
+    one.end()
+    clicks = "document.querySelectorAll('#candidates th')[0].click();"
+    script = f"<script>addEventListener('load', () => {{ {clicks} }})</script>"
+    page = report_page(Run(one.folder))
+    page = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page).replace(
+        "</body>", f"{script}</body>"
+    )
+
+    document, console = opened(page, tmp_path)
+
+    assert console == []
+    body = document.partition('id="candidates"')[2].partition("<tbody>")[2]
+    numbers = re.findall(r'<tr[^>]*><td[^>]*data-v="(\d+)"', body)
+    assert numbers == ["5", "4", "3", "2", "1", "0"]

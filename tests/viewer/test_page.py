@@ -234,6 +234,21 @@ def test_many_candidates_on_many_rows_stay_readable(make):
     assert len(page) < 9_000_000
 
 
+def test_of_very_many_scores_the_best_candidates_are_shown(make, monkeypatch):
+    monkeypatch.setattr("telic.viewer._figures._MOST_CELLS", 90)
+    one = make()
+    one.family(8, rows=30)
+    one.end()
+    page = report_page(Run(one.folder))
+    best = max(candidate.score for candidate in Run(one.folder).candidates)
+
+    shown = figures_of(page)["rows"]["data"][0]["z"]
+
+    assert len(shown) == 3
+    assert 100 * sum(shown[-1]) / 30 == pytest.approx(best, abs=0.01)
+    assert "best candidates at the top: 3 of 8" in page
+
+
 def test_a_lost_candidate_file_is_named(make):
     one = make()
     one.family(2)

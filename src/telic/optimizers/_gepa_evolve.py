@@ -24,7 +24,7 @@ from telic.optimizers._gepa_rollout import Case, Rollout, Rollouts
 from telic.optimizers._gepa_settings import EvolveOptions
 from telic.optimizers._gepa_validate import Validation, faults_of
 from telic.optimizers._lanes import TURN, Job, Lanes, Round
-from telic.optimizers._pool import Standing
+from telic.optimizers._pool import Standing, told_best
 from telic.optimizers._propose import Instructions
 
 if TYPE_CHECKING:
@@ -371,7 +371,7 @@ class Evolution:
     def _standing(self) -> Standing:
         words = f"{plural(len(self.pool.members), 'candidate')}, {self._begun} rounds"
         if self.pool.members:
-            words += f", best {100 * self.pool.best.mean:.1f} %"
+            words += f", {told_best(self.pool.best.result)}"
         return Standing(self.metric_calls, self._options.limit, words)
 
 

@@ -18,6 +18,7 @@ from telic.viewer._html import clean
 
 AXES: Final = {"calls": "LM calls", "tokens": "tokens", "usd": "USD", "seconds": "seconds"}
 _MOST_BARS: Final = 60  # error bars and names beyond that would hide the points
+_MOST_CELLS: Final = 300_000  # of a heat map: some 2 MB of the page
 _SHOWN: Final = 30  # characters of a name in a plot: more would leave no place for it on a telephone
 _ROLES: Final = {
     "task": "--accent", "teacher": "--second", "proposer": "--third", "judge": "--fourth", "embed": "--fifth",
@@ -186,13 +187,18 @@ def _ancestors(document: Document) -> set[int]:
     return found
 
 
+def shown_with_rows(document: Document) -> list[Tried]:
+    """Return the candidates of the heat map, the best last: those scored on all rows, the best where they are many."""
+    size = document.rows
+    found = [one for one in document.scored if size and len(one.scores) == size]
+    found.sort(key=lambda one: one.score or 0.0)
+    return found[-max(1, _MOST_CELLS // max(1, size)) :]
+
+
 def rows_by_candidates(document: Document) -> Figure | None:
     """Return the heat map of scores, the hardest rows first, the best candidates at the top; None: nothing to show."""
-    size = document.rows
-    shown = sorted(
-        (one for one in document.scored if len(one.scores) == size), key=lambda one: one.score or 0.0
-    )
-    if not size or not shown:
+    size, shown = document.rows, shown_with_rows(document)
+    if not shown:
         return None
     means = [_mean([one.scores[k] for one in shown]) for k in range(size)]
     order = sorted(range(size), key=lambda k: means[k])

@@ -100,7 +100,9 @@ def _keep(figures: dict[str, Any], name: str, variants: dict[str, Any]) -> None:
 def _told_rows(document: Document) -> str:
     others = sum(len(one.scores) != document.rows for one in document.scored)
     left = f"; {others:,} scored on other rows or fewer are left out" if others else ""
-    return f"the score of each of {document.rows:,} rows, best candidates at the top{left}"
+    shown, known = len(_figures.shown_with_rows(document)), len(document.scored) - others
+    best = f"best candidates at the top{f': {shown:,} of {known:,}' if shown < known else ''}"
+    return f"the score of each of {document.rows:,} rows, {best}{left}"
 
 
 def _digest(script: str) -> str:

@@ -39,20 +39,26 @@
     });
 
   for (const table of document.querySelectorAll("table[data-sortable]"))
-    table.tHead.rows[0].querySelectorAll("th").forEach((head, column) => head.addEventListener("click", () => {
-      const down = head.getAttribute("aria-sort") !== "descending";
-      for (const other of head.parentElement.children) other.removeAttribute("aria-sort");
-      head.setAttribute("aria-sort", down ? "descending" : "ascending");
-      const key = (row) => {
-        const cell = row.cells[column];
-        return cell.dataset.v === undefined ? cell.textContent : Number(cell.dataset.v);
-      };
-      const order = (a, b) => {
-        const [x, y] = [key(a), key(b)];
-        if (typeof x === "number" && typeof y === "number") return y - x;
-        return typeof x === typeof y ? String(y).localeCompare(String(x)) : typeof x === "number" ? -1 : 1;
-      };
-      const rows = [...table.tBodies[0].rows].sort(order);
-      table.tBodies[0].append(...(down ? rows : rows.reverse()));
-    }));
+    table.tHead.rows[0].querySelectorAll("th").forEach((head, column) => {
+      head.tabIndex = 0;
+      head.addEventListener("keydown", (event) => { if (event.key === "Enter") head.click(); });
+      head.addEventListener("click", () => sort(table, head, column));
+    });
+
+  function sort(table, head, column) {
+    const down = head.getAttribute("aria-sort") !== "descending";
+    for (const other of head.parentElement.children) other.removeAttribute("aria-sort");
+    head.setAttribute("aria-sort", down ? "descending" : "ascending");
+    const key = (row) => {
+      const cell = row.cells[column];
+      return cell.dataset.v === undefined ? cell.textContent : Number(cell.dataset.v);
+    };
+    const order = (a, b) => {
+      const [x, y] = [key(a), key(b)];
+      if (typeof x === "number" && typeof y === "number") return y - x;
+      return typeof x === typeof y ? String(y).localeCompare(String(x)) : typeof x === "number" ? -1 : 1;
+    };
+    const rows = [...table.tBodies[0].rows].sort(order);
+    table.tBodies[0].append(...(down ? rows : rows.reverse()));
+  }
 })();
