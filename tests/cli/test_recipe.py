@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
+import shlex
+from pathlib import Path
 
+import pypdf
 import pytest
+from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
 
 from telic.cli._app import run
 from telic.testing import FaultServer
@@ -48,6 +53,48 @@ def test_rag_over_a_real_socket(handbook, server, capsys):
     assert json.loads((handbook / "rag" / "state.json").read_text())["program"] == "RAG"
     assert 'lm = "openai/scripted"' in (handbook / "rag" / "telic.toml").read_text()
     assert server.requests
+
+
+def pdf_of(pages):
+    """A PDF file, a page for each list of lines."""
+    writer = pypdf.PdfWriter()
+    kinds = {"/Type": "/Font", "/Subtype": "/Type1", "/BaseFont": "/Helvetica"}
+    font = DictionaryObject({NameObject(key): NameObject(value) for key, value in kinds.items()})
+    for lines in pages:
+        page = writer.add_blank_page(width=595, height=842)
+        stream = DecodedStreamObject()
+        shown = " ".join(f"({line}) Tj T*" for line in lines)
+        stream.set_data(f"BT /F1 12 Tf 14 TL 50 790 Td {shown} ET".encode("latin-1"))
+        page[NameObject("/Contents")] = writer._add_object(stream)
+        fonts = DictionaryObject({NameObject("/F1"): writer._add_object(font)})
+        page[NameObject("/Resources")] = DictionaryObject({NameObject("/Font"): fonts})
+    out = io.BytesIO()
+    writer.write(out)
+    return out.getvalue()
+
+
+def test_the_commands_of_the_readme_lead_from_pdfs_to_a_program(tmp_path, monkeypatch, server, capsys):
+    readme = (Path(__file__).parent.parent.parent / "README.md").read_text(encoding="utf-8")
+    commands = readme.partition("## Your own documents")[2].split("```")[1].strip().splitlines()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "papers").mkdir()
+    for part in range(3):
+        lines = [f"Room {n} is used by team {n + 30}." for n in range(part * 10, part * 10 + 10)]
+        (tmp_path / "papers" / f"paper{part}.pdf").write_bytes(pdf_of([lines[:5], lines[5:]]))
+    rows = "".join(f"Which team uses room {n}?,team {n + 30}\n" for n in range(30))
+    (tmp_path / "questions.csv").write_text("question,answer\n" + rows)
+
+    assert len(commands) == 3
+    assert commands[0].startswith("pip install")
+    compile_words = shlex.split(commands[1].replace("openai/gpt-5-mini", "openai/scripted"))
+    assert run([*compile_words[1:], "--yes"]) == 0, capsys.readouterr().err
+    told = capsys.readouterr().out
+    assert "6 passages of 3 files" in told
+    assert "compiled:   100.00 %" in told
+    run_words = shlex.split(commands[2])
+    assert run([*run_words[1:-1], "Which team uses room 17?"]) == 0
+    assert "answer: team 47" in (answer := capsys.readouterr().out)
+    assert "papers/paper1.pdf, page 2: Room 15" in answer
 
 
 def test_the_plan_asks_no_lm_and_leaves_nothing(handbook, server, capsys):
