@@ -383,7 +383,7 @@ def test_without_the_package_the_extra_is_named(monkeypatch):
 
     if importlib.util.find_spec("datasets") is not None:
         pytest.skip("the package is installed")
-    with pytest.raises(MissingExtraError, match=r"pip install 'telic\[hub\]'"):
+    with pytest.raises(MissingExtraError, match=r"without it, use GSM8K\(path\).*pip install 'telic\[hub\]'"):
         GSM8K()
 
 

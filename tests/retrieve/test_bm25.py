@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import random
 
 import pytest
 
@@ -83,6 +84,13 @@ def test_a_tokenizer_of_ones_own_serves_languages_without_blanks():
     assert find("日本", k=1) == ["东京是日本的首都"]
 
 
+def test_a_tokenizer_that_makes_empty_words_of_blanks_finds_what_it_should():
+    index = BM25(["red lamp", "blue chair"], tokenizer=lambda text: text.split(" "), language=None)
+
+    assert index("red  lamp") == ["red lamp"]
+    assert index("  ") == []
+
+
 def test_hostile_texts_are_indexed_as_texts():
     corpus = ["a\x00b nul", "\ud800 lone surrogate", "\u202eright to left", "x" * 100_000 + " long"]
     find = BM25(corpus)
@@ -147,6 +155,28 @@ def test_a_cut_or_missing_file_is_refused(tmp_path, name):
 
     with pytest.raises(StoredIndexError, match="is missing"):
         BM25.open(tmp_path)
+
+
+def test_damage_that_keeps_the_size_is_a_typed_error_or_does_not_matter_for_the_files_that_hold_the_structure(
+    tmp_path,
+):
+    BM25(CORPUS, folder=tmp_path)
+    rng, told = random.Random(0), 0
+    for name in ("indices.csc.index.npy", "indptr.csc.index.npy", "params.index.json", "vocab.index.json"):
+        whole = (tmp_path / name).read_bytes()
+        for _ in range(40):
+            place = rng.randrange(len(whole))
+            flipped = bytes([whole[place] ^ 1 << rng.randrange(8)])
+            (tmp_path / name).write_bytes(whole[:place] + flipped + whole[place + 1 :])
+            try:
+                index = BM25.open(tmp_path)
+                for passage in CORPUS:
+                    index(passage, k=9)
+            except StoredIndexError as error:
+                told += 1
+                assert "damaged" in str(error) and error.folder == str(tmp_path)
+        (tmp_path / name).write_bytes(whole)
+    assert told > 80
 
 
 def test_a_folder_that_is_no_index_is_refused(tmp_path):

@@ -25,7 +25,9 @@ def hub_splits(name: str, *args: Any, local: str = "", **options: Any) -> dict[s
     way = local or "download its files once and use telic.datasets.load_examples(path)"
     if options.pop("trust_remote_code", False):
         raise DatasetError(f"{name!r}: trust_remote_code runs code of strangers, and is not taken; {way}")
-    library: Any = require("datasets", extra="hub", purpose=f"the dataset {name!r} of the hub")
+    library: Any = require(
+        "datasets", extra="hub", purpose=f"the dataset {name!r} of the hub (without it, {way})"
+    )
     try:
         found: Any = library.load_dataset(name, *args, **options)
     except Exception as error:  # what the library raises without a network differs from version to version

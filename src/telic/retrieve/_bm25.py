@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Self, final
 
 from telic._optional import require
-from telic.errors import ConfigurationError
+from telic.errors import ConfigurationError, StoredIndexError
 from telic.retrieve import _folder
 from telic.retrieve._corpus import OFFSETS, TEXTS, Corpus, MemoryCorpus, StoredCorpus, as_corpus, write_corpus
 from telic.retrieve._passage import Passage
@@ -73,6 +73,7 @@ class BM25(Searcher):
         self._settings = {"k1": k1, "b": b, "language": language, "tokenizer": _name_of(tokenizer)}
         held = as_corpus(corpus)
         self._corpus: Corpus = held
+        self._folder = None if folder is None else Path(folder)
         if folder is None:
             self._index = self._build(held)
             return
@@ -106,6 +107,7 @@ class BM25(Searcher):
         header = _folder.read_header(path, KIND)
         made = cls.__new__(cls)
         Searcher.__init__(made, k)
+        made._folder = path
         made._settings = {**header.settings, "tokenizer": _name_of(tokenizer)}
         language = header.settings.get("language")
         made._words = Words(
@@ -135,10 +137,13 @@ class BM25(Searcher):
 
     def _one(self, query: str, k: int) -> list[Passage]:
         known: Any = self._index.vocab_dict
-        words = [word for word in self._words.of(query) if word in known]
+        words = [word for word in self._words.of(query) if word and word in known]  # bm25s adds a word ""
         if not words:
             return []
-        scores: Any = self._index.get_scores(words)
+        try:
+            scores: Any = self._index.get_scores(words)
+        except (IndexError, ValueError) as error:  # only an index from disk can name places that are none
+            raise _damaged(self._folder, error) from error
         places = best_first(scores, k)
         return [
             self._corpus[place].but(score=float(scores[place])) for place in places if scores[place] > 0.0
@@ -170,9 +175,37 @@ def _opened(folder: Path, corpus: MemoryCorpus | None, settings: dict[str, Any])
     fingerprint = header.corpus if corpus is None else corpus.fingerprint
     _folder.check_same(folder, header, fingerprint, len(corpus or ()), settings)
     bm25s: Any = require("bm25s", extra="retrieve", purpose="BM25")
-    index: Any = bm25s.BM25.load(str(folder), mmap=True, show_progress=False)
+    try:
+        index: Any = bm25s.BM25.load(str(folder), mmap=True, show_progress=False)
+        _check_index(index.scores, index.vocab_dict, header.passages)
+        index.get_scores([next(iter(index.vocab_dict))])  # one search tries its settings out
+    except Exception as error:  # what the parsers of NumPy and bm25s raise on damage is of all kinds
+        raise _damaged(folder, error) from error
     stored = StoredCorpus(folder, header.passages, header.corpus)
     return index, stored if corpus is None else corpus
+
+
+def _check_index(scores: Any, vocabulary: Any, passages: int) -> None:
+    """Refuse what sizes of files do not show; scores themselves are not read, so that a memory map stays one.
+
+    Raises:
+        ValueError: The arrays or the words do not fit together.
+    """
+    starts, words = scores["indptr"], len(scores["indptr"]) - 1
+    if scores["num_docs"] != passages or len(scores["data"]) != len(scores["indices"]):
+        raise ValueError("the arrays do not fit together")
+    if starts[0] != 0 or starts[-1] != len(scores["indices"]) or bool((starts[1:] < starts[:-1]).any()):
+        raise ValueError("the columns of words do not fit together")
+    if not all(isinstance(at, int) and 0 <= at < words for word, at in vocabulary.items() if word):
+        raise ValueError("a word has a column that is none")
+
+
+def _damaged(folder: Path | None, error: Exception) -> StoredIndexError:
+    return StoredIndexError(
+        f"the index in {str(folder)!r} is damaged ({type(error).__name__}: {error!s:.200}); delete the folder and "
+        "build it again",
+        folder=str(folder),
+    )
 
 
 def _check(k1: float, b: float) -> None:

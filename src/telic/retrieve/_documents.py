@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast, final
 
 from telic._optional import require
+from telic._text import plural
 from telic.errors import ConfigurationError, DatasetError
 from telic.retrieve._chunks import check_sizes, split_text
 from telic.retrieve._passage import Passage
@@ -63,9 +64,9 @@ class Documents(Sequence[Passage]):
         return iter(self._passages)
 
     def __str__(self) -> str:
-        lines = [f"{len(self):,} passages of {self.files:,} files"]
+        lines = [f"{plural(len(self), 'passage')} of {plural(self.files, 'file')}"]
         if self.duplicates:
-            lines.append(f"{len(self.duplicates):,} passages said the same as another and were left out")
+            lines.append(f"left out: {plural(len(self.duplicates), 'passage')} that another one says too")
         if self.empty_pages:
             shown = ", ".join(f"{source} page {page}" for source, page in self.empty_pages[:5])
             more = f" and {len(self.empty_pages) - 5} more" if len(self.empty_pages) > 5 else ""
