@@ -58,6 +58,7 @@ def optimizers(threads: int) -> dict[str, Callable[[], tuple[Any, dict[str, Any]
         "MIPROv2": lambda: (telic.MIPROv2(equal_answer, auto="light", **common), {}),
         "SIMBA": lambda: (telic.SIMBA(metric=equal_answer, max_steps=3, **common), {}),
         "GEPA": lambda: (telic.GEPA(metric=told, max_metric_calls=600, **common), {}),
+        "Improve": lambda: (telic.Improve(equal_answer, **common), {}),
         "InferRules": lambda: (
             telic.InferRules(num_candidates=8, metric=equal_answer, **demos, **common),
             {},

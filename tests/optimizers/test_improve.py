@@ -587,3 +587,23 @@ def test_what_was_improved_is_improved_again():
     assert again.report.baseline == pytest.approx(first.report.score, abs=25)
     assert MAGIC in again.signature.instructions
     assert again.demos
+
+
+def test_of_candidates_that_are_alike_half_go_on_at_each_rung():
+    lm = worker(right=0.5, texts=tuple(f"Text {n}." for n in range(40)))
+    rows = examples(160)
+
+    improved(lm, rows=rows, max_rounds=1, num_instructions=6, student=Predict(QA).freeze("demos"))
+
+    choose = [row.question for row in parts(rows).choose]
+    tried = {}
+    for request in lm.requests:
+        system = request.messages[0]["content"]
+        if not is_asked(request) and "Text " in system:
+            question = next(q for q in choose + [r.question for r in rows] if q in text_of(request))
+            tried.setdefault(system, set()).add(question)
+    scored = sorted((len(questions & set(choose)) for questions in tried.values()), reverse=True)
+    assert len(choose) == 72
+    assert len(scored) >= 3
+    assert sum(count == 72 for count in scored) <= 2
+    assert sum(count >= 36 for count in scored) <= 3

@@ -1,9 +1,10 @@
 """A race: candidates are scored on a few rows, then on more; those shown to be behind are given up on the way.
 
 Rows come in rungs of growing size. At the end of a rung each candidate is compared, row by row, with the best on the
-rows so far, the champion among them: where the difference is below zero by more than chance explains, it is out. What
-is left at the last rung has been scored on all rows. The bar is low on purpose (some 5 % of equally good candidates are
-lost at a rung): what a race is for is not to pay for the hopeless ones. One that fails on too many rows is out as well.
+rows so far, the champion among them: where the difference is below zero by more than chance explains, it is out. Of the
+others the better half goes on (successive halving, Jamieson and Talwalkar 2016): candidates that are alike would
+otherwise all be paid for to the end. What is left at the last rung has been scored on all rows. One that fails on too
+many rows is out as well.
 """
 
 from __future__ import annotations
@@ -205,8 +206,9 @@ class Race(Source):
         if self._champion is not None:
             tables.append(self._champion.scores(count))
         best = max(tables, key=math.fsum)
-        for entrant in running:
-            entrant.is_out = is_behind(entrant.scores(count), best)
+        ranked = sorted(running, key=lambda one: -math.fsum(one.scores(count)))  # of equals the earlier one
+        for place, entrant in enumerate(ranked):
+            entrant.is_out = place >= (len(ranked) + 1) // 2 or is_behind(entrant.scores(count), best)
 
     @property
     def finished(self) -> bool:
