@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import subprocess
 import sys
 import threading
+import weakref
 
 import pytest
 
@@ -163,6 +165,53 @@ def test_a_call_that_is_cancelled_before_it_began_leaves_nothing_behind(own):
         return "rest"
 
     assert own.run(asyncio.wait_for, rest(), 5) == "rest"
+
+
+class Kept:
+    """What a call returns."""
+
+
+def late_loop(own, cancelled):
+    """Run a loop that ends before the result of its call is handed over; return whether it is still there."""
+    begun, release = threading.Event(), threading.Event()
+
+    async def answer():
+        begun.set()
+        await asyncio.to_thread(release.wait)
+        return Kept()
+
+    async def main():
+        task = asyncio.create_task(own.arun(answer))
+        await asyncio.to_thread(begun.wait)
+        if cancelled:
+            task.cancel()
+            await asyncio.wait([task])
+        else:
+            task._log_destroy_pending = False
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(main())
+    release.set()
+    while own._running:  # then the result is in the outbox of a loop that does not run
+        own.run(asyncio.sleep, 0)
+    loop.close()
+    return weakref.ref(loop)
+
+
+def test_a_result_of_a_call_that_was_cancelled_keeps_nothing(own):
+    loop = late_loop(own, cancelled=True)
+    gc.collect()
+
+    assert loop() is None
+
+
+def test_a_result_that_nobody_takes_is_dropped_with_the_next_loop(own):
+    loop = late_loop(own, cancelled=False)
+    asyncio.run(own.arun(add, 1, 2))
+    gc.collect()
+
+    assert loop() is None
+    assert [one for one in gc.get_objects() if isinstance(one, Kept)] == []
 
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs POSIX signals")

@@ -107,6 +107,9 @@ class Portal:
             return await function(*args)
         outbox = self._outboxes.get(loop)
         if outbox is None:
+            for other in list(self._outboxes):
+                if other.is_closed():  # a result that came too late may keep it
+                    del self._outboxes[other]
             outbox = self._outboxes[loop] = Outbox(loop)
         call = PortalCall(function, args, outbox.put)
         future = call.future = loop.create_future()
@@ -114,6 +117,7 @@ class Portal:
         try:
             return await future
         except asyncio.CancelledError:
+            call.future = call.done = None  # what comes of it now must not keep this loop, which keeps it
             self.call_soon(call.cancel, self._running)
             raise
 

@@ -89,11 +89,11 @@ class Outbox:
         if not self._awake:
             self._awake = True
             loop = self._loop()
-            if loop is not None and not loop.is_closed():
-                try:
+            try:
+                if loop is not None:
                     loop.call_soon_threadsafe(self._deliver)
-                except RuntimeError:
-                    return  # closed just now: nobody waits there any more
+            except RuntimeError:  # it is closed: nobody waits there any more
+                self._calls.clear()
 
     def _deliver(self) -> None:
         self._awake = False  # before the queue is read: a result put now wakes us again
