@@ -69,17 +69,13 @@ class Document(NamedTuple):
     """The state of the program as it was given."""
     end: Mapping[str, Any] | None
     """The state of the chosen one."""
+    rows: int
+    """On how many rows most candidates were scored."""
 
     @property
     def scored(self) -> list[Tried]:
         """Those with a score, in their order."""
         return [one for one in self.tried if one.score is not None]
-
-    @property
-    def rows(self) -> int:
-        """On how many rows most candidates were scored."""
-        sizes = Counter(len(one.scores) for one in self.scored if one.scores)
-        return max(sizes, key=lambda size: (sizes[size], size), default=0)
 
     @property
     def notes(self) -> list[str]:
@@ -101,13 +97,16 @@ def read(run: Run, candidate: str | None = None) -> Document:
     path = run.folder / START
     start = _state(path) if path.is_file() else None
     given = _given(found, start)
-    tried = [_tried(number, one, found, given) for number, one in enumerate(found)]
+    places = _places(found)
+    tried = [_tried(number, one, found, places, given) for number, one in enumerate(found)]
     if start is None and given is not None:
         start = _state(given.path)
     chosen = _best(run, tried) if candidate is None else _named(run, tried, candidate)
     scored = None if given is None else next(one for one in tried if one.candidate is given)
     report: Mapping[str, Any] = {} if run.report is None else run.report
-    return Document(run, tried, chosen, scored, report, start, _end(run, chosen))
+    sizes = Counter(len(one.scores) for one in tried if one.score is not None and one.scores)
+    rows = max(sizes, key=lambda size: (sizes[size], size), default=0)
+    return Document(run, tried, chosen, scored, report, start, _end(run, chosen), rows)
 
 
 def _given(found: Sequence[RunCandidate], start: Mapping[str, Any] | None) -> RunCandidate | None:
@@ -139,13 +138,17 @@ def _named(run: Run, tried: Sequence[Tried], name: str) -> Tried:
 
 
 def _tried(
-    number: int, one: RunCandidate, found: Sequence[RunCandidate], given: RunCandidate | None
+    number: int,
+    one: RunCandidate,
+    found: Sequence[RunCandidate],
+    places: Mapping[Any, int],
+    given: RunCandidate | None,
 ) -> Tried:
     scores = tuple(one.record.get("subscores", ()))
     before = () if given is None or given is one else tuple(given.record.get("subscores", ()))
     comparable = scores and len(scores) == len(before) and None not in scores and None not in before
     against = compare_paired(before, scores) if comparable else None
-    parents = _parents(one.record, found)
+    parents = _parents(one.record, places)
     made_from = ", ".join([str(_mark(place, found[place])) for place in parents])
     return Tried(number, one.label, one, _mark(number, one), parents, made_from, scores, against)
 
@@ -155,18 +158,23 @@ def _mark(place: int, one: RunCandidate) -> int:
     return seed if isinstance(seed, int) else place
 
 
-def _parents(record: Mapping[str, Any], found: Sequence[RunCandidate]) -> tuple[int, ...]:
-    """Return the places of the parents that a record names, by number (their `seed`), label or full name."""
+def _places(found: Sequence[RunCandidate]) -> dict[Any, int]:
+    """Return the place of each candidate by what others may call it: its number (`seed`), label or full name."""
+    places: dict[Any, int] = {}
+    for place, one in enumerate(found):
+        for name in (one.record.get("seed"), one.record.get("label"), one.label):
+            if name is not None:
+                places.setdefault(name, place)
+    return places
+
+
+def _parents(record: Mapping[str, Any], places: Mapping[Any, int]) -> tuple[int, ...]:
+    """Return the places of the parents that a record names."""
     named: Any = record.get("parents", record.get("parent"))
     if named is None:
         return ()
-    numbers: dict[Any, int] = {}
-    for number, one in enumerate(found):
-        for key in (one.record.get("seed"), one.record.get("label"), one.label):
-            if key is not None:
-                numbers.setdefault(key, number)
     asked: list[Any] = list(named) if isinstance(named, (list, tuple)) else [named]  # pyright: ignore[reportUnknownArgumentType]
-    known = [numbers[name] for name in asked if isinstance(name, (str, int)) and name in numbers]
+    known = [places[name] for name in asked if isinstance(name, (str, int)) and name in places]
     return tuple(known)
 
 

@@ -142,8 +142,10 @@ def lineage(document: Document) -> Figure | None:
     if not edges:
         return None
     ancestors = _ancestors(document)
-    ours = [pair for pair in edges if pair[1].number in ancestors and pair[0].number in ancestors]
-    others = [pair for pair in edges if pair not in ours]
+    ours: list[tuple[Tried, Tried]] = []
+    others: list[tuple[Tried, Tried]] = []
+    for pair in edges:
+        (ours if {one.number for one in pair} <= ancestors else others).append(pair)
     points = list(by_number.values())
     marks: Figure = {
         "type": "scatter",
