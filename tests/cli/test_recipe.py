@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import pty
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pypdf
@@ -95,6 +99,57 @@ def test_the_commands_of_the_readme_lead_from_pdfs_to_a_program(tmp_path, monkey
     assert run([*run_words[1:-1], "Which team uses room 17?"]) == 0
     assert "answer: team 47" in (answer := capsys.readouterr().out)
     assert "papers/paper1.pdf, page 2: Room 15" in answer
+
+
+def test_killed_the_same_command_goes_on_and_nothing_is_paid_for_twice(handbook, monkeypatch, capsys):
+    words = [
+        "recipe",
+        "rag",
+        "docs",
+        "questions.csv",
+        "--lm",
+        "openai/scripted",
+        "--yes",
+        "--num-threads",
+        "2",
+    ]
+    with FaultServer(reply, latency_s=0.02) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        monkeypatch.setenv("OPENAI_API_KEY", "none")
+        killed = subprocess.Popen(
+            [sys.executable, "-m", "telic", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        assert server.wait_until(lambda: len(server.requests) >= 12, timeout_s=60)
+        killed.kill()
+        killed.wait()
+        assert run(words) == 0, capsys.readouterr().err
+        bodies = [json.dumps(request.body, sort_keys=True) for request in server.requests]
+
+    assert "compiled:   100.00 %" in capsys.readouterr().out
+    assert len(bodies) - len(set(bodies)) <= 2  # those that were under way when it was killed
+
+
+def test_whoever_is_asked_may_say_no(handbook, server):
+    """A real terminal, of which the other end types n."""
+    controller, terminal = pty.openpty()
+    asked = subprocess.Popen(
+        [sys.executable, "-m", "telic", "recipe", "rag", "docs", "questions.csv", "--lm", "openai/scripted"],
+        stdin=terminal,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.write(controller, b"n\n")
+    out, err = asked.communicate(timeout=60)
+    os.close(controller)
+    os.close(terminal)
+
+    assert asked.returncode == 1
+    assert "Go on?" in out
+    assert "Aborted" in err
+    assert "Traceback" not in err
+    assert server.requests == []
+    assert not (handbook / "rag").exists()
 
 
 def test_the_plan_asks_no_lm_and_leaves_nothing(handbook, server, capsys):

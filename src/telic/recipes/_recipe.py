@@ -84,7 +84,9 @@ class Recipe:
     def __str__(self) -> str:
         width = max(len(label) for label, _ in self.notes) + 2
         lines = [f"{label:<{width}}{text}" for label, text in self.notes]
-        return "\n".join([f"recipe {self.name}", *lines, f"{'cost':<{width}}{self.plan()}"])
+        plan = self.plan()
+        budget = f"{'budget':<{width}}where none is given, {plan.calls[1]:,} calls, the most of the plan"
+        return "\n".join([f"recipe {self.name}", *lines, budget, f"{'cost':<{width}}{plan}"])
 
     def compile(self, out: str | os.PathLike[str], *, budget: Budget | None = None) -> Compiled:
         """Compile the program, measure it before and after, and leave it in a folder.
