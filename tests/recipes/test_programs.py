@@ -241,6 +241,17 @@ def test_sql_that_never_ends_is_ended(shop):
     assert "longer than 0.05" in error
 
 
+def test_sql_shows_the_beginning_of_long_values_and_refuses_endless_ones(shop):
+    program = SQLAnswer(shop, max_rows=3)
+
+    rows, error = program.execute("select hex(zeroblob(100000)) from lamp")
+    assert (len(rows[1][0]), error) == (1000, "")
+    assert "too big" in program.execute("select zeroblob(900000000)")[1]
+    assert (
+        len(program.execute("with n(i) as (select 1 union all select i + 1 from n) select i from n")[0]) == 4
+    )
+
+
 def test_sql_gives_up_after_its_repairs_without_an_answer(shop):
     program = SQLAnswer(shop, max_repairs=1)
     program.set_lm(FunctionLM(lambda text: said(sql="select nothing")))

@@ -9,6 +9,7 @@ import os
 import sqlite3
 import time
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +26,10 @@ _ALLOWED: Final = {
 }
 _CHECK_EVERY: Final = 10_000
 """Instructions of SQLite's machine between two looks at the clock."""
+
+
+_CELL: Final = 1_000
+"""So many characters of a value are shown."""
 
 
 class WriteSQL(Signature):
@@ -61,7 +66,7 @@ class SQLAnswer(Module):
         database: The file. It is opened read-only, and statements that would do anything but read are refused by
             SQLite itself.
         max_repairs: How often a failed query is written again.
-        max_rows: How many rows are fetched.
+        max_rows: How many rows are fetched; of long values the first 1,000 characters are shown.
         timeout_s: Seconds that one query may take.
 
     Calling it takes `question`.
@@ -127,12 +132,12 @@ class SQLAnswer(Module):
                 connection.set_progress_handler(lambda: time.monotonic() > end, _CHECK_EVERY)
                 cursor = connection.execute(sql.strip().removeprefix("```sql").strip("` \n;"))
                 names = [str(column[0]) for column in cursor.description or ()]
-                found: list[tuple[Any, ...]] = cursor.fetchmany(self.max_rows)
+                found = [[str(value)[:_CELL] for value in row] for row in islice(cursor, self.max_rows)]
         except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
             if "interrupted" in str(error):
                 return [], f"the query took longer than {self.timeout_s} seconds"
             return [], f"{type(error).__name__}: {error}"
-        return [names, *([str(value) for value in row] for row in found)], ""
+        return [names, *found], ""
 
 
 def read_schema(database: str) -> str:
