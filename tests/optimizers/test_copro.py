@@ -190,6 +190,14 @@ def test_statistics_by_round_are_there_on_request():
     assert len(latest["std"]) == len(latest["depth"]) <= 2
 
 
+def test_instructions_are_told_on_request():
+    told, silent = compiled(options={"verbose": True}), compiled()
+
+    assert any("% (as given), instruction of self: " in note for note in told.report.notes)
+    assert sum(MAGIC in note for note in told.report.notes) == 1
+    assert not any("instruction of self" in note for note in silent.report.notes)
+
+
 def test_a_prefix_is_asked_for_on_request_and_kept_in_the_signature():
     writer = WritingLM([MAGIC], proposed_prefix_for_output_field="The sum:")
 

@@ -110,6 +110,10 @@ def test_all_of_them_work(name, tmp_path):
             assert compiled(question="What is 1 plus 2?").answer
 
 
+def test_verbose_of_older_programs_works_for_copro():
+    assert telic.COPRO(metric=equal_answer, verbose=False).verbose is False
+
+
 def test_the_short_name_is_the_same_optimizer():
     assert telic.BootstrapRS is telic.BootstrapFewShotWithRandomSearch
 

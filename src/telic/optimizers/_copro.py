@@ -35,6 +35,7 @@ from telic.optimizers._copro_ascent import Ascent, ClimbOptions
 from telic.optimizers._frozen import check_learnable, learners
 from telic.optimizers._plan import Work
 from telic.optimizers._progress import check_display
+from telic.optimizers._propose import instructions_of
 from telic.optimizers._propose_asks import check_prompt_model, check_temperature
 from telic.optimizers._selection import SPLIT_FROM, split_at, split_rows
 
@@ -59,6 +60,7 @@ class COPRO(Optimizer):
         init_temperature: Of the proposals.
         track_stats: Give the program `results_best` and `results_latest`: by predictor, for each round, mean, least,
             greatest and standard deviation of the scores.
+        verbose: Tell every instruction that was scored in the report's notes.
         prefix: Propose a prefix of the last output field, too. It is kept in the signature; no adapter shows it.
         num_threads: Calls at once; None: the setting. The result does not depend on it.
         max_errors: Failed rows of one candidate that stop the compile; None: the setting.
@@ -96,6 +98,7 @@ class COPRO(Optimizer):
         init_temperature: float = 1.4,
         track_stats: bool = False,
         *,
+        verbose: bool = False,
         prefix: bool = False,
         num_threads: int | None = None,
         max_errors: int | None = None,
@@ -115,6 +118,7 @@ class COPRO(Optimizer):
         self.depth = depth
         self.init_temperature = init_temperature
         self.track_stats = track_stats
+        self.verbose = verbose
         self.prefix = prefix
         self.num_threads = num_threads
         self.max_errors = max_errors
@@ -173,6 +177,7 @@ class COPRO(Optimizer):
             def best(stopped: str | None) -> Any:
                 checked = fresh if fresh is not chosen_by and self.recheck else []
                 tally = Tally(stopped, [*ascent.failures, *ascent.asks.failures])
+                self._tell(run, ascent)
                 program = best_of(run, ascent.found, ascent.given, checked, tally=tally, seed=self.seed)
                 if program is not None:
                     program.total_calls = sum(len(one.result.rows) for one in ascent.found)
@@ -181,6 +186,13 @@ class COPRO(Optimizer):
                 return program
 
             return run.guarded(ascent.climb, best)
+
+    def _tell(self, run: Compile, ascent: Ascent) -> None:
+        for one in ascent.found if self.verbose else ():
+            for path, text in instructions_of(one.candidate.program).items():
+                run.note(
+                    f"{one.result.score:.1f} % by the instruction {one.candidate.label} of {path}: {text}"
+                )
 
     def _arranged(self, eval_kwargs: Mapping[str, Any] | None) -> COPRO:
         """Return this optimizer with the options of one compile."""
