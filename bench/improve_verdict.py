@@ -2,8 +2,9 @@
 
     python bench/improve_verdict.py [--repeats 400]
 
-The given program is right on half of the rows, each by chance; of 8 candidates one is better by the gain, the others are
-not, and all are right independently of each other. The rows are parted as `improve` parts a trainset. Prints Markdown.
+The given program is right on half of the rows, each by chance; of 8 candidates one is better by the gain, the others
+are not, and all are right independently of each other. Rows are parted as `improve` parts a
+trainset. Prints Markdown.
 """
 
 from __future__ import annotations
