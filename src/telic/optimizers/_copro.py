@@ -190,9 +190,8 @@ class COPRO(Optimizer):
     def _tell(self, run: Compile, ascent: Ascent) -> None:
         for one in ascent.found if self.verbose else ():
             for path, text in instructions_of(one.candidate.program).items():
-                run.note(
-                    f"{one.result.score:.1f} % by the instruction {one.candidate.label} of {path}: {text}"
-                )
+                label, score = one.candidate.label, one.result.score
+                run.note(f"{score:.1f} % ({label}), instruction of {path}: {text}")
 
     def _arranged(self, eval_kwargs: Mapping[str, Any] | None) -> COPRO:
         """Return this optimizer with the options of one compile."""
