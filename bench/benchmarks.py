@@ -25,6 +25,7 @@ TABLES = {
     "concurrency": ["--quick"],
     "modules": ["--rows", "8", "--seeds", "1"],
     "optimizers": ["--rows", "8", "--train", "8", "--seeds", "1", "--results", os.devnull],
+    "programs": ["--rows", "6", "--train", "8", "--val", "6", "--seeds", "1", "--results", os.devnull],
 }  # and what makes each of them quick
 
 

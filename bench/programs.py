@@ -16,8 +16,10 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import os
 import shutil
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -118,7 +120,10 @@ def fill(given: argparse.Namespace) -> dict[str, dict[str, Any]]:
 
 def run(cells: list[Cell], task: Task, program: Any, given: argparse.Namespace, done: dict[str, Any]) -> None:
     """Run the compilers of one program for one seed; they build on one another."""
-    folder = given.results.with_suffix(".runs") / content_key([*cells[0]])
+    kept = (
+        given.results.with_suffix(".runs") if str(given.results) != os.devnull else Path(tempfile.mkdtemp())
+    )
+    folder = kept / content_key([*cells[0]])
     given.results.parent.mkdir(parents=True, exist_ok=True)
     options = {} if given.api_base is None else {"api_base": given.api_base, "api_key": given.api_key}
     lm = telic.LM(
@@ -178,6 +183,7 @@ class Pooled(NamedTuple):
     calls: float  # a row
     compile: float  # LM calls, a seed
     failures: int
+    seconds: float
 
 
 def pooled(
@@ -193,7 +199,11 @@ def pooled(
     right, found = ([int(mark) for line in lines for mark in line[name]] for name in ("right", "found"))
     calls = sum(line["calls"] for line in lines) / len(right)
     paid = sum(line["compile"] for line in lines) / len(lines)
-    return Pooled(right, found, calls, paid, sum(line["failures"] for line in lines))
+    failures, seconds = (
+        sum(line["failures"] for line in lines),
+        sum(line["compiling"] + line["seconds"] for line in lines),
+    )
+    return Pooled(right, found, calls, paid, failures, seconds)
 
 
 def share(marks: list[int]) -> str:
@@ -221,7 +231,11 @@ def tables(given: argparse.Namespace, done: dict[str, Any]) -> Iterator[str]:
             continue
         cells = {(name, way): pooled(given, done, grid, name, way) for name in programs for way in COMPILERS}
         hops = grid == "two hops"
-        yield f"\n{grid.capitalize()}: `{given.data}`, {given.lm}, {given.seeds} seeds × {given.rows} test rows\n"
+        seconds = sum(cell.seconds for cell in cells.values() if cell is not None)
+        yield (
+            f"\n{grid.capitalize()}: `{given.data}`, `{given.lm}`, {given.seeds} × {given.rows} test rows, measured in "
+            f"{seconds / 60:.0f} minutes\n"
+        )
         head = "| all passages read, % " if hops else ""
         yield f"| program | compiler | right, % {head}| LM calls a row | LM calls to compile | failed |"
         yield "|---" * (7 if hops else 6) + "|"
