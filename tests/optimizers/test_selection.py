@@ -130,7 +130,7 @@ def test_candidates_that_the_rows_do_not_tell_apart_are_counted():
     (note,) = run.notes
     assert note == (
         "1 of 2 other candidates are not told from the best one on these 40 rows; to tell 5 points between them, "
-        "pass about 314 rows as valset="
+        "pass about 322 rows as valset="
     )
 
 

@@ -80,13 +80,18 @@ def rows_to_tell(first: Sequence[float], second: Sequence[float]) -> int | None:
         >>> rows_to_tell([1, 1, 0, 1] * 5, [1, 0, 0, 1] * 5)
         25
     """
-    differences = [a - b for a, b in zip(first, second, strict=True)]
-    n = len(differences)
+    n = len(first)
     if n < 2:
         return None
-    mean = math.fsum(differences) / n
-    variance = math.fsum((d - mean) ** 2 for d in differences) / (n - 1)
+    mean, variance = _difference(first, second)
     return None if mean == 0 else max(n if variance == 0 else 1, math.ceil((_Z / mean) ** 2 * variance))
+
+
+def _difference(first: Sequence[float], second: Sequence[float]) -> tuple[float, float]:
+    """Return mean and variance of the differences of two lists of scores, of at least 2 rows."""
+    differences = [a - b for a, b in zip(first, second, strict=True)]
+    mean = math.fsum(differences) / len(differences)
+    return mean, math.fsum((d - mean) ** 2 for d in differences) / (len(differences) - 1)
 
 
 def tell_size(run: Compile, best: EvaluationResult, given: EvaluationResult | None) -> None:
@@ -105,16 +110,15 @@ def tell_size(run: Compile, best: EvaluationResult, given: EvaluationResult | No
 def tell_rivals(run: Compile, best: EvaluationResult, others: Sequence[EvaluationResult]) -> None:
     """Note in the report how many candidates the rows do not tell from the best one, and how many rows would."""
     scores = [row.score for row in best.rows]
-    tests = [compare_paired([row.score for row in one.rows], scores) for one in others if one.n == best.n]
-    alike = [test for test in tests if test.p_value >= 1 - _CONFIDENCE]
-    if not alike:
+    known = [[row.score for row in one.rows] for one in others if one.n == best.n]
+    alike = [other for other in known if compare_paired(other, scores).p_value >= 1 - _CONFIDENCE]
+    if not alike or best.n < 2:
         return
     text = (
-        f"{len(alike)} of {len(tests)} other candidates are not told from the best one on these {best.n} rows"
+        f"{len(alike)} of {len(known)} other candidates are not told from the best one on these {best.n} rows"
     )
-    # The spread of a difference on one row, from its share of rows won and lost (scores from 0 to 1).
-    spread = math.fsum((t.wins + t.losses) / t.n for t in alike) / len(alike)
-    needed = math.ceil((_Z / _WANTED) ** 2 * max(spread, _WANTED))
+    spread = math.fsum(_difference(scores, other)[1] for other in alike) / len(alike)
+    needed = max(math.ceil(_LEAST_WINS / _WANTED), math.ceil((_Z / _WANTED) ** 2 * spread))
     if needed > best.n:
         text += f"; to tell {100 * _WANTED:.0f} points between them, pass about {needed:,} rows as valset="
     run.note(text)
