@@ -101,17 +101,8 @@ def multihop(
         seed: As in `rag`.
         num_threads: As in `rag`.
     """
-    found = 3 if k is None else k
     return _answering(
-        "multihop",
-        MultiHop,
-        (documents, size),
-        questions,
-        found,
-        metric,
-        (question, answer),
-        seed,
-        num_threads,
+        "multihop", MultiHop, (documents, size), questions, k, metric, (question, answer), seed, num_threads
     )
 
 
@@ -127,7 +118,12 @@ def _answering(
     parts = cut(rows, seed)
     rm = BM25(read)
     looked = rows_of(parts)
-    chosen, why = _chosen_k(rm, looked, len(read)) if k is None else (k, "as given")
+    if k is not None:
+        chosen, why = k, "as given"
+    elif program is MultiHop:  # what its searches will find cannot be known before
+        chosen, why = 3, "3 for each search"
+    else:
+        chosen, why = _chosen_k(rm, looked, len(read))
     measure, reason = _chosen_metric(metric, looked)
     choice = choose_optimizer(measure, len(parts.trainset), seed, num_threads)
     make = f"{program.__name__}(k={chosen}, rm=BM25.open(HERE / {'index'!r}))"
