@@ -206,6 +206,12 @@ def test_an_adapter_is_served_over_its_base(tmp_path):
     ]  # fmt: skip
 
 
+def test_an_adapter_is_not_given_to_transformers_server(tmp_path):
+    (tmp_path / "adapter_config.json").write_text("{}")
+    with pytest.raises(ConfigurationError, match="does not serve LoRA folders; use server='vllm' or 'telic'"):
+        words(ClientSpec("local", str(tmp_path)), server="transformers")
+
+
 def test_the_embedded_lm_is_not_given_to_servers_that_do_not_know_it():
     with pytest.raises(
         ConfigurationError, match="vllm does not know the embedded LM's network; use server='telic'"

@@ -114,6 +114,7 @@ class ServedClient:
         self.base_url = f"http://127.0.0.1:{self.port}/v1"
         name = self._name = served_name(spec)
         command = command_of(spec, asked, name, self.port)
+        self._only = spec.name if asked.command is None and asked.server == "transformers" else None
         self._log: Any = tempfile.TemporaryFile()  # noqa: SIM115 - until `close`
         keeper = [sys.executable, "-m", "telic.lm._keeper", *command]
         self._process = subprocess.Popen(  # noqa: S603 - words, no shell
@@ -155,11 +156,17 @@ class ServedClient:
 
     def _models(self) -> list[str]:
         """Return the models that the server names; none: it is not there yet."""
-        request = HttpRequest(Endpoint(f"{self.base_url}/models", method="GET"))
+        # What transformers' server names is the hub's cache, not the model that it was started with.
+        url = f"{self.base_url}/models" if self._only is None else f"http://127.0.0.1:{self.port}/health"
+        request = HttpRequest(Endpoint(url, method="GET"))
         try:
             answer = portal.run(_got, request)
+            if answer.status != 200:
+                return []
+            if self._only is not None:
+                return [self._only]
             found: Any = json.loads(answer.body)
-            return [str(one["id"]) for one in found["data"]] if answer.status == 200 else []
+            return [str(one["id"]) for one in found["data"]]
         except (LMError, ValueError, KeyError, TypeError):
             return []
 
@@ -236,7 +243,11 @@ def command_of(spec: ClientSpec, asked: Launch, name: str, port: int) -> list[st
             f"launching {spec.model!r}: {asked.server} does not know the embedded LM's network; use server='telic'"
         )
     elif asked.server == "transformers":
-        head = [sys.executable, "-m", "transformers.cli.transformers", "serve", "--force-model", spec.name]
+        if (folder / "adapter_config.json").is_file():
+            raise ConfigurationError(
+                f"launching {spec.model!r}: transformers' server does not serve LoRA folders; use server='vllm' or 'telic'"
+            )
+        head = [sys.executable, "-m", "transformers.cli.transformers", "serve", spec.name]
         head += ["--host", "127.0.0.1", "--port", str(port)]
     else:
         head = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", *_vllm(spec.name, folder, name)]
