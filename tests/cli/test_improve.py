@@ -54,7 +54,7 @@ def test_the_improved_program_is_saved_and_loads(folder, capsys):
 
     told = capsys.readouterr().out
     assert "saved: improved.json" in told
-    assert "better: +100.0 points" in told
+    assert "improved: +100.0 points" in told
     saved = json.loads((folder / "improved.json").read_text(encoding="utf-8"))
     assert saved["predictors"]["self"]["signature"]["instructions"] == "Answer in capitals."
     assert saved["report"]["improved"] is True

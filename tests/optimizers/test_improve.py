@@ -16,7 +16,7 @@ from telic.errors import ConfigurationError, LMInvalidRequestError, NotConfigure
 from telic.modules import Assert, Module, NearestDemos, Predict, ReAct
 from telic.optimizers import CompileInterrupted, CompileStopped, Improve, improve
 from telic.optimizers._improve_race import is_behind, rungs_of
-from telic.optimizers._improve_rows import sizes_of
+from telic.optimizers._improve_rows import partition, sizes_of
 from telic.optimizers._improve_verdict import chance_of_best, combined
 from telic.testing import DummyVectorizer, FunctionLM
 
@@ -139,14 +139,8 @@ def test_a_winner_that_does_worse_on_the_other_rows_is_not_believed():
     assert any("on 20 rows that did not choose it" in note for note in program.report.notes)
 
 
-def parts(rows):
-    from telic.optimizers._improve_rows import parted
-
-    class Silent:
-        def note(self, text, *, warn=False):
-            pass
-
-    return parted(Silent(), rows, None, 0, 200)
+def parts(rows, valset=None):
+    return partition(rows, valset, 0, 200)
 
 
 def test_the_rows_that_learn_choose_and_check_are_different_ones():
@@ -160,6 +154,34 @@ def test_the_rows_that_learn_choose_and_check_are_different_ones():
     shown = {demo["question"] for demo in program.demos}
     assert shown <= set(learn)
     assert program.report.check.n == 20
+
+
+def test_equal_rows_stay_in_one_part():
+    rows = [row for row in examples(30) for _ in range(2)]
+    learn, choose, check = ({row.question for row in part} for part in parts(rows))
+
+    assert learn and choose and check
+    assert not learn & choose and not choose & check and not learn & check
+
+
+def test_rows_that_choose_never_check():
+    rows = examples(60)
+    learn, choose, check = ({row.question for row in part} for part in parts(rows, rows[:40]))
+
+    assert len(choose) == 40
+    assert len(check) == 20
+    assert not check & choose and not check & learn
+    assert parts(rows, rows).check == []
+
+    program = improved(worker(magic=0.7), rows=rows, valset=rows)
+    assert any("nothing was left to check" in note for note in program.report.notes)
+    assert program.report.check is None
+
+
+def test_one_row_many_times_is_no_trouble():
+    program = improved(worker(), rows=examples(1) * 30)
+
+    assert program.report.stopped is None
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from telic.optimizers._choice import Scored
 from telic.optimizers._compile import Compile
 from telic.optimizers._frozen import check_learnable
 from telic.optimizers._improve_reflect import BATCH
-from telic.optimizers._improve_rows import parted, sizes_of
+from telic.optimizers._improve_rows import Sizes, parted, partition
 from telic.optimizers._improve_search import FEW, MANY, MOST_TRIED, ImproveSearch, SearchOptions
 from telic.optimizers._improve_verdict import chance_of_best, combined, one_sided
 from telic.optimizers._measure import rechecked
@@ -283,7 +283,9 @@ class Improve(Optimizer):
     def _work(
         self, program: Any, trainset: Sequence[Example], valset: Sequence[Example] | None
     ) -> list[Work]:
-        sizes = sizes_of(len(trainset), None if valset is None else len(valset), self.max_rows)
+        held_out = None if valset is None else list(valset)
+        parts = partition(list(trainset), held_out, self.seed, self.max_rows)
+        sizes = Sizes(*map(len, parts))
         predictors = len(program.predictors())
         each = max(2, self.num_instructions // predictors)
         entrants = self.max_rounds * each * (predictors + (predictors > 1)) + (self.vectorizer is not None)

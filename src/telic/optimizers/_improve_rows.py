@@ -2,16 +2,17 @@
 
 Demonstrations and proposals come from the first part, candidates are chosen by the second, and the winner is checked on
 the third, which had no part in finding it. With a valset that is the second part, and `trainset` gives the other two.
-A trainset of fewer than 20 rows is not parted: all its rows serve for all, and nothing can be checked.
+Rows that come more than once go into one part. A trainset of fewer than 20 rows is not parted: all its rows serve for
+all, and nothing can be checked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from telic._seed import derive
 from telic._text import plural
+from telic.evaluate import example_key
 from telic.optimizers._selection import SPLIT_FROM
 
 if TYPE_CHECKING:
@@ -61,43 +62,63 @@ def sizes_of(trainset: int, valset: int | None, most: int) -> Sizes:
     return Sizes(trainset - choose - check, choose, check)
 
 
-def parted(run: Compile, rows: list[Example], valset: list[Example] | None, seed: int, most: int) -> Parts:
-    """Return the rows in their parts; the report and one line on the console say what was done.
+def partition(rows: list[Example], valset: list[Example] | None, seed: int, most: int) -> Parts:
+    """Return the rows in their parts. Equal rows stay together, and what is in the valset does not check.
 
     Args:
-        run: The compile.
         rows: The trainset.
         valset: The valset, if one was given.
         seed: Of the draw.
         most: As for `sizes_of`.
     """
-    sizes = sizes_of(len(rows), None if valset is None else len(valset), most)
     chosen_by = rows if valset is None else valset
-    if valset is not None and sizes.choose < len(valset):
-        chosen_by = _drawn(valset, sizes.choose, seed, "valset")
-        run.note(f"{sizes.choose} of the {len(valset)} rows of valset choose; max_rows={most}")
-    if len(rows) < SPLIT_FROM:
-        if valset is None:
-            run.note(
-                f"no valset was given and trainset has only {plural(len(rows), 'row')}: candidates were made from and "
-                "chosen by the same rows, and nothing was left to check the winner on; pass more rows",
-                warn=True,
-            )
-        return Parts(rows, chosen_by[: sizes.choose], [])
-    order = derive(seed, "parts").sample(range(len(rows)), len(rows))
-    cut = sizes.check, sizes.check + (sizes.choose if valset is None else 0)
-    check, choose, learn = (
-        [rows[i] for i in sorted(part)] for part in (order[: cut[0]], order[cut[0] : cut[1]], order[cut[1] :])
-    )
+    sizes = sizes_of(len(rows), None if valset is None else len(valset), most)
     if valset is not None:
-        return Parts(learn, chosen_by, check)
-    run.note(
-        f"no valset was given: trainset was split, {sizes.learn} rows to learn from, {sizes.choose} to choose by and "
-        f"{sizes.check} to check the winner",
-        warn=True,
+        drawn = derive(seed, "valset").sample(range(len(valset)), sizes.choose)
+        chosen_by = [valset[i] for i in sorted(drawn)]
+    if len(rows) < SPLIT_FROM:
+        return Parts(rows, chosen_by[: sizes.choose], [])
+    groups: dict[str, list[int]] = {}
+    for index, row in enumerate(rows):
+        groups.setdefault(example_key(row), []).append(index)
+    known = set[str]() if valset is None else {example_key(row) for row in valset}
+    check, choose = set[int](), set[int]()
+    keys = list(groups)
+    for key in derive(seed, "parts").sample(keys, len(keys)):
+        group = groups[key]
+        if key not in known and len(check) + len(group) <= sizes.check:
+            check.update(group)
+        elif valset is None and len(choose) + len(group) <= sizes.choose:
+            choose.update(group)
+    learn = [row for index, row in enumerate(rows) if index not in check | choose]
+    if not learn or (valset is None and not choose):  # few rows, many times
+        return Parts(rows, chosen_by[: sizes.choose], [])
+    return Parts(
+        learn,
+        [rows[index] for index in sorted(choose)] if valset is None else chosen_by,
+        [rows[index] for index in sorted(check)],
     )
-    return Parts(learn, choose, check)
 
 
-def _drawn(rows: Sequence[Example], count: int, seed: int, what: str) -> list[Example]:
-    return [rows[i] for i in sorted(derive(seed, what).sample(range(len(rows)), count))]
+def parted(run: Compile, rows: list[Example], valset: list[Example] | None, seed: int, most: int) -> Parts:
+    """Return the rows in their parts; the report and one line on the console say what was done."""
+    parts = partition(rows, valset, seed, most)
+    learn, choose, check = map(len, parts)
+    if valset is not None:
+        if choose < len(valset):
+            run.note(f"{choose} of the {len(valset)} rows of valset choose; max_rows={most}")
+        if not check:
+            run.note("too few rows of trainset are not in valset: nothing was left to check the winner on")
+    elif not check:
+        run.note(
+            f"no valset was given and trainset has only {plural(len(rows), 'row')}, or few different ones: candidates "
+            "were made from and chosen by the same rows, and nothing was left to check the winner on; pass more rows",
+            warn=True,
+        )
+    else:
+        run.note(
+            f"no valset was given: trainset was split, {learn} rows to learn from, {choose} to choose by and "
+            f"{check} to check the winner",
+            warn=True,
+        )
+    return parts
