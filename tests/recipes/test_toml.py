@@ -118,6 +118,7 @@ def test_rows_are_cut_in_three_the_same_way_each_time(declare):
         ('retrieve = "question"', 'retrieve = "question"\ninstructions = "x"', "belongs to a step with a signature"),
         ('lm = "fake/reader"', 'inputs = ["query"]', r"takes 'question', which is no input \(`query`\)"),
         ('lm = "fake/reader"', "steps = 3", "Cannot|TOML"),
+        ('lm = "fake/reader"', "inputs = [1]", r"line 2, 'inputs': must be a text, got 1"),
     ],
 )  # fmt: skip
 def test_a_fault_is_told_with_line_and_key(declare, old, new, message):
@@ -136,6 +137,26 @@ def test_a_step_may_not_take_what_only_a_later_one_gives(declare):
     text = '[[steps]]\nname = "a"\nsignature = "x, z -> y"\n[[steps]]\nname = "b"\nsignature = "y -> z"\n'
 
     with pytest.raises(ConfigurationError, match=r"line 1, 'steps.1': takes 'z', which only a later step"):
+        Project(declare(text)).program()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("steps = [1]", r"'steps.1': must be a table"),
+        ("steps = {a = 1}", r"'steps': must be a list"),
+        ("steps = []", "needs steps"),
+        (
+            'steps = [{name = "a", signature = "x -> y", stratgy = "Predict"}]',
+            r"line 1, 'steps.1.stratgy': unknown",
+        ),
+        ("a = " + "[" * 5000, "is no TOML"),
+        ('[[steps]]\nname = "a"\nsignature = "x: Foo -> y"', r"line 3, 'steps.1.signature': .*Foo"),
+        ('[[steps]]\nname = "a"\nsignature = "-> y -> z"', r"line 3, 'steps.1.signature'"),
+    ],
+)
+def test_strange_steps_are_refused(declare, text, message):
+    with pytest.raises(ConfigurationError, match=message):
         Project(declare(text)).program()
 
 

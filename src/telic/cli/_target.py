@@ -17,11 +17,10 @@ from typing import TYPE_CHECKING, Any, cast
 from telic._text import did_you_mean, join_names
 from telic.datasets import load_examples
 from telic.errors import ConfigurationError
-from telic.evaluate import EM, answer_exact_match, answer_passage_match, check_path
+from telic.evaluate import check_path
 from telic.lm import LM
 from telic.modules import Module, Predict
-from telic.recipes import METRICS as RECIPE_METRICS
-from telic.recipes import Project, Steps, is_project
+from telic.recipes import METRICS, Project, Steps, is_project
 from telic.signatures import Signature, SignatureMeta
 
 if TYPE_CHECKING:
@@ -107,20 +106,6 @@ def load_metric(name: str) -> Callable[..., Any]:
     if not callable(found):
         raise ConfigurationError(f"the metric {name!r} is {found!r}, which cannot be called")
     return found
-
-
-def exact_match(example: Example, prediction: Any, trace: object = None) -> bool:
-    """Whether all labels are predicted, apart from case, punctuation, articles and blanks."""
-    del trace
-    return all(EM(str(prediction[name]), [str(value)]) for name, value in example.labels().items())
-
-
-METRICS: dict[str, Callable[..., Any]] = {
-    **RECIPE_METRICS,
-    "exact_match": exact_match,
-    "answer_exact_match": answer_exact_match,
-    "answer_passage_match": answer_passage_match,
-}
 
 
 def load_object(name: str, what: str) -> Any:

@@ -9,6 +9,7 @@ from telic.recipes._export import Origin as Origin
 from telic.recipes._export import export_package as export_package
 from telic.recipes._extracting import extract as extract
 from telic.recipes._measures import answer_score as answer_score
+from telic.recipes._measures import exact_match as exact_match
 from telic.recipes._measures import judged_answer as judged_answer
 from telic.recipes._measures import record_f1 as record_f1
 from telic.recipes._project import METRICS as METRICS

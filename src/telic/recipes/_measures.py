@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from telic._hash import canonical_json
 from telic.data import Example, Prediction
-from telic.evaluate import F1, SemanticF1
+from telic.evaluate import EM, F1, SemanticF1
 from telic.recipes.programs import field_of, is_not_found
 
 GOOD_ENOUGH = 0.7
@@ -45,6 +45,12 @@ def judged_answer(example: Any, pred: Any, trace: Any = None) -> float | bool:
         row = Example(question=example.question, response=accepted(example)[0])
         score = float(SemanticF1()(row, Prediction(response=str(pred.answer))).score)
     return score if trace is None else score >= GOOD_ENOUGH
+
+
+def exact_match(example: Any, pred: Any, trace: Any = None) -> bool:
+    """Return whether all labels are predicted, apart from case, punctuation, articles and blanks."""
+    del trace
+    return all(EM(str(pred[name]), [str(value)]) for name, value in example.labels().items())
 
 
 def record_f1(example: Any, pred: Any, trace: Any = None) -> float | bool:

@@ -23,13 +23,14 @@ from telic.evaluate import answer_exact_match, answer_passage_match
 from telic.modules import Module
 from telic.recipes._export import Origin
 from telic.recipes._folder import INDEX, PROGRAM, SETTINGS, STATE
-from telic.recipes._measures import answer_score, judged_answer, record_f1
+from telic.recipes._measures import answer_score, exact_match, judged_answer, record_f1
 from telic.recipes._rows import Parts, cut
 from telic.recipes._steps import declared
 from telic.recipes._toml import TomlFile
 
 METRICS: Final[dict[str, Callable[..., Any]]] = {
     "answer_score": answer_score, "judged_answer": judged_answer, "label_match": label_match, "record_f1": record_f1,
+    "exact_match": exact_match,
     "answer_exact_match": answer_exact_match, "answer_passage_match": answer_passage_match,
 }  # fmt: skip
 _TOP: Final = {"lm": str, "metric": str, "inputs": list, "corpus": dict, "steps": list, "data": dict, "compile": dict,

@@ -143,6 +143,8 @@ def _inputs(file: TomlFile, needed: Mapping[str, Key], given: set[str]) -> tuple
     if told is None:
         return tuple(needed)
     file.check(("inputs",), told, list)
+    for name in told:
+        file.check(("inputs",), name, str)
     missing = [name for name in needed if name not in told]
     if missing:
         raise file.fault(
