@@ -31,8 +31,8 @@ HOMES: Final[Mapping[str, str]] = {
         retrieve="ColBERTv2 Embedder Embeddings",
         evaluate="Evaluate EvaluationResult",
         integrations="mcp_tools",
-        optimizers="BootstrapFewShot BootstrapFewShotWithOptuna BootstrapFewShotWithRandomSearch BootstrapFinetune COPRO "
-        "Ensemble GEPA Improve InferRules KNNFewShot LabeledFewShot MIPROv2 SIMBA improve",
+        optimizers="BootstrapFewShot BootstrapFewShotWithOptuna BootstrapFewShotWithRandomSearch BootstrapFinetune "
+        "COPRO Ensemble GEPA Improve InferRules KNNFewShot LabeledFewShot MIPROv2 SIMBA improve",
         errors="AdapterError AdapterParseError AssertionFailed BudgetExceeded CacheMissError CodeExecutionError "
         "ConfigurationError ContentFilterError ContextWindowExceededError DatasetError EvaluationError InputError "
         "InterpreterError JournalError LMOutageError RunDivergedError RunLockedError RunMismatchError "

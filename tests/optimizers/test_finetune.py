@@ -339,3 +339,46 @@ def test_killed_in_the_training_and_run_again_it_has_the_same_weights(tmp_path):
     assert first == second
     result = json.loads(next((tmp_path / "killed").glob("weights/*/result.json")).read_bytes())
     assert result["resumed_at"] >= 4
+
+
+def test_a_dry_run_tells_what_the_training_will_take():
+    lm = tiny()
+    with context(lm=lm):
+        plans = BootstrapFinetune(TASK.metric, train_kwargs=QUICK).training_plans(
+            Predict(TASK.signature), trainset=TASK.trainset[:16]
+        )
+
+    (plan,) = plans.values()
+    assert (plan.rows, plan.steps) == (16, 8)
+    assert plan.seconds > 0
+    assert not lm.history
+
+
+def test_a_dry_run_of_what_rows_cannot_tell_says_so():
+    with (
+        context(lm=tiny()),
+        pytest.raises(ConfigurationError, match="no training row has values of the fields of"),
+    ):
+        BootstrapFinetune(always).training_plans(
+            Predict("question -> nothing_of_that"), trainset=TASK.trainset[:2]
+        )
+
+
+def test_a_model_too_large_for_memory_is_refused_before_anything_is_paid_for(tmp_path):
+    pytest.importorskip("transformers")
+    config = {
+        "model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 65536, "intermediate_size": 262144,
+        "num_hidden_layers": 96, "num_attention_heads": 128, "num_key_value_heads": 128, "vocab_size": 1000,
+    }  # fmt: skip
+    (tmp_path / "huge").mkdir()
+    (tmp_path / "huge" / "config.json").write_text(json.dumps(config))
+    program = Predict(TASK.signature)
+    program.lm = LM(f"local/{tmp_path / 'huge'}")
+    for method, tip in (("full", "Take method='lora', dtype='bfloat16'"), ("lora", "Take dtype='bfloat16'")):
+        with pytest.raises(
+            ConfigurationError, match=rf"\({method}\) needs \d+\.\d GB at least.*GB left. {tip}"
+        ):
+            BootstrapFinetune(always, train_kwargs={"method": method}).compile(
+                program, trainset=TASK.trainset[:2], run_dir=tmp_path / "run"
+            )
+    assert not (tmp_path / "run").exists()

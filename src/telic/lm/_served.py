@@ -245,7 +245,8 @@ def command_of(spec: ClientSpec, asked: Launch, name: str, port: int) -> list[st
     elif asked.server == "transformers":
         if (folder / "adapter_config.json").is_file():
             raise ConfigurationError(
-                f"launching {spec.model!r}: transformers' server does not serve LoRA folders; use server='vllm' or 'telic'"
+                f"launching {spec.model!r}: transformers' server does not serve LoRA folders; use server='vllm' or "
+                "'telic'"
             )
         head = [sys.executable, "-m", "transformers.cli.transformers", "serve", spec.name]
         head += ["--host", "127.0.0.1", "--port", str(port)]

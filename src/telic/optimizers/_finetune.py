@@ -21,12 +21,21 @@ from telic.optimizers._bootstrap import any_run
 from telic.optimizers._checks import check_settings, check_student, check_teacher
 from telic.optimizers._compile import Compile
 from telic.optimizers._finetune_groups import Group, groups_of
-from telic.optimizers._finetune_traces import Traces
+from telic.optimizers._finetune_traces import Traces, labelled_calls
 from telic.optimizers._measure import measured
 from telic.optimizers._plan import Work
 from telic.optimizers._pool import Standing
 from telic.optimizers._progress import check_display, shown_progress
-from telic.training import Progress, Rows, TracedRun, rows_of_runs, write_rows
+from telic.training import (
+    JobSettings,
+    Progress,
+    Rows,
+    TracedRun,
+    TrainingPlan,
+    plan_finetune,
+    rows_of_runs,
+    write_rows,
+)
 
 if TYPE_CHECKING:
     import os
@@ -159,6 +168,42 @@ class BootstrapFinetune(Optimizer):
                 return compiled
 
             return run.guarded(search, best)
+
+    def training_plans(
+        self, program: Any, *, trainset: Sequence[Example], measure: bool = True
+    ) -> dict[str, TrainingPlan]:
+        """Return what the finetuning of each LM will take, by its folder's name: tokens, memory, time. A dry run.
+
+        The rows are not known before the teachers ran: here they are the training rows that have values of a predictor's
+        fields, with the program's prompts. So the plan holds for predictors whose inputs and outputs the rows have.
+
+        Args:
+            program: What would be compiled.
+            trainset: As for `compile`.
+            measure: Compute one batch to tell the time.
+
+        Raises:
+            ConfigurationError: An LM cannot be trained here, or no row has the fields of one of its predictors.
+
+        Cost: no LM call; loads each model.
+        """
+        check_student(program, "program")
+        rows = checked_examples("trainset", trainset)
+        plans: dict[str, TrainingPlan] = {}
+        for group in groups_of(program, self.train_kwargs, self.adapter, multitask=self.multitask):
+            if isinstance(group.settings, JobSettings):
+                raise ConfigurationError(
+                    f"{group.lm.model!r} is finetuned by its provider, which alone knows what it takes"
+                )
+            calls = labelled_calls(program, group.paths, rows)
+            made = self._rows(program, group, [TracedRun(calls, 1.0, 0)])
+            if not made.rows:
+                raise ConfigurationError(
+                    f"no training row has values of the fields of {join_names(group.paths)}, so the rows of its finetuning "
+                    "cannot be told beforehand; collect traces first, and see telic.training.plan_finetune"
+                )
+            plans[group.name] = plan_finetune(group.lm, made.rows, group.settings, measure=measure)
+        return plans
 
     def _train(
         self, run: Compile, student: Any, groups: Sequence[Group], traces: Traces, lms: dict[str, Any]

@@ -18,6 +18,7 @@ from telic.training import (
     JobSettings,
     Progress,
     SFTSettings,
+    check_size,
     check_trainable,
     finetune,
     finetune_by_job,
@@ -115,6 +116,7 @@ def _settings(lm: Any, paths: Sequence[str], given: Mapping[str, Any] | None) ->
     if isinstance(lm, LM) and is_trainable(lm):
         settings = read_settings(given)
         check_trainable(lm, settings.method)
+        check_size(lm, settings)
         return settings
     if isinstance(lm, LM) and lm.client is None and lm.model.startswith("openai/"):
         JobServer(lm)  # there is a key

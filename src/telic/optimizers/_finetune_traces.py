@@ -124,3 +124,17 @@ class Traces(Source):
     def assertions(self) -> dict[str, AssertionCount]:
         """What became of assertions, by name."""
         return count_assertions(self.harvest.assertions)
+
+
+def labelled_calls(program: Any, paths: Sequence[str], rows: Sequence[Example]) -> list[Call]:
+    """Return the calls that rows with labels stand for: those that have all outputs of a predictor."""
+    found: list[Call] = []
+    for path, predictor in program.named_predictors():
+        if path in paths:
+            outputs = list(predictor.signature.output_fields)
+            found += [
+                Call(path, dict(row.items()), {name: row[name] for name in outputs})
+                for row in rows
+                if all(name in row for name in outputs)
+            ]
+    return found

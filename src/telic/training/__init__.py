@@ -12,6 +12,7 @@ from telic.training._open import check_trainable as check_trainable
 from telic.training._open import is_trainable as is_trainable
 from telic.training._open import open_trainable as open_trainable
 from telic.training._plan import TrainingPlan as TrainingPlan
+from telic.training._plan import check_size as check_size
 from telic.training._plan import plan_finetune as plan_finetune
 from telic.training._rows import Call as Call
 from telic.training._rows import ChatRow as ChatRow

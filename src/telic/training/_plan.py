@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 from telic._optional import load
 from telic.errors import ConfigurationError
-from telic.lm.local._open import free_bytes
+from telic.lm.local._open import base_of, best_device, config_of, free_bytes, precision_of, size_of
 from telic.training._lengths import Encoded, encoded
-from telic.training._open import open_trainable
+from telic.training._open import model_of, open_trainable, tiny_files
 from telic.training._rows import ChatRow
 from telic.training._settings import SFTSettings
 from telic.training._trainable import Trainable
@@ -120,6 +120,32 @@ def memory_of(network: Trainable, ready: Encoded, settings: SFTSettings) -> int:
     needs = network.needs()
     longest = max(row.length for row in ready.rows)
     return needs.weight_bytes + needs.trained * _MOMENTS + _at_once(settings) * longest * needs.token_bytes
+
+
+def check_size(lm: Any, settings: SFTSettings) -> None:
+    """Refuse a model that cannot fit, by its configuration alone: before its weights are read or anything is paid for.
+
+    Raises:
+        ConfigurationError: Weights, gradients and moments need more than the device has.
+        LMUnsupportedModelError: There is no such model.
+    """
+    name = model_of(lm)
+    if tiny_files(name) is not None:
+        return
+    base, _ = base_of(name.partition("/")[2])
+    config = config_of(base)
+    device = best_device() if settings.device is None else settings.device
+    size = size_of(config, precision_of(config, device, settings.dtype))
+    moments = size.parameters * _MOMENTS if settings.method == "full" else 0
+    free = free_bytes(device)
+    if free is not None and size.bytes + moments > free:
+        raise ConfigurationError(
+            f"training {name!r} ({settings.method}) needs {(size.bytes + moments) / 1e9:.1f} GB at least: "
+            f"{size.bytes / 1e9:.1f} GB for {size.parameters:,} weights, {moments / 1e9:.1f} GB for gradients and moments; "
+            f"{device!r} has {free / 1e9:.1f} GB left. Take "
+            + ("method='lora', " if moments else "")
+            + "dtype='bfloat16', a smaller model, or another device"
+        )
 
 
 def check_room(network: Trainable, ready: Encoded, settings: SFTSettings) -> None:

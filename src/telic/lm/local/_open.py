@@ -55,11 +55,11 @@ def open_model(name: str, *, device: str | None = None, dtype: str | None = None
         ConfigurationError: It does not fit into memory, or an adapter is of another base.
     """
     torch, transformers = load("torch"), load("transformers")
-    base, adapter = _base_of(name)
+    base, adapter = base_of(name)
     config = config_of(base)
     seq2seq = bool(config.is_encoder_decoder)
     device = best_device() if device is None else device
-    precision = _precision(config, device, dtype)
+    precision = precision_of(config, device, dtype)
     size = size_of(config, precision)
     check_memory(f"the LM 'local/{name}'", size, device)
     kind = transformers.AutoModelForSeq2SeqLM if seq2seq else transformers.AutoModelForCausalLM
@@ -163,7 +163,7 @@ def identity_of(name: str, config: Any = None) -> str:
     return content_key([found])[:32]
 
 
-def _base_of(name: str) -> tuple[str, Path | None]:
+def base_of(name: str) -> tuple[str, Path | None]:
     """Return the model that `name` stands on, and the folder of an adapter for it."""
     folder = Path(name).expanduser()
     if not folder.is_dir():
@@ -196,7 +196,12 @@ def _adapted(model: Any, adapter: Path, base: str) -> Any:
         raise ConfigurationError(f"the adapter in {str(adapter)!r} does not fit {base!r}: {error}") from error
 
 
-def _precision(config: Any, device: str, dtype: str | None) -> Any:
+def precision_of(config: Any, device: str, dtype: str | None) -> Any:
+    """Return the type of a model's weights: the one that was asked for, or what suits the device.
+
+    Raises:
+        ConfigurationError: torch has no such type.
+    """
     torch = load("torch")
     if dtype is not None:
         found = getattr(torch, dtype, None)
