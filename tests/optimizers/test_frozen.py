@@ -211,6 +211,22 @@ def test_predictors_keep_their_lms(name):
     assert student.plan.lm.calls or name == "LabeledFewShot"
 
 
+@pytest.mark.parametrize("frozen", [True, False])
+def test_prefixes_of_fields_are_proposed_by_copro_unless_fields_are_frozen(frozen):
+    student = Predict("question -> answer")
+    if frozen:
+        student.freeze("fields")
+    asked = lm()
+
+    with context(lm=asked, max_errors=50):
+        made = COPRO(metric=metric, breadth=3, depth=1, prefix=True).compile(
+            student, trainset=examples(6), valset=examples(6, first=50)
+        )
+
+    prefixes = [one.signature.fields["answer"].prefix for one in tried(made)]
+    assert (set(prefixes) == {"Answer:"}) is frozen
+
+
 def agent():
     def population(city: str) -> str:
         """How many people live there."""

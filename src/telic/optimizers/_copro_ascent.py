@@ -74,6 +74,7 @@ class Ascent:
         self._rows = rows
         self._metric = metric
         self._paths = learners(student, "instructions")
+        self._prefixed = list(learners(student, "fields")) if settings.prefix else []
         self._original = instructions_of(student)
         self._wordings = wordings_of(student)
         self._best = dict(self._original)
@@ -132,7 +133,7 @@ class Ascent:
         about = described(self._student)
         if len(self._original) > 1:
             about = f"{about}\nThe instruction is for the step {path}."
-        outputs = f"{_OUTPUT}, {_PREFIX}" if self._settings.prefix else _OUTPUT
+        outputs = f"{_OUTPUT}, {_PREFIX}" if path in self._prefixed else _OUTPUT
         if number == 0:
             names, inputs = "basic_instruction", {"basic_instruction": self._wordings[path].task}
         else:
@@ -163,7 +164,7 @@ class Ascent:
         text = str(made.instructions)
         if text not in self._texts[path]:
             self._texts[path].append(text)
-            if self._settings.prefix:
+            if path in self._prefixed:
                 self._prefixes[path, text] = cleaned(fields[_PREFIX])
 
     # 2. Scores
