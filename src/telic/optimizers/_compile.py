@@ -287,12 +287,12 @@ class Compile:
 
     def __enter__(self) -> Self:
         outer: LiveRun | None = get_setting("run")
-        if outer is not None and self._run_dir is None:
-            self.live, self._prefix = outer, f"{outer.nested(self._name)}/"
-            self._folder = str(outer.folder)
-        else:
-            self._open()
         try:
+            if outer is not None and self._run_dir is None:
+                self.live, self._prefix = outer, f"{outer.nested(self._name)}/"
+                self._folder = str(outer.folder)
+            else:
+                self._open()
             ambient: Budget | None = get_setting("budget")
             self._budget = for_run(self._given, ambient)
             self._check_budget()

@@ -48,6 +48,19 @@ class FaultBehaviours(OptimizerSuite):
             lost = killed.event == "reply"  # it had come, and could not be written down any more
             assert lm.calls <= whole.calls + lost, f"killed at event {number}, a {killed.event}"
 
+    def test_killed_again_as_it_resumes_it_is_as_never_killed(self, tmp_path: Path) -> None:
+        """Also while the run is opened again, and without another process for it."""
+        expected = self.found(self.compile(self.lm(), tmp_path / "whole"))
+        half = Run(tmp_path / "whole").events // 2
+        for number in range(5):
+            lm, folder = self.lm(), tmp_path / str(number)
+            for left in (half, number):
+                with suppress(Killed), context(journal_tap=Killer(left)):
+                    self.compile(lm, folder)
+            assert self.found(self.compile(lm, folder)) == expected, (
+                f"killed at event {number} of the second time"
+            )
+
     def test_killed_with_many_threads_at_work_it_is_as_never_killed(self, tmp_path: Path) -> None:
         """The same result, whatever was under way; programs of more than one step too."""
         for name in ("nested", "looping", "asserting"):
