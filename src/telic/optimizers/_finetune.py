@@ -174,8 +174,8 @@ class BootstrapFinetune(Optimizer):
     ) -> dict[str, TrainingPlan]:
         """Return what the finetuning of each LM will take, by its folder's name: tokens, memory, time. A dry run.
 
-        The rows are not known before the teachers ran: here they are the training rows that have values of a predictor's
-        fields, with the program's prompts. So the plan holds for predictors whose inputs and outputs the rows have.
+        The rows are not known before the teachers ran: here they are the training rows that have values of a
+        predictor's fields, with the program's prompts. So it holds for predictors whose fields the rows have.
 
         Args:
             program: What would be compiled.
@@ -199,8 +199,8 @@ class BootstrapFinetune(Optimizer):
             made = self._rows(program, group, [TracedRun(calls, 1.0, 0)])
             if not made.rows:
                 raise ConfigurationError(
-                    f"no training row has values of the fields of {join_names(group.paths)}, so the rows of its finetuning "
-                    "cannot be told beforehand; collect traces first, and see telic.training.plan_finetune"
+                    f"no training row has values of the fields of {join_names(group.paths)}, so what its finetuning "
+                    "takes cannot be told beforehand; collect traces first, and see telic.training.plan_finetune"
                 )
             plans[group.name] = plan_finetune(group.lm, made.rows, group.settings, measure=measure)
         return plans

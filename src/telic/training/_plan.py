@@ -141,7 +141,7 @@ def check_size(lm: Any, settings: SFTSettings) -> None:
     if free is not None and size.bytes + moments > free:
         raise ConfigurationError(
             f"training {name!r} ({settings.method}) needs {(size.bytes + moments) / 1e9:.1f} GB at least: "
-            f"{size.bytes / 1e9:.1f} GB for {size.parameters:,} weights, {moments / 1e9:.1f} GB for gradients and moments; "
+            f"{size.bytes / 1e9:.1f} GB for {size.parameters:,} weights, {moments / 1e9:.1f} GB for what is learned; "
             f"{device!r} has {free / 1e9:.1f} GB left. Take "
             + ("method='lora', " if moments else "")
             + "dtype='bfloat16', a smaller model, or another device"
