@@ -167,6 +167,17 @@ def test_reflection_compares_the_attempts_it_drew():
     assert str(lm.requests[-1].messages).count("So it says.") >= 3
 
 
+def test_an_attempt_that_cannot_be_read_does_not_lose_the_others():
+    program = ThoughtReflection("question -> answer: int", num_attempts=3)
+    chain = "[[ ## reasoning ## ]]\nSo it says.\n\n[[ ## answer ## ]]\n{}\n\n[[ ## completed ## ]]"
+    script = [chain.format(4), "no", chain.format(5), "no again", said(answer=4, rationale="Two say so.")]
+    lm = ScriptedLM(script)
+    program.set_lm(lm)
+
+    assert program(question="2 + 2?").answer == 4
+    assert len(lm.requests) == 3  # three attempts, the unreadable one again, the comparison
+
+
 # The agent
 
 

@@ -186,6 +186,11 @@ def test_long_answers_are_judged_by_an_lm(handbook):
     recipe = recipes.rag(handbook / "handbook", rows)
 
     assert recipe.metric is recipes.judged_answer
+    assert "and the judge's" in str(recipe)
+    assert (
+        recipe.plan().calls[0]
+        == 2 * recipes.rag(handbook / "handbook", rows, metric="answer_score").plan().calls[0]
+    )
     lm = ScriptedLM([{"reasoning": "", "recall": 1.0, "precision": 0.5}])
     with telic.context(lm=lm):
         row = recipe.parts.trainset[0]

@@ -22,8 +22,13 @@ from telic.modules import Module
 from telic.optimizers import CompileInterrupted, CompileStopped, CostPlan, Work, plan_of
 from telic.recipes._choice import Choice
 from telic.recipes._folder import ProgramFolder
+from telic.recipes._measures import judged_answer
 from telic.recipes._rows import Parts
 from telic.recipes._source import ProgramSource
+from telic.recipes.programs import RAG, Classify, Extract
+
+ASSERTING = (RAG, Classify, Extract)
+"""Programs that have an answer asked for again where it cannot be right."""
 
 
 class Compiled(NamedTuple):
@@ -79,7 +84,18 @@ class Recipe:
         runs = 2 * len(self.parts.testset)
         measuring = Work("measuring, before and after", (runs, runs))
         work = [*self.optimizer.plan(self.program, **rows).parts, measuring]
-        return plan_of(self.program, work, self.parts.trainset, None)
+        low, high = plan_of(self.program, [Work("", (1, 1))], self.parts.trainset, None).calls
+        again = (
+            " and answers that an assertion has asked for again"
+            if isinstance(self.program, ASSERTING)
+            else ""
+        )
+        high *= 1 + setting("max_backtracks") if again else 1
+        judge = self.metric is judged_answer
+        low, high = low + judge, high + 2 * judge
+        note = f"a run makes {low:,} to {high:,} calls, replies that cannot be read{again} included"
+        plan = plan_of(self.program, work, self.parts.trainset, (low, high))
+        return plan._replace(notes=[*plan.notes, note + (", and the judge's" if judge else "")])
 
     def __str__(self) -> str:
         width = max(len(label) for label, _ in self.notes) + 2

@@ -42,5 +42,7 @@ class ThoughtReflection(Module):
 
     def forward(self, **inputs: Any) -> Prediction:
         """Attempt, then compare."""
-        attempts = self.attempt(**inputs).completions
+        drawn = self.attempt(**inputs).completions
+        # An attempt that cannot be read is not among them, and was paid for with the others: these stand in for it.
+        attempts = [drawn[place % len(drawn)] for place in range(self.compare.M)]
         return self.compare(completions=attempts, **inputs)
