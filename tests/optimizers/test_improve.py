@@ -13,6 +13,7 @@ from telic.budget import Budget
 from telic.context import context
 from telic.data import Example, Prediction
 from telic.errors import ConfigurationError, LMInvalidRequestError, NotConfiguredError
+from telic.journal import Run
 from telic.modules import Assert, Module, NearestDemos, Predict, ReAct
 from telic.optimizers import CompileInterrupted, CompileStopped, Improve, improve
 from telic.optimizers._improve_race import is_behind, rungs_of
@@ -217,6 +218,16 @@ def test_hopeless_candidates_are_given_up_after_a_part_of_the_rows():
     assert program.report.improved is False
     assert 0 < len(bad) <= 3 * sizes_of(160, None, 200).choose // 4
     assert not any("instruction" in label for label in labels(program))
+
+
+def test_candidates_are_told_with_what_they_were_made_from_and_how_many_were_given_up(tmp_path):
+    program = improved(worker(per_demo=0.1, magic=0.3), rows=examples(160), run_dir=tmp_path / "run")
+
+    records = {one.record["seed"]: one.record for one in Run(tmp_path / "run").candidates}
+    assert "parents" not in records[0]
+    assert all(records[number]["parents"][0] in records for number in records if number)
+    assert any(records[number]["parents"] != [0] for number in records if number)
+    assert any("were given up before" in note for note in program.report.notes)
 
 
 def test_rungs_and_the_bar():

@@ -205,6 +205,12 @@ class Improve(Optimizer):
             "failures": search.failures,
             "extra_runs": search.extra_runs,
         }
+        given_up = sum(one.is_out for one in search.entrants)
+        if given_up:
+            tried = plural(len(search.entrants) - 1, "candidate")
+            run.note(
+                f"{given_up} of {tried} were given up before all rows that choose were scored: they were behind"
+            )
         if best is given:
             improved = None if stopped is not None and not search.kept_for_check else False
             if improved is False:

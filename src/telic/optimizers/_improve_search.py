@@ -309,7 +309,8 @@ class ImproveSearch:
 
     def _scored(self, entrant: Entrant) -> None:
         result = entrant.result
-        candidate = self._run.candidate(entrant.program, result, entrant.label, entrant.number)
+        more = {} if self._champion is None else {"parents": [self._champion.number]}
+        candidate = self._run.candidate(entrant.program, result, entrant.label, entrant.number, **more)
         self.found.append(Scored(candidate, result))
 
     def _pooled(self, sources: Sequence[Source], title: str) -> str | None:
