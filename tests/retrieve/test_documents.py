@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
+import sys
 
 import pypdf
 import pytest
@@ -106,6 +108,15 @@ def test_what_cannot_be_read_is_told_and_the_rest_is_read(folder):
     assert told["large.txt"].startswith("too large")
     assert "skipped" in str(documents)
     assert documents.files == 1
+
+
+def test_what_is_told_of_a_broken_pdf_is_told_in_the_report_alone(folder):
+    (folder / "no.pdf").write_bytes(b"this is no PDF")
+    code = f"from telic.retrieve import load_documents; print(load_documents({str(folder)!r}))"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert "no PDF that can be read" in ran.stdout
+    assert ran.stderr == ""
 
 
 def test_a_file_of_200_mb_is_not_read(folder):

@@ -6,6 +6,7 @@ run, fetched or followed.
 
 from __future__ import annotations
 
+import logging
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
@@ -124,6 +125,7 @@ def read_html(data: bytes, encoding: str) -> list[Page]:
     return [Page("".join(parser.parts), title=" ".join("".join(parser.title).split()))]
 
 
+_QUIET: Final = logging.NullHandler()
 _HYPHEN = re.compile(r"(?<=[^\W\d_])-\n(?=[a-zß-ÿ])")
 
 
@@ -131,6 +133,9 @@ def read_pdf(data: bytes, encoding: str) -> list[Page]:
     """Read the pages of a PDF file; one without text (a scan) is an empty page."""
     del encoding
     pypdf: Any = require("pypdf", extra="documents", purpose="reading PDF files")
+    # Its warnings name no file, and what comes of them is told with the file's name: not on the terminal, unless the
+    # program that calls has logging set up.
+    logging.getLogger("pypdf").addHandler(_QUIET)
     try:
         reader = pypdf.PdfReader(BytesIO(data), strict=False)
         if reader.is_encrypted and not reader.decrypt(""):
