@@ -5,6 +5,7 @@ from telic.data import Example
 from telic.errors import ConfigurationError, DatasetError
 from telic.modules import ChainOfThought, Module, Predict
 from telic.optimizers import LabeledFewShot
+from telic.optimizers._demos import labelled_demos, spread
 
 
 class TwoSteps(Module):
@@ -74,3 +75,43 @@ def test_a_student_without_predictors_is_refused():
     for student in (Empty(), lambda question: question):
         with pytest.raises(ConfigurationError, match="student"):
             LabeledFewShot().compile(student, trainset=examples(2))
+
+
+def classes(kinds):
+    return [Example(text=f"text {n}", kind=kind).with_inputs("text") for n, kind in enumerate(kinds)]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_demos_show_each_class_as_often_as_the_others(seed):
+    rows = classes("aaaaaaaaaaaaaaaaaaaaaaaabbbc")
+
+    few = LabeledFewShot(k=3, seed=seed).compile(Predict("text -> kind"), trainset=rows)
+    more = LabeledFewShot(k=8, seed=seed).compile(Predict("text -> kind"), trainset=rows)
+
+    assert sorted(demo.kind for demo in few.demos) == ["a", "b", "c"]
+    assert sorted(demo.kind for demo in more.demos) == list("aaaabbbc")
+    assert more.demos[:3] == few.demos
+
+
+def test_demos_are_a_plain_draw_where_no_two_answers_are_the_same():
+    rows = examples(30)
+    drawn = LabeledFewShot(k=30).compile(Predict("question -> answer"), trainset=rows).demos
+
+    assert spread(drawn) == drawn and drawn != rows
+
+
+def test_labelled_rows_fill_up_with_the_classes_that_are_not_shown_yet():
+    rows = classes("abcabc")
+    predictor = Predict("text -> reasoning, kind")
+    made = [Example(text="x", reasoning="so", kind="a", augmented=True)]
+
+    filled = labelled_demos(rows, predictor, "self", 2, beside=made)
+
+    assert sorted(demo.kind for demo in filled) == ["b", "c"]
+
+
+def test_rows_without_answers_keep_their_order():
+    rows = [Example(text=str(n)).with_inputs("text") for n in range(4)]
+    assert spread(rows) == rows
+    assert spread(rows, ["kind"]) == rows
+    assert spread([]) == []

@@ -147,7 +147,9 @@ class Bootstrap(Source):
         for path, predictor in learners(compiled, "demos").items():
             made = [found.value[path] for found in accepted if path in found.value]
             room = max(0, options.max_labeled_demos - len(made))
-            predictor.demos = made + labelled_demos(rest, predictor, path, room, seed=options.seed)
+            predictor.demos = made + labelled_demos(
+                rest, predictor, path, room, seed=options.seed, beside=made
+            )
         compiled._compiled = True
         return compiled
 
@@ -195,8 +197,8 @@ class BootstrapFewShot(Optimizer):
 
     Source: Khattab et al. 2023 (arXiv 2310.03714), appendix E.1. Deviations: examples run at once with the result
     of one after another; the draws are seeded by predictor and content; labelled rows that lack a predictor's
-    fields are not given to it; the teacher's instructions may differ from the student's; a compiled student is
-    compiled anew.
+    fields are not given to it, and answers (classes) that are not shown yet are drawn first; the teacher's
+    instructions may differ from the student's; a compiled student is compiled anew.
 
     Cost: at most `len(trainset) * max_rounds` runs of the teacher, usually a few more than `max_bootstrapped_demos`
     divided by its success rate; runs made ahead that were not needed are in `report.extra_runs`.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -26,13 +27,65 @@ def usable(example: Example, predictor: Any) -> bool:
 
 
 def labelled_demos(
-    rows: Sequence[Example], predictor: Any, path: str, k: int, *, sample: bool = True, seed: int = 0
+    rows: Sequence[Example],
+    predictor: Any,
+    path: str,
+    k: int,
+    *,
+    sample: bool = True,
+    seed: int = 0,
+    beside: Sequence[Example] = (),
 ) -> list[Example]:
-    """Return up to `k` of the usable rows: a draw by `seed` and the predictor's path, or the first ones."""
+    """Return up to `k` of the usable rows: a draw by `seed` and the predictor's path, spread; or the first ones.
+
+    Args:
+        rows: To choose from.
+        predictor: Whose demos they will be.
+        path: Its path.
+        k: How many.
+        sample: False: the first ones.
+        seed: Of the draw.
+        beside: Demos that the predictor is shown already.
+    """
     fit = [row for row in rows if usable(row, predictor)]
     if not sample:
         return fit[:k]
-    return derive(seed, "labelled", path).sample(fit, min(k, len(fit)))
+    drawn = derive(seed, "labelled", path).sample(fit, len(fit))
+    return spread(drawn, list(predictor.signature.output_fields), beside=beside)[:k]
+
+
+def spread(
+    rows: Sequence[Example], names: Sequence[str] | None = None, *, beside: Sequence[Example] = ()
+) -> list[Example]:
+    """Return rows in another order: in any number of the first ones, each answer is shown as often as the others.
+
+    A few demos drawn by chance alone leave out a class now and then, and a label that no demo shows is one that an LM
+    may not know of. Where every row has an answer of its own, the order stays as it is.
+
+    Args:
+        rows: In the order that decides between rows of one answer.
+        names: The fields that make an answer; None: the labels of each row.
+        beside: Rows whose answers are shown as well.
+
+    Example:
+        >>> rows = [Example(n=n, kind=kind).with_inputs("n") for n, kind in enumerate("aaabac")]
+        >>> [row.n for row in spread(rows)]
+        [0, 3, 5, 1, 2, 4]
+    """
+    if names is not None:  # what no row tells (reasoning, say) tells no answers apart
+        names = [name for name in names if any(row.get(name) is not None for row in rows)]
+    shown = Counter(_answer(row, names) for row in beside)
+    ranks: list[int] = []
+    for row in rows:
+        answer = _answer(row, names)
+        ranks.append(shown[answer])
+        shown[answer] += 1
+    return [rows[place] for place in sorted(range(len(rows)), key=ranks.__getitem__)]
+
+
+def _answer(row: Example, names: Sequence[str] | None) -> str:
+    fields = sorted(row.labels().keys()) if names is None else names
+    return repr([row.get(name) for name in fields])
 
 
 def demos_of_trace(

@@ -30,7 +30,8 @@ class LabeledFewShot(Optimizer):
         seed: Of the draw; each predictor has a draw of its own.
 
     Source: the baseline of Khattab et al. 2023 (arXiv 2310.03714). Deviations: a row counts for a predictor only if it
-    has at least one of its inputs and one of its outputs; predictors draw independently.
+    has at least one of its inputs and one of its outputs; predictors draw independently; where rows share their
+    answers (classes), each answer is drawn as often as the others.
 
     Cost: no LM call.
     """

@@ -15,6 +15,7 @@ Deviations:
 - All of it runs at once: bootstraps, looks at the data (independent of each other, and then summed up), the evaluation
   of the given program, proposals; then a few trials at a time, each of which sees the results up to a fixed number of
   trials before it, so that any number of threads finds the same.
+- Shuffled rows are spread, so that the demos of a set show each class as often as the others.
 - Rows that a combination was scored on are not paid for again; the estimator sees the mean of all its rows. At the end
   the two best on average are evaluated in full. What is not likely to beat the best full evaluation gets none.
 - A quarter of the instructions is proposed in the middle of the search, from the scores so far; each of them gets a

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, final
 from telic._seed import derive
 from telic.evaluate import MetricCall
 from telic.optimizers._bootstrap import Bootstrap, BootstrapOptions
+from telic.optimizers._demos import spread
 from telic.optimizers._frozen import learners
 from telic.optimizers._labeled import put_labelled
 from telic.optimizers._pool import Source, Standing, Task
@@ -78,7 +79,8 @@ class DemoSets(Source):
         if number >= 0:
             rng = random.Random(seed.randrange(2**32))
             size = rng.randint(1, options.max_bootstrapped_demos)
-            rows, options = rng.sample(list(rows), len(rows)), options._replace(max_bootstrapped_demos=size)
+            rows = spread(rng.sample(list(rows), len(rows)))
+            options = options._replace(max_bootstrapped_demos=size)
         return Bootstrap(
             self._student, teacher, rows, metric, options._replace(seed=seed.randrange(2**32), likely=0.5)
         )

@@ -19,6 +19,7 @@ from telic.optimizers._bootstrap import Bootstrap, BootstrapOptions, check_boots
 from telic.optimizers._checks import check_settings, check_student, check_teacher
 from telic.optimizers._choice import Scored, Tally, best_of
 from telic.optimizers._compile import Compile
+from telic.optimizers._demos import spread
 from telic.optimizers._frozen import check_learnable
 from telic.optimizers._labeled import put_labelled
 from telic.optimizers._plan import Work
@@ -57,7 +58,8 @@ class BootstrapFewShotWithRandomSearch(Optimizer):
     Source: Khattab et al. 2023 (arXiv 2310.03714), appendix E.2. Deviations: candidates run at once; equal ones are
     evaluated once; without a validation set a training set of 20 rows or more is split in halves (the report says so);
     a student that comes with demos is a candidate itself (-4), so that the result is never worse than what was given on
-    these rows; the report compares the winner with the given program by a paired test.
+    these rows; shuffled rows are spread, so that demos show each class as often as the others; the report compares
+    the winner with the given program by a paired test.
 
     Cost: for each candidate about (demos / success rate) runs of the teacher and one run for each validation row:
     (num_candidate_programs + 3) * len(valset) and some; the check of the winner, at most 2 * len(valset) runs.
@@ -215,7 +217,7 @@ class BootstrapFewShotWithRandomSearch(Optimizer):
         label = f"bootstrap of {size}"
         if seed >= 0:
             rng = random.Random(seed)
-            rows = rng.sample(rows, len(rows))
+            rows = spread(rng.sample(rows, len(rows)))
             size = rng.randint(1, size)
             label = f"shuffled bootstrap of {size}"
         options = BootstrapOptions(
