@@ -94,7 +94,7 @@ def test_files_that_cannot_be_read_are_told_and_the_others_are_used(here, server
     told = capsys.readouterr().out
     for name in ("nothing.txt", "binary.txt", "latin.txt", "huge.txt", "locked.pdf", "broken.pdf"):
         assert f"skipped docs/{name}: " in told
-    assert "passages of 1 files" in told
+    assert "of 1 file" in told
     assert "compiled:   100.00 %" in told
 
 
