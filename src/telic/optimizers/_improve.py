@@ -21,7 +21,8 @@ from telic.optimizers._base import Optimizer
 from telic.optimizers._checks import check_settings, check_student
 from telic.optimizers._choice import Scored
 from telic.optimizers._compile import Compile
-from telic.optimizers._frozen import check_learnable
+from telic.optimizers._frozen import check_learnable, learners
+from telic.optimizers._improve_race import most_runs
 from telic.optimizers._improve_reflect import BATCH
 from telic.optimizers._improve_rows import Sizes, parted, partition
 from telic.optimizers._improve_search import FEW, MANY, MOST_TRIED, ImproveSearch, SearchOptions
@@ -292,15 +293,21 @@ class Improve(Optimizer):
         held_out = None if valset is None else list(valset)
         parts = partition(list(trainset), held_out, self.seed, self.max_rows)
         sizes = Sizes(*map(len, parts))
-        predictors = len(program.predictors())
-        each = max(2, self.num_instructions // predictors)
-        entrants = self.max_rounds * each * (predictors + (predictors > 1)) + (self.vectorizer is not None)
-        asks = _FIXED_ASKS + self.max_rounds * each * predictors if self.max_rounds else 0
+        predictors, shows = len(learners(program, "instructions")), bool(learners(program, "demos"))
+        each = max(2, self.num_instructions // max(1, predictors))
+        rounds = self.max_rounds * most_runs(each * (predictors + (predictors > 1)), sizes.choose)
+        asks = _FIXED_ASKS + self.max_rounds * each * predictors if self.max_rounds and predictors else 0
         lm = None if self.teacher_settings is None else self.teacher_settings.get("lm")
         return [
             Work("the program as given", (sizes.choose, sizes.choose), first=True),
-            Work("bootstrapping", (0, 2 * min(MOST_TRIED, sizes.learn)), "teacher", demos=MANY, lm=lm),
-            Work("racing demonstrations", (0, 4 * sizes.choose), demos=MANY),
+            Work(
+                "bootstrapping",
+                (0, 2 * min(MOST_TRIED, sizes.learn) if shows else 0),
+                "teacher",
+                demos=MANY,
+                lm=lm,
+            ),
+            Work("racing demonstrations", (0, most_runs(4, sizes.choose) if shows else 0), demos=MANY),
             Work(
                 "proposing instructions",
                 (0, asks),
@@ -309,8 +316,17 @@ class Improve(Optimizer):
                 lm=self.prompt_model,
                 characters=(300, 60_000),
             ),
-            Work("running what is reflected on", (0, self.max_rounds * min(BATCH, sizes.learn)), demos=MANY),
-            Work("racing instructions", (0, entrants * sizes.choose), demos=MANY),
+            Work(
+                "running what is reflected on",
+                (0, self.max_rounds * min(BATCH, sizes.learn) if predictors else 0),
+                demos=MANY,
+            ),
+            Work("racing instructions", (0, rounds), demos=MANY),
+            Work(
+                "racing the nearest rows",
+                (0, sizes.choose if self.vectorizer is not None and shows else 0),
+                demos=MANY,
+            ),
             Work("checking the winner", (0, 2 * min(sizes.check, sizes.choose)), demos=MANY + FEW),
         ]
 
@@ -329,7 +345,7 @@ def improve(
 
     Args:
         program: The program; it stays as it is.
-        trainset: Rows; 50 and more let it tell small gains from chance.
+        trainset: Rows. The more there are, the smaller the gains that it can tell from chance.
         metric: `metric(example, prediction, trace=None)`: a number or True and False.
         budget: Limits, as `Budget(usd=4)`; None: none. `Improve(metric).plan(…)` tells the cost beforehand.
         valset: Rows to choose by; None: a part of `trainset`.

@@ -40,6 +40,20 @@ def rungs_of(rows: int) -> list[int]:
     return [size for size in found if size >= _LEAST] + [rows]
 
 
+def most_runs(entrants: int, rows: int) -> int:
+    """Return how many runs of a program a race against a champion may take.
+
+    Example:
+        >>> most_runs(4, 100), most_runs(1, 100)
+        (200, 100)
+    """
+    total, before = 0, 0
+    for size in rungs_of(rows):
+        total += entrants * (size - before)
+        before, entrants = size, (entrants + 1) // 2
+    return total
+
+
 def is_behind(scores: Sequence[float], best: Sequence[float]) -> bool:
     """Whether some scores are shown to be below others on the same rows.
 
