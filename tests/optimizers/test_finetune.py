@@ -382,3 +382,22 @@ def test_a_model_too_large_for_memory_is_refused_before_anything_is_paid_for(tmp
                 program, trainset=TASK.trainset[:2], run_dir=tmp_path / "run"
             )
     assert not (tmp_path / "run").exists()
+
+
+def test_rows_that_cannot_be_written_are_told_and_the_calls_are_not_paid_for_again(tmp_path):
+    def blocking(example, prediction, trace=None):
+        (tmp_path / "weights").write_text("in the way")
+        return True
+
+    lm = tiny()
+    optimizer = BootstrapFinetune(blocking, train_kwargs={**QUICK, "steps": 1})
+    with context(lm=lm):
+        with pytest.raises(TrainingError, match="the training rows cannot be written to .*weights"):
+            optimizer.compile(Predict(TASK.signature), trainset=TASK.trainset[:4], run_dir=tmp_path)
+        (tmp_path / "weights").unlink()
+        calls = len(lm.history)
+
+        compiled = optimizer.compile(Predict(TASK.signature), trainset=TASK.trainset[:4], run_dir=tmp_path)
+
+    assert len(lm.history) == calls
+    assert compiled.lm.model.startswith("local/")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from telic._optional import load, require
-from telic.errors import ConfigurationError
+from telic.errors import ConfigurationError, LMUnsupportedModelError
 
 if TYPE_CHECKING:
     from telic.lm._registry import ClientSpec
@@ -25,6 +25,7 @@ def local_client(spec: ClientSpec) -> Client:
 
     Raises:
         MissingExtraError: torch or transformers (for an embedded model: NumPy) is not installed.
+        LMUnsupportedModelError: There is no such folder.
         ConfigurationError: An endpoint was given: this model runs in the process.
     """
     if spec.base_url is not None:
@@ -32,7 +33,15 @@ def local_client(spec: ClientSpec) -> Client:
             f"LM({spec.model!r}): base_url is {spec.base_url!r}, but this model runs in the process; "
             "for a server write LM('openai/…', base_url=…)"
         )
-    weights = Path(spec.name).expanduser() / TINY_WEIGHTS
+    folder = Path(spec.name).expanduser()
+    if spec.name.startswith(("/", ".", "~")) and not folder.is_dir():
+        raise LMUnsupportedModelError(
+            f"the LM {spec.model!r}: there is no folder {str(folder)!r}; weights that were trained lie in the "
+            "folder of their run, and a program that calls them names it",
+            model=spec.model,
+            provider="local",
+        )
+    weights = folder / TINY_WEIGHTS
     if weights.is_file():
         require("numpy", extra="tiny", purpose=f"the LM {spec.model!r}")
         engine = load("telic.lm.tiny._load").load_engine(weights, weights.with_name("vocab.json"))

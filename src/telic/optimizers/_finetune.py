@@ -221,8 +221,15 @@ class BootstrapFinetune(Optimizer):
         folder = Path(tempfile.mkdtemp(prefix="telic-weights-")) if run.live is None else run.live.folder
         for group, rows in made:
             place = folder / "weights" / group.folder_for(rows.rows)
-            place.mkdir(parents=True, exist_ok=True)
-            write_rows(place / "rows.jsonl", rows.rows)
+            try:
+                place.mkdir(parents=True, exist_ok=True)
+                write_rows(place / "rows.jsonl", rows.rows)
+            except OSError as error:
+                raise TrainingError(
+                    f"the training rows cannot be written to {str(place)!r} ({error.strerror or error}); make room "
+                    "and run the same again: what was collected is kept",
+                    folder=str(place),
+                ) from error
             run.note(f"{join_names(group.paths)}: {rows}; {place / 'rows.jsonl'}")
             if not rows.rows:
                 run.note(

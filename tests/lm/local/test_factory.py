@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from telic.errors import MissingExtraError
+from telic.errors import LMUnsupportedModelError, MissingExtraError
 from telic.lm import LM
 
 TINY = Path(__file__).parents[3] / "src" / "telic" / "lm" / "tiny"
@@ -18,6 +18,12 @@ def test_without_torch_the_extra_is_named():
         MissingExtraError, match=r"'torch', which is not installed; run: pip install 'telic\[local\]'"
     ):
         LM("local/some/model")("hello")
+
+
+@pytest.mark.parametrize("place", ["/no/such/folder", "./none", "~/none-of-that"])
+def test_a_folder_that_is_gone_is_named_whatever_is_installed(place):
+    with pytest.raises(LMUnsupportedModelError, match="there is no folder"):
+        LM(f"local/{place}")("hello")
 
 
 def test_a_folder_of_an_embedded_model_needs_numpy_alone(tmp_path):

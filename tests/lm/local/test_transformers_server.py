@@ -7,7 +7,7 @@ from telic.lm import LM
 pytest.importorskip("torch")
 pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
-pytestmark = pytest.mark.filterwarnings("default")
+pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.slow]
 
 
 def test_a_model_answers_the_same_behind_transformers_server(causal):
