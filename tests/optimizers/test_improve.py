@@ -379,25 +379,36 @@ def test_programs_of_several_steps_learn_in_the_step_that_needs_it(needed):
         assert path not in needed or MAGIC in predictor.signature.instructions
 
 
-def test_the_nearest_rows_are_tried_where_there_is_a_vectorizer():
+def test_the_nearest_rows_are_tried_where_there_is_a_vectorizer(tmp_path):
+    rng = random.Random(4)
+    kinds = ["".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=9)) for _ in range(24)]
+
     def reply(request):
         if is_asked(request):
             return writes("Try.")
         question = request.messages[-1]["content"]
-        near = any(k in question and k in text_of(request)[: -len(question)] for k in KINDS)
-        return {"answer": answer_of(question, 0.2 + 0.8 * near)}
+        before = str([message["content"] for message in request.messages[:-1]])
+        near = any(kind in question and kind in before for kind in kinds)
+        return {"answer": answer_of(question, 0.1 + 0.9 * near)}
 
-    KINDS = [f"kind{n}" for n in range(12)]
     rows = [
-        Example(question=f"{KINDS[i % 12]} {row.question}", answer=row.answer).with_inputs("question")
-        for i, row in enumerate(examples(160))
+        Example(question=f"{kinds[i % 24]} {kinds[i % 24]}: {row.question}", answer=row.answer).with_inputs(
+            "question"
+        )
+        for i, row in enumerate(examples(240))
     ]
 
-    program = improved(FunctionLM(reply), rows=rows, vectorizer=DummyVectorizer(), num_instructions=1)
+    program = improved(
+        FunctionLM(reply), rows=rows, vectorizer=DummyVectorizer(), num_instructions=1, max_rounds=1
+    )
 
-    assert "the nearest rows as demos" in {entry.label for entry in program.report.candidates}
-    if program.report.candidates[0].label == "the nearest rows as demos":
-        assert isinstance(program, NearestDemos)
+    assert isinstance(program, NearestDemos)
+    assert program.report.candidates[0].label == "the nearest rows as demos"
+    assert program.report.improved is True
+    program.save(tmp_path / "program.json")
+    home = NearestDemos(Predict(QA), 4, DummyVectorizer()).load(tmp_path / "program.json")
+    with context(lm=FunctionLM(reply)):
+        assert home(question=rows[0].question).answer == rows[0].answer
 
 
 def test_an_asynchronous_program_with_assertions_is_improved():

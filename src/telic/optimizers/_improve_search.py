@@ -271,6 +271,7 @@ class ImproveSearch:
             right = {path: demo for path, demo in made.get(index, {}).items() if path in predictors}
             rows.append(RowDemos(inputs_of(row), {**labelled, **right}))
         program = NearestDemos(champion.program.reset_copy(), NEAREST, self._options.vectorizer, rows=rows)
+        program.frozen = True  # as a part of another program it keeps its rows
         return self._race(self._entered([("the nearest rows as demos", program)]), "racing the nearest rows")
 
     # Races
