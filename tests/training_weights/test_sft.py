@@ -155,6 +155,17 @@ def test_a_finished_training_is_read_and_not_made_again(tiny, whole):
     assert steps == []
 
 
+def test_weights_that_were_removed_are_written_again_from_the_last_checkpoint(tiny, tmp_path, whole):
+    shutil.copytree(whole[0], tmp_path / "run")
+    shutil.rmtree(tmp_path / "run/weights")
+    steps = []
+
+    finetune(tiny, ROWS, tmp_path / "run", QUICK, watch=steps.append)
+
+    assert steps == []
+    assert digests(tmp_path / "run/weights") == digests(whole[0] / "weights")
+
+
 def test_a_checkpoint_that_was_damaged_is_not_gone_on_from(tiny, tmp_path, whole):
     shutil.copytree(whole[0], tmp_path / "cut")
     (tmp_path / "cut/result.json").unlink()

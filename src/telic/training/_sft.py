@@ -165,6 +165,8 @@ def _begun(folder: Path, identity: dict[str, str]) -> Trained | None:
         done: Any = json.loads((folder / "result.json").read_bytes())
     except OSError:
         return None
+    if not (folder / WEIGHTS).is_dir():
+        return None  # somebody made room: they are written again from the last checkpoint
     return Trained(**done)._replace(losses=tuple(done["losses"]), weights=str((folder / WEIGHTS).resolve()))
 
 
