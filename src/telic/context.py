@@ -27,6 +27,7 @@ DEFAULTS: Final[Mapping[str, Any]] = {
     "adapter": None,  # None: ChatAdapter
     "rm": None,
     "trace": None,  # a list that predictor calls append `Step`s to; None: nothing is kept
+    "executor": None,  # runs the rows of evaluations elsewhere (`telic.protocols.Executor`); None: here
     "num_threads": 16,  # the limiter of each LM finds what its server takes
     "max_errors": 10,
     "max_retries": 1,  # re-asks of one reply that does not parse

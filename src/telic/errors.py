@@ -427,6 +427,10 @@ class ProgramTimeoutError(ProgramError, TimeoutError):
     """A row among many that took longer than it may: it was given up, and the others went on."""
 
 
+class WorkerLostError(ProgramError):
+    """The process, or the machine, that an executor had given a row to ended before it answered."""
+
+
 class EvaluationError(TelicError):
     """An evaluation that stopped early.
 

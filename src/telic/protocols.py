@@ -139,6 +139,26 @@ class Execution(NamedTuple):
     """The session ended with it: the names of all code before are gone."""
 
 
+class Executor(Protocol):
+    """Where the rows of evaluations and optimizers are run: other processes, or other machines; the setting `executor`.
+
+    A thread of this process waits for each row, so that as many are under way as the setting `num_threads` says. What
+    is sent must be picklable by the executor's own means. `telic.integrations.Ray` is one.
+    """
+
+    def share(self, value: Any) -> Any:
+        """Return what stands for `value` in the arguments of `run`: it is sent once, however often it is used."""
+        ...
+
+    def run(self, work: Callable[..., Any], *args: Any) -> Any:
+        """Return `work(*args)`, done there; what stands for a shared value is replaced by it.
+
+        Raises:
+            WorkerLostError: Who worked on it ended before it answered, as often as the executor tries.
+        """
+        ...
+
+
 class Interpreter(Protocol):
     """Runs LM-written code between its walls. One interpreter is one session, for one caller at a time.
 

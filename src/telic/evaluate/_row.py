@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple, final
 
 from telic._text import plural, truncate
@@ -25,7 +26,9 @@ from telic.errors import (
     NotConfiguredError,
     ProgramError,
     TelicError,
+    WorkerLostError,
 )
+from telic.evaluate._away import score_away
 from telic.evaluate._row_step import not_kept, packed_row, row_key, row_reader
 from telic.evaluate._score import MetricCall, callable_name
 from telic.execution import is_async, run_coroutine, run_in_thread, stray_cancellations
@@ -83,7 +86,7 @@ class RowJob:
         purpose: Within a run, rows of another purpose are other work: a row that was scored is run again to be traced.
     """
 
-    __slots__ = ("failure_score", "key", "metric", "program", "purpose", "suggest_cost")
+    __slots__ = ("failure_score", "key", "metric", "program", "purpose", "sent", "suggest_cost")
 
     def __init__(
         self,
@@ -101,6 +104,12 @@ class RowJob:
         self.purpose = purpose
         self.key: Any = None
         """Its part of the keys of rows, made at the first one that is a step of a run."""
+        self.sent: Any = None
+        """What stands for it where an executor runs its rows, from the first one on."""
+
+    def __reduce__(self) -> Any:
+        made = partial(RowJob, suggest_cost=self.suggest_cost, purpose=self.purpose)
+        return made, (self.program, self.metric, self.failure_score)
 
 
 class _RunProgram(NamedTuple):
@@ -270,6 +279,17 @@ def score_row(job: RowJob, index: int, example: Example) -> Row:
 
 
 def _score_row(job: RowJob, index: int, example: Example) -> Row:
+    executor = get_setting("executor")
+    if executor is None:
+        return _score_here(job, index, example)
+    try:
+        return score_away(executor, job, index, example, _score_here)
+    except WorkerLostError as lost:
+        failure = program_failure(job.program, lost, index)
+        return Row(index, example, Prediction(), job.failure_score, error=failure)
+
+
+def _score_here(job: RowJob, index: int, example: Example) -> Row:
     flow = _flow(job, index, example)
     try:
         return drive(flow)
@@ -285,10 +305,16 @@ async def ascore_row(job: RowJob, index: int, example: Example) -> Row:
     """
     run = get_setting("run")
     if run is None:
-        return await adrive(_flow(job, index, example))
+        return await _ascore_row(job, index, example)
     return await run.astep(
         row_key(job, index, example),
-        lambda: adrive(_flow(job, index, example)),
+        lambda: _ascore_row(job, index, example),
         packed=packed_row if get_setting("trace") is None else not_kept,
         unpacked=row_reader(Row, index, example),
     )
+
+
+async def _ascore_row(job: RowJob, index: int, example: Example) -> Row:
+    if get_setting("executor") is None:
+        return await adrive(_flow(job, index, example))
+    return await run_in_thread(_score_row, job, index, example)

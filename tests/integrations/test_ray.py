@@ -1,0 +1,154 @@
+"""Rows on a real Ray cluster of two processes on this machine."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+
+import telic
+from telic.errors import ConfigurationError, EvaluationError, MissingExtraError, WorkerLostError
+from telic.integrations import Ray
+from telic.testing import FaultServer
+
+try:
+    import ray
+except ImportError:
+    ray = None
+
+needs_ray = pytest.mark.skipif(ray is None, reason="Ray is not installed")
+TEXT = "[[ ## answer ## ]]\nParis"
+REPLY = {
+    "choices": [{"message": {"content": TEXT}}],
+    "usage": {"prompt_tokens": 7, "completion_tokens": 3},
+}
+ROWS = [telic.Example(question=f"q{n}", answer="Paris").with_inputs("question") for n in range(12)]
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    tests = str(Path(__file__).parents[2])
+    yield Ray(
+        workers=2, runtime_env={"env_vars": {"PYTHONPATH": f"{tests}:{os.environ.get('PYTHONPATH', '')}"}}
+    )
+    ray.shutdown()
+
+
+def pid_metric(row, found, trace=None):
+    return telic.Prediction(score=row.answer == found.answer, feedback=str(os.getpid()))
+
+
+class Fragile(telic.Module):
+    """Kills its process on one question: the first time, or always."""
+
+    def __init__(self, flag=None):
+        super().__init__()
+        self.flag = flag
+        self.ask = telic.Predict("question -> answer")
+
+    def forward(self, question):
+        found = self.ask(question=question)
+        if question == "q5" and (self.flag is None or not Path(self.flag).exists()):
+            if self.flag is not None:
+                Path(self.flag).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return found
+
+
+@needs_ray
+def test_rows_are_spread_over_the_workers(cluster):
+    with FaultServer(REPLY, latency_s=0.05) as server:
+        lm = telic.LM("openai/m", api_base=server.url, api_key="k", cache=False)
+        with telic.context(lm=lm, executor=cluster, num_threads=4):
+            result = telic.Evaluate(devset=ROWS, metric=pid_metric)(telic.Predict("question -> answer"))
+
+    pids = {row.feedback for row in result.rows}
+    assert result.score == 100.0 and result.spend.calls == len(server.requests) == 12
+    assert len(pids) == 2 and str(os.getpid()) not in pids
+
+
+@needs_ray
+def test_the_row_of_a_killed_worker_is_done_by_another(cluster, tmp_path):
+    with FaultServer(REPLY) as server:
+        lm = telic.LM("openai/m", api_base=server.url, api_key="k", cache=False)
+        with telic.context(lm=lm, executor=cluster, num_threads=4):
+            program = Fragile(str(tmp_path / "died"))
+            result = telic.Evaluate(devset=ROWS, metric=pid_metric)(program)
+
+    assert (tmp_path / "died").exists()
+    assert result.score == 100.0 and not result.failures
+    assert len(server.requests) == 13
+
+
+@needs_ray
+def test_a_row_that_kills_every_worker_fails_and_says_so(cluster):
+    with FaultServer(REPLY) as server:
+        lm = telic.LM("openai/m", api_base=server.url, api_key="k", cache=False)
+        once = Ray(retries=0)
+        with telic.context(lm=lm, executor=once, num_threads=1):
+            result = telic.Evaluate(devset=ROWS[4:7], metric=pid_metric, max_errors=3)(Fragile())
+
+    assert [row.score for row in result.rows] == [1.0, 0.0, 1.0]
+    assert isinstance(result.rows[1].error.__cause__, WorkerLostError)
+    assert "died (WorkerCrashedError), 1 time in all" in str(result.rows[1].error)
+
+
+@needs_ray
+def test_an_optimizer_runs_its_rows_there_and_finds_the_same(cluster):
+    def answer(body):
+        messages = body["messages"]
+        right = len(messages) > 3 or "q1" in messages[-1]["content"]
+        return {
+            **REPLY,
+            "choices": [{"message": {"content": TEXT if right else TEXT.replace("Paris", "Rome")}}],
+        }
+
+    def exact(row, found, trace=None):
+        return row.answer == found.answer
+
+    def compiled(server, executor):
+        lm = telic.LM("openai/m", api_base=server.url, api_key="k", cache=False)
+        with telic.context(lm=lm, executor=executor, num_threads=4):
+            optimizer = telic.BootstrapFewShotWithRandomSearch(
+                exact, num_candidate_programs=2, max_bootstrapped_demos=2, max_labeled_demos=2
+            )
+            return optimizer.compile(telic.Predict("question -> answer"), trainset=ROWS[:6], valset=ROWS[6:])
+
+    with FaultServer(answer) as server:
+        here, there = compiled(server, None), compiled(server, cluster)
+
+    assert there.report.score == here.report.score
+    assert there.dump_state() == here.dump_state()
+
+
+@needs_ray
+def test_what_cannot_be_sent_is_refused_before_anything_is_paid_for(cluster):
+    program = telic.Predict("question -> answer")
+    program.handle = threading.Lock()
+    with FaultServer(REPLY) as server:
+        lm = telic.LM("openai/m", api_base=server.url, api_key="k", cache=False)
+        with (
+            telic.context(lm=lm, executor=cluster),
+            pytest.raises((ConfigurationError, EvaluationError), match="cannot be sent to other processes"),
+        ):
+            telic.Evaluate(devset=ROWS, metric=pid_metric)(program)
+
+    assert server.requests == []
+
+
+@pytest.mark.skipif(ray is not None, reason="Ray is installed")
+def test_without_ray_the_extra_is_named():
+    with pytest.raises(MissingExtraError, match=r"pip install 'telic\[ray\]'"):
+        Ray()
+
+
+@needs_ray
+@pytest.mark.parametrize(
+    "options", [{"workers": 0}, {"workers": 2, "address": "auto"}, {"retries": -1}, {"cpus": 0}]
+)
+def test_options_that_cannot_work_are_refused(options):
+    with pytest.raises(ConfigurationError):
+        Ray(**options)
