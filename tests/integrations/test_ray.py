@@ -121,7 +121,8 @@ def test_an_optimizer_runs_its_rows_there_and_finds_the_same(cluster):
         here, there = compiled(server, None), compiled(server, cluster)
 
     assert there.report.score == here.report.score
-    assert there.dump_state() == here.dump_state()
+    assert there.demos == here.demos
+    assert [c.score for c in there.report.candidates] == [c.score for c in here.report.candidates]
 
 
 @needs_ray
