@@ -4,7 +4,7 @@ import threading
 import pytest
 
 from telic.errors import LMInvalidRequestError, LMOutageError, LMServerError, LMTransportError
-from telic.journal._outage import Outages
+from telic.journal._outage import Outages, _Attempt
 
 
 def failing(times, error=LMTransportError):
@@ -50,6 +50,54 @@ def test_where_other_calls_go_through_the_failure_is_the_calls_own():
         raise LMServerError("boom", model="m")
 
     with pytest.raises(LMServerError):
+        outages.ask("m", call)
+
+
+def test_answers_that_were_under_way_before_do_not_show_that_the_lm_is_there():
+    outages, tries = Outages(0.3), []
+    begun = outages._failures
+
+    def call():
+        tries.append(1)
+        for _ in range(3):
+            outages.succeeded("m", begun)  # these had begun before it failed
+        raise LMTransportError("gone", model="m")
+
+    with pytest.raises(LMOutageError):
+        outages.ask("m", call)
+    assert len(tries) > 1
+    assert "paused: m" in outages.told
+
+
+@pytest.mark.parametrize(("status", "alone"), [(500, False), (500, True), (503, True)])
+def test_a_call_that_no_others_come_after_is_given_up_after_some_tries(monkeypatch, status, alone):
+    monkeypatch.setattr("telic.journal._outage._FIRST_WAIT_S", 0.001)
+    outages, tries = Outages(60.0), []
+    if not alone:
+        outages.away(_Attempt(outages, "m"))  # another one that fails
+    begun = outages._failures
+
+    def call():
+        tries.append(1)
+        outages.succeeded("m", begun)
+        raise LMServerError("boom", model="m", status=status)
+
+    with pytest.raises(LMServerError, match="boom"):
+        outages.ask("m", call)
+    assert len(tries) == 8
+
+
+def test_where_all_that_are_asked_are_not_there_the_lm_is_away_however_often_they_are_tried(monkeypatch):
+    monkeypatch.setattr("telic.journal._outage._FIRST_WAIT_S", 0.001)
+    outages = Outages(0.5)
+    outages.away(_Attempt(outages, "m"))
+    begun = outages._failures
+
+    def call():
+        outages.succeeded("m", begun)
+        raise LMServerError("boom", model="m", status=503)
+
+    with pytest.raises(LMOutageError):
         outages.ask("m", call)
 
 

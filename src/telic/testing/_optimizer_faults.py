@@ -127,11 +127,11 @@ class FaultBehaviours(OptimizerSuite):
             return
         whole = self.lm()
         expected = self.found(self.compile(whole, tmp_path / "whole"))
-        for after in spread(whole.calls, 6):
-            lm = self.lm()
-            lm.lives = after
+        for number, after in enumerate(spread(whole.calls, 6)):
+            lm, threads = self.lm(), 1 if number % 2 else 8
+            lm.lives, lm.unrest = after, "away"
             with context(outage_patience=0.0):
-                stopped = self.compile(lm, tmp_path / f"away-{after}")
+                stopped = self.compile(lm, tmp_path / f"away-{after}", threads=threads)
             scores = {(c.seed, c.label): c.score for c in stopped.report.candidates}
             assert stopped.report.stopped is not None
             assert not stopped.report.failures
