@@ -124,9 +124,7 @@ def summed_up(lines: Sequence[Line]) -> Iterator[str]:
     yield (
         f"Of {len(both)} lines that both have, telic's score is better in {counts['better']}, worse in "
         f"{counts['worse']}, and not shown to differ in {counts['']}. LM calls of all these compiles together: telic "
-        f"{sum(ours.calls for _, ours, _ in both):,.0f}, DSPy {sum(theirs.calls for _, _, theirs in both):,.0f}; "
-        f"seconds: {sum(ours.seconds for _, ours, _ in both):,.0f} and "
-        f"{sum(theirs.seconds for _, _, theirs in both):,.0f}."
+        f"{sum(ours.calls for _, ours, _ in both):,.0f}, DSPy {sum(theirs.calls for _, _, theirs in both):,.0f}."
     )
     worse = [f"{line.optimizer} on {line.task}" for line, _, _ in both if verdict(line) == "worse"]
     dearer = [
