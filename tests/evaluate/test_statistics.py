@@ -150,3 +150,9 @@ def test_the_interval_of_paired_shares_is_agresti_and_mins():
 def test_no_rows_give_no_numbers():
     assert compare_paired([], []).method == "none"
     assert compare_paired([0.3], [0.4]).p_value == 1.0
+
+
+def test_the_interval_of_shares_stays_between_nothing_and_all():
+    assert summarize([1.0, 1.0, 0.5]).interval[1] == 1.0
+    assert summarize([0.0, 0.1, 0.0]).interval[0] == 0.0
+    assert summarize([1.0, 1.0, 2.5]).interval[1] > 2.5

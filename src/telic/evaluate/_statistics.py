@@ -25,7 +25,8 @@ class Summary(NamedTuple):
     stderr: float
     """Standard error of the mean: sample standard deviation / sqrt(n); nan for fewer than 2 scores."""
     interval: tuple[float, float]
-    """95 %: Wilson's for scores that are all 0 or 1, Student's t otherwise; (nan, nan) where n is too small."""
+    """95 %: Wilson's for scores that are all 0 or 1, Student's t otherwise, cut at 0 and 1 where all scores are within;
+    (nan, nan) where n is too small."""
     method: str
     """"wilson", "t" or "none"."""
 
@@ -137,7 +138,10 @@ def summarize(scores: Sequence[float]) -> Summary:
     if n < 2:
         return Summary(n, mean, stderr, (math.nan, math.nan), "none")
     half = t_quantile(0.975, n - 1) * stderr
-    return Summary(n, mean, stderr, (mean - half, mean + half), "t")
+    low, high = mean - half, mean + half
+    if all(0.0 <= score <= 1.0 for score in scores):  # shares: what lies beyond nothing and all is no estimate
+        low, high = max(low, 0.0), min(high, 1.0)
+    return Summary(n, mean, stderr, (low, high), "t")
 
 
 def mcnemar(wins: int, losses: int) -> float:
