@@ -37,7 +37,7 @@ from telic.optimizers._plan import Work
 from telic.optimizers._progress import check_display
 from telic.optimizers._propose import instructions_of
 from telic.optimizers._propose_asks import check_prompt_model, check_temperature
-from telic.optimizers._selection import SPLIT_FROM, split_at, split_rows
+from telic.optimizers._selection import split_rows, split_sizes
 
 if TYPE_CHECKING:
     import os
@@ -226,10 +226,9 @@ class COPRO(Optimizer):
     def _work(
         self, program: Any, trainset: Sequence[Example], valset: Sequence[Example] | None
     ) -> list[Work]:
-        fresh, scored = len(trainset), 0 if valset is None else len(valset)
-        if valset is None:
-            fresh = 0 if len(trainset) < SPLIT_FROM else split_at(len(trainset))
-            scored = len(trainset) - fresh
+        fresh, scored = split_sizes(len(trainset), None if valset is None else len(valset))
+        if valset is None and fresh == len(trainset):
+            fresh = 0  # the same rows choose
         predictors = len(learners(program, "instructions"))
         rounds = range(1, self.depth + 1)
         tried = self.breadth * self.depth if predictors == 1 else predictors * self.breadth * sum(rounds)

@@ -49,11 +49,10 @@ from telic.optimizers._gepa_settings import (
     frontier_of,
     limit_of,
     refuse_gone,
-    sizes,
 )
 from telic.optimizers._plan import Work
 from telic.optimizers._propose_asks import check_prompt_model
-from telic.optimizers._selection import split_rows
+from telic.optimizers._selection import split_rows, split_sizes
 
 if TYPE_CHECKING:
     import os
@@ -309,7 +308,7 @@ class GEPA(Optimizer):
     def _work(
         self, program: Any, trainset: Sequence[Example], valset: Sequence[Example] | None
     ) -> list[Work]:
-        shown, scored = sizes(trainset, valset)
+        shown, scored = split_sizes(len(trainset), None if valset is None else len(valset))
         predictors = len(program.predictors())
         limit = limit_of(self, predictors, trainset, valset)
         batch = min(self.reflection_minibatch_size, shown)

@@ -12,7 +12,7 @@ from telic.evaluate import check_count
 from telic.optimizers._components import KINDS
 from telic.optimizers._gepa_pool import FRONTIERS, Frontier
 from telic.optimizers._progress import check_display
-from telic.optimizers._selection import SPLIT_FROM, split_at
+from telic.optimizers._selection import split_sizes
 
 Auto = Literal["light", "medium", "heavy"]
 _AUTO: Final = {"light": 6, "medium": 12, "heavy": 18}
@@ -108,7 +108,7 @@ def limit_of(optimizer: Any, predictors: int, trainset: Sequence[Any], valset: S
     Raises:
         ConfigurationError: Not even one round fits.
     """
-    shown, chosen_by = sizes(trainset, valset)
+    shown, chosen_by = split_sizes(len(trainset), None if valset is None else len(valset))
     if optimizer.auto is not None:
         return auto_limit(_AUTO[optimizer.auto], predictors, chosen_by)
     if optimizer.max_full_evals is not None:
@@ -140,15 +140,6 @@ def auto_limit(candidates: int, predictors: int, valset: int) -> int:
     trials = int(max(4 * predictors * math.log2(candidates), 1.5 * candidates))
     evaluations = (trials + 1) // 5 + 1 + (trials < 5)
     return valset + 5 * candidates + 35 * trials + evaluations * valset
-
-
-def sizes(trainset: Sequence[Any], valset: Sequence[Any] | None) -> tuple[int, int]:
-    """Return how many rows are reflected on, and how many choose."""
-    if valset is not None:
-        return len(trainset), len(valset)
-    if len(trainset) < SPLIT_FROM:
-        return len(trainset), len(trainset)
-    return split_at(len(trainset)), len(trainset) - split_at(len(trainset))
 
 
 def frontier_of(given: Any, gepa_kwargs: Mapping[str, Any] | None) -> Frontier:

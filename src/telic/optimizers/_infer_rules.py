@@ -26,7 +26,7 @@ from telic.optimizers._progress import check_display
 from telic.optimizers._propose import cleaned, described, examples_text, instructions_of, with_instructions
 from telic.optimizers._propose_asks import Asks, Together, check_prompt_model
 from telic.optimizers._search import Entry, Search
-from telic.optimizers._selection import SPLIT_FROM, split_at, split_rows
+from telic.optimizers._selection import split_rows, split_sizes
 from telic.signatures import make_signature
 
 if TYPE_CHECKING:
@@ -217,10 +217,7 @@ class InferRules(Optimizer):
     def _work(
         self, program: Any, trainset: Sequence[Example], valset: Sequence[Example] | None
     ) -> list[Work]:
-        made, scored = len(trainset), len(trainset) if valset is None else len(valset)
-        if valset is None and made >= SPLIT_FROM:
-            made = split_at(len(trainset))
-            scored = len(trainset) - made
+        made, scored = split_sizes(len(trainset), None if valset is None else len(valset))
         shown = max(self.max_labeled_demos, self.max_bootstrapped_demos)
         lm = None if self.teacher_settings is None else self.teacher_settings.get("lm")
         least = min(made, self.max_bootstrapped_demos)

@@ -59,7 +59,7 @@ from telic.optimizers._mipro_settings import (
 from telic.optimizers._plan import CostPlan, Work
 from telic.optimizers._progress import check_display
 from telic.optimizers._propose_asks import check_prompt_model, check_temperature
-from telic.optimizers._selection import SPLIT_FROM, split_at, split_rows
+from telic.optimizers._selection import split_rows, split_sizes
 
 if TYPE_CHECKING:
     import os
@@ -283,9 +283,7 @@ class MIPROv2(Optimizer):
         return made
 
     def _settled(self, program: Any, trainset: int, valset: int | None) -> Settings:
-        rows = valset
-        if rows is None:
-            rows = trainset if trainset < SPLIT_FROM else trainset - split_at(trainset, split_share(trainset))
+        _, rows = split_sizes(trainset, valset, split_share(trainset))
         predictors = len(program.predictors())
         demos = (self.max_bootstrapped_demos, self.max_labeled_demos)
         return settled(self.auto, self.num_candidates, self._asked, predictors, rows, demos)
@@ -342,10 +340,9 @@ class MIPROv2(Optimizer):
     def _work(
         self, program: Any, trainset: Sequence[Example], valset: Sequence[Example] | None
     ) -> Sequence[Work]:
-        settings = self._settled(program, len(trainset), None if valset is None else len(valset))
-        made = len(trainset)
-        if valset is None and made >= SPLIT_FROM:
-            made = split_at(made, split_share(made))
+        held_out = None if valset is None else len(valset)
+        settings = self._settled(program, len(trainset), held_out)
+        made, _ = split_sizes(len(trainset), held_out, split_share(len(trainset)))
         checked = made if valset is not None or made < len(trainset) else 0
         return mipro_work(
             settings,

@@ -27,7 +27,7 @@ from telic.optimizers._frozen import check_learnable, learners
 from telic.optimizers._plan import Work
 from telic.optimizers._progress import check_display
 from telic.optimizers._propose_asks import Together
-from telic.optimizers._selection import SPLIT_FROM, split_at, split_rows
+from telic.optimizers._selection import split_rows, split_sizes
 from telic.optimizers._trial_events import events_of
 from telic.optimizers._trials import Owner, Space, Trials
 
@@ -178,10 +178,7 @@ class BootstrapFewShotWithOptuna(Optimizer):
     def _work(
         self, program: Any, trainset: Sequence[Example], valset: Sequence[Example] | None
     ) -> list[Work]:
-        made, scored = len(trainset), 0 if valset is None else len(valset)
-        if valset is None:
-            made = made if made < SPLIT_FROM else split_at(made)
-            scored = len(trainset) if made == len(trainset) else len(trainset) - made
+        made, scored = split_sizes(len(trainset), None if valset is None else len(valset))
         lm = None if self.teacher_settings is None else self.teacher_settings.get("lm")
         checked = (valset is not None or made != len(trainset)) and self.recheck
         return [

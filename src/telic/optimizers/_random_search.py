@@ -25,7 +25,7 @@ from telic.optimizers._labeled import put_labelled
 from telic.optimizers._plan import Work
 from telic.optimizers._progress import check_display
 from telic.optimizers._search import Entry, Search
-from telic.optimizers._selection import SPLIT_FROM, split_rows
+from telic.optimizers._selection import split_rows, split_sizes
 
 if TYPE_CHECKING:
     import os
@@ -173,9 +173,7 @@ class BootstrapFewShotWithRandomSearch(Optimizer):
     def _work(
         self, program: Any, trainset: Sequence[Example], valset: Sequence[Example] | None
     ) -> list[Work]:
-        made, scored = len(trainset), 0 if valset is None else len(valset)
-        if valset is None:
-            made, scored = (made, made) if made < SPLIT_FROM else (made // 2, made - made // 2)
+        made, scored = split_sizes(len(trainset), None if valset is None else len(valset))
         programs = self.num_candidate_programs + 3 + any(p.demos for p in program.predictors())
         shown = max(self.max_labeled_demos, self.max_bootstrapped_demos)
         lm = None if self.teacher_settings is None else self.teacher_settings.get("lm")

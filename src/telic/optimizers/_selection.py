@@ -206,6 +206,16 @@ def _split_rows(
     return made, scored
 
 
+def split_sizes(trainset: int, valset: int | None, share: float = 0.5) -> tuple[int, int]:
+    """Return how many rows `split_rows` leaves for learning, and how many to score on: of few, all serve for both."""
+    if valset is not None:
+        return trainset, valset
+    if trainset < SPLIT_FROM:
+        return trainset, trainset
+    made = split_at(trainset, share)
+    return made, trainset - made
+
+
 def split_at(count: int, share: float = 0.5) -> int:
     """Return how many of so many rows a split leaves for learning."""
     return count - math.ceil(count * share)

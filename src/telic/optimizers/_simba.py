@@ -26,7 +26,7 @@ from telic.optimizers._plan import Work
 from telic.optimizers._progress import check_display
 from telic.optimizers._propose_asks import check_prompt_model, check_temperature
 from telic.optimizers._report import CandidatePrograms
-from telic.optimizers._selection import SPLIT_FROM, split_at, split_rows
+from telic.optimizers._selection import split_rows, split_sizes
 from telic.optimizers._simba_climb import Climb, ClimbOptions
 
 if TYPE_CHECKING:
@@ -225,10 +225,7 @@ class SIMBA(Optimizer):
     def _work(
         self, program: Any, trainset: Sequence[Example], valset: Sequence[Example] | None
     ) -> list[Work]:
-        made, scored = len(trainset), len(trainset) if valset is None else len(valset)
-        if valset is None and made >= SPLIT_FROM:
-            made = split_at(len(trainset))
-            scored = len(trainset) - made
+        made, scored = split_sizes(len(trainset), None if valset is None else len(valset))
         batch = min(self.bsize, made)
         runs, most = self.max_steps * batch * self.num_candidates, self.num_candidates + 1
         finalists = min(self.num_candidates, self.max_steps)
