@@ -38,6 +38,7 @@ MANY_PARAMETERS = {
     "lm/_lm.py:LM.__init__",
     "evaluate/_evaluate.py:Evaluate.__init__",
     "optimizers/_bootstrap.py:BootstrapFewShot.__init__",
+    "optimizers/_grpo.py:GRPO.__init__",
     "optimizers/_copro.py:COPRO.__init__",
     "optimizers/_gepa.py:GEPA.__init__",
     "optimizers/_infer_rules.py:InferRules.__init__",

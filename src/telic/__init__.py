@@ -146,6 +146,7 @@ if TYPE_CHECKING:
     from telic.modules import syncify as syncify
     from telic.optimizers import COPRO as COPRO
     from telic.optimizers import GEPA as GEPA
+    from telic.optimizers import GRPO as GRPO
     from telic.optimizers import SIMBA as SIMBA
     from telic.optimizers import BootstrapFewShot as BootstrapFewShot
     from telic.optimizers import BootstrapFewShotWithOptuna as BootstrapFewShotWithOptuna
@@ -193,6 +194,7 @@ __version__ = "0.1.0"
 __all__ = [
     "COPRO",
     "GEPA",
+    "GRPO",
     "KNN",
     "LM",
     "RLM",

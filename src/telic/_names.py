@@ -32,7 +32,7 @@ HOMES: Final[Mapping[str, str]] = {
         evaluate="Evaluate EvaluationResult",
         integrations="mcp_tools",
         optimizers="BootstrapFewShot BootstrapFewShotWithOptuna BootstrapFewShotWithRandomSearch BootstrapFinetune "
-        "COPRO Ensemble GEPA Improve InferRules KNNFewShot LabeledFewShot MIPROv2 SIMBA improve",
+        "COPRO Ensemble GEPA GRPO Improve InferRules KNNFewShot LabeledFewShot MIPROv2 SIMBA improve",
         errors="AdapterError AdapterParseError AssertionFailed BudgetExceeded CacheMissError CodeExecutionError "
         "ConfigurationError ContentFilterError ContextWindowExceededError DatasetError EvaluationError InputError "
         "InterpreterError JournalError LMOutageError RunDivergedError RunLockedError RunMismatchError "
@@ -62,7 +62,7 @@ OLD_PACKAGES: Final = ("clients", "dsp", "predict", "primitives", "retrievers", 
 """The same, of the module paths that `telic.compat` serves."""
 
 PLANNED: Final = frozenset((
-    "BetterTogether", "GRPO",
+    "BetterTogether",
 ))  # fmt: skip
 """Names of the programming model that this version does not have yet: `telic.X` says so."""
 

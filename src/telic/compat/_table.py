@@ -153,7 +153,7 @@ _PATHS = {
     "streaming.streamify": "apply_sync_streaming streamify streaming_response",
     "streaming.streaming_listener": "StreamListener",
     "teleprompt": "BootstrapFewShot BootstrapFewShotWithOptuna BootstrapFewShotWithRandomSearch "
-    "BootstrapFinetune BootstrapRS COPRO Ensemble GEPA InferRules KNNFewShot LabeledFewShot MIPROv2 SIMBA "
+    "BootstrapFinetune BootstrapRS COPRO Ensemble GEPA GRPO InferRules KNNFewShot LabeledFewShot MIPROv2 SIMBA "
     "Teleprompter",
     "teleprompt.infer_rules": "InferRules",
     "teleprompt.ensemble": "Ensemble",
@@ -164,6 +164,7 @@ _PATHS = {
     "teleprompt.copro_optimizer": "COPRO",
     "teleprompt.gepa": "GEPA InstructionProposer",
     "teleprompt.gepa.gepa": "GEPA",
+    "teleprompt.grpo": "GRPO",
     "teleprompt.gepa.instruction_proposal": "InstructionProposer",
     "teleprompt.mipro_optimizer_v2": "MIPROv2",
     "teleprompt.teleprompt_optuna": "BootstrapFewShotWithOptuna",

@@ -8,6 +8,7 @@ from telic.optimizers._ensemble import Ensemble as Ensemble
 from telic.optimizers._finetune import BootstrapFinetune as BootstrapFinetune
 from telic.optimizers._gepa import GEPA as GEPA
 from telic.optimizers._gepa_reflect import InstructionProposer as InstructionProposer
+from telic.optimizers._grpo import GRPO as GRPO
 from telic.optimizers._improve import Improve as Improve
 from telic.optimizers._improve import improve as improve
 from telic.optimizers._infer_rules import InferRules as InferRules

@@ -90,6 +90,21 @@ def groups_of(
         ConfigurationError: A predictor has no LM, or one that cannot be trained, or settings cannot work.
         MissingExtraError: A package that training needs is not installed.
     """
+    groups: list[Group] = []
+    for name, lms in shared_lms(student, multitask=multitask):
+        lm = next(iter(lms.values()))
+        settings = _settings(lm, list(lms), own_settings("train_kwargs", train_kwargs, lm))
+        own = adapter.get(lm) if isinstance(adapter, Mapping) else adapter  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        groups.append(Group(lms, name, settings, own))
+    return groups
+
+
+def shared_lms(student: Any, *, multitask: bool) -> list[tuple[str, dict[str, Any]]]:
+    """Return the LMs of a program's predictors by path, those that share weights together, with a name for a folder.
+
+    Raises:
+        ConfigurationError: A predictor has no LM.
+    """
     found: dict[str, dict[str, Any]] = {}
     for path, predictor in student.named_predictors():
         lm = predictor.lm if predictor.lm is not None else get_setting("lm")
@@ -100,15 +115,12 @@ def groups_of(
             )
         model = str(getattr(lm, "model", lm))
         found.setdefault(model if multitask else f"{path} {model}", {})[path] = lm
-    groups: list[Group] = []
+    made: list[tuple[str, dict[str, Any]]] = []
     for lms in found.values():
-        lm = next(iter(lms.values()))
-        settings = _settings(lm, list(lms), _own("train_kwargs", train_kwargs, lm))
-        label = str(lm.model).rstrip("/").rpartition("/")[2] if multitask else next(iter(lms))
-        name = re.sub(r"[^\w.-]+", "_", label).strip("._")[:40] or "lm"
-        own = adapter.get(lm) if isinstance(adapter, Mapping) else adapter  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-        groups.append(Group(lms, name, settings, own))
-    return groups
+        path, lm = next(iter(lms.items()))
+        label = str(getattr(lm, "model", lm)).rstrip("/").rpartition("/")[2] if multitask else path
+        made.append((re.sub(r"[^\w.-]+", "_", label).strip("._")[:40] or "lm", lms))
+    return made
 
 
 def _settings(lm: Any, paths: Sequence[str], given: Mapping[str, Any] | None) -> SFTSettings | JobSettings:
@@ -128,7 +140,7 @@ def _settings(lm: Any, paths: Sequence[str], given: Mapping[str, Any] | None) ->
     )
 
 
-def _own(name: str, given: Mapping[Any, Any] | None, lm: Any) -> Mapping[str, Any] | None:
+def own_settings(name: str, given: Mapping[Any, Any] | None, lm: Any) -> Mapping[str, Any] | None:
     """Return the settings of one LM: those given for it, or for all."""
     if given is None:
         return None

@@ -7,7 +7,7 @@ compile has it again, and so that nothing holds on to the program that made it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, final
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar, final
 
 from telic._hash import content_key
 from telic._text import plural
@@ -129,8 +129,20 @@ def without(program: Any, row: Example) -> Any:
     return made
 
 
+class Tried(Protocol):
+    """What a run came to."""
+
+    @property
+    def error(self) -> str | None: ...
+    @property
+    def is_fault(self) -> bool: ...
+
+
+RunT = TypeVar("RunT", bound=Tried)
+
+
 @final
-class Runs(Source):
+class Runs(Source, Generic[RunT]):
     """A list of runs as work for a pool; `found` has the results in their order.
 
     Args:
@@ -138,8 +150,8 @@ class Runs(Source):
         max_errors: Failed runs that end the compile.
     """
 
-    def __init__(self, works: Sequence[Callable[[], Trajectory]], max_errors: int) -> None:
-        self.found: list[Trajectory | None] = [None] * len(works)
+    def __init__(self, works: Sequence[Callable[[], RunT]], max_errors: int) -> None:
+        self.found: list[RunT | None] = [None] * len(works)
         self.stopped: str | None = None
         self._works = works
         self._max_errors = max_errors
@@ -163,7 +175,7 @@ class Runs(Source):
 
         return Task(self._works[index], done)
 
-    def _put(self, index: int, value: Trajectory) -> None:
+    def _put(self, index: int, value: RunT) -> None:
         self.found[index] = value
         self._faults += value.is_fault
         if value.is_fault and self._faults >= self._max_errors:

@@ -3,6 +3,20 @@
 Read `_trainable` first: all that a trainer knows of a model.
 """
 
+from telic.training._grpo import GRPOLearner as GRPOLearner
+from telic.training._grpo import GRPOProgress as GRPOProgress
+from telic.training._grpo_groups import FILL_STRATEGIES as FILL_STRATEGIES
+from telic.training._grpo_groups import GROUPING_MODES as GROUPING_MODES
+from telic.training._grpo_groups import HeardCall as HeardCall
+from telic.training._grpo_groups import RewardGroup as RewardGroup
+from telic.training._grpo_groups import Rollout as Rollout
+from telic.training._grpo_groups import format_reward as format_reward
+from telic.training._grpo_groups import groups_of_rollouts as groups_of_rollouts
+from telic.training._grpo_loss import advantages as advantages
+from telic.training._grpo_loss import token_losses as token_losses
+from telic.training._grpo_loss import token_weights as token_weights
+from telic.training._grpo_settings import GRPOSettings as GRPOSettings
+from telic.training._grpo_settings import read_grpo_settings as read_grpo_settings
 from telic.training._jobs import Job as Job
 from telic.training._jobs import JobServer as JobServer
 from telic.training._jobs import JobSettings as JobSettings

@@ -70,13 +70,14 @@ def checkpoints(folder: Path) -> list[Path]:
 def last_checkpoint(folder: Path) -> Checkpoint | None:
     """Return the last checkpoint that is whole; None: there is none."""
     for place in reversed(checkpoints(folder)):
-        found = _read(place)
+        found = read_checkpoint(place)
         if found is not None:
             return found
     return None
 
 
-def _read(place: Path) -> Checkpoint | None:
+def read_checkpoint(place: Path) -> Checkpoint | None:
+    """Return the checkpoint of a folder; None: it is not whole."""
     try:
         state = json.loads((place / "state.json").read_bytes())
         tensors: dict[str, dict[str, Any]] = {}
