@@ -104,7 +104,6 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--optimizers", nargs="*")
     parser.add_argument("--quick", action="store_true")
     args = parser.parse_args(arguments)
-    logging.getLogger("telic").setLevel(logging.ERROR)  # what was split, and where runs are kept
     print(
         f"| at {1000 * args.latency:.0f} ms, {args.threads} at once | LM calls | wall | ideal | share | mean in "
         "flight | most | must be | CPU per call, the server's too |\n|---|---|---|---|---|---|---|---|---|"
@@ -115,4 +114,5 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
+    logging.getLogger("telic").setLevel(logging.ERROR)  # what was split, and where runs are kept
     main()

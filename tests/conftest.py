@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
@@ -71,9 +72,10 @@ def _bare_environment(monkeypatch, tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _clean_settings():
-    """Settings and the cache that a test configures end with it."""
-    before = dict(telic_context._global)
+    """Settings, the cache and the level of the log that a test configures end with it."""
+    before, level = dict(telic_context._global), logging.getLogger("telic").level
     yield
+    logging.getLogger("telic").setLevel(level)
     cache = sys.modules.get("telic.lm.caching._cache")
     if cache is not None and cache._current is not None:
         cache._current.close()
