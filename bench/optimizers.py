@@ -123,6 +123,8 @@ class Cell(NamedTuple):
             made["seed"] = self.seed
         if self.optimizer == "SIMBA":
             made["compile"] = {"seed": self.seed}
+        if self.optimizer == "COPRO" and self.proposer == "lm":
+            made["init_temperature"] = 0.7  # at 1.4 so small an LM writes nothing that can be read
         if self.library == "telic" and self.optimizer in SEARCHES:
             made["recheck"] = False
         return made
