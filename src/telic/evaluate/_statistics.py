@@ -139,7 +139,8 @@ def summarize(scores: Sequence[float]) -> Summary:
         return Summary(n, mean, stderr, (math.nan, math.nan), "none")
     half = t_quantile(0.975, n - 1) * stderr
     low, high = mean - half, mean + half
-    if all(0.0 <= score <= 1.0 for score in scores):  # shares: what lies beyond nothing and all is no estimate
+    # Shares: what lies beyond nothing and all is no estimate.
+    if all(0.0 <= score <= 1.0 for score in scores):
         low, high = max(low, 0.0), min(high, 1.0)
     return Summary(n, mean, stderr, (low, high), "t")
 
