@@ -59,12 +59,3 @@ def test_the_readme_names_the_two_commands():
     for command in ("test", "demo"):
         assert f"make {command}" in readme
         assert re.search(rf"^{command}:", makefile, re.MULTILINE)
-
-
-def test_the_planned_names_of_the_docs_are_not_there():
-    text = (
-        (ROOT / "docs" / "from-dspy.md").read_text(encoding="utf-8").partition("## What is not here yet")[2]
-    )
-
-    for word in re.findall(r"`(\w+)`", text):
-        assert not hasattr(telic, word), word

@@ -96,13 +96,6 @@ def test_the_import_loads_few_modules_and_none_that_is_heavy():
     assert heavy == []
 
 
-def test_a_planned_name_says_that_it_is_not_written():
-    with pytest.raises(AttributeError, match=r"has no 'BetterTogether' yet: it is planned, not written"):
-        _ = telic.BetterTogether
-    assert not hasattr(telic, "BetterTogether")
-    assert not set(_names.PLANNED) & set(_names.HOMES)
-
-
 def test_a_misspelt_name_has_a_suggestion():
     with pytest.raises(AttributeError, match="did you mean 'ChainOfThought'"):
         _ = telic.ChainOfThougt

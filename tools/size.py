@@ -37,6 +37,7 @@ SURFACES = {"cli", "viewer", "serve", "integrations", "compat", "testing"}  # fl
 MANY_PARAMETERS = {
     "lm/_lm.py:LM.__init__",
     "evaluate/_evaluate.py:Evaluate.__init__",
+    "optimizers/_better_together.py:BetterTogether.compile",
     "optimizers/_bootstrap.py:BootstrapFewShot.__init__",
     "optimizers/_grpo.py:GRPO.__init__",
     "optimizers/_copro.py:COPRO.__init__",

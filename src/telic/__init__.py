@@ -148,6 +148,7 @@ if TYPE_CHECKING:
     from telic.optimizers import GEPA as GEPA
     from telic.optimizers import GRPO as GRPO
     from telic.optimizers import SIMBA as SIMBA
+    from telic.optimizers import BetterTogether as BetterTogether
     from telic.optimizers import BootstrapFewShot as BootstrapFewShot
     from telic.optimizers import BootstrapFewShotWithOptuna as BootstrapFewShotWithOptuna
     from telic.optimizers import BootstrapFewShotWithRandomSearch as BootstrapFewShotWithRandomSearch
@@ -210,6 +211,7 @@ __all__ = [
     "BAMLAdapter",
     "BaseLM",
     "BestOfN",
+    "BetterTogether",
     "BootstrapFewShot",
     "BootstrapFewShotWithOptuna",
     "BootstrapFewShotWithRandomSearch",
@@ -341,8 +343,6 @@ def __getattr__(name: str) -> Any:
         return _import_module("telic.lm").cache()
     elif name in _names.PACKAGES or name in _names.OLD_PACKAGES:
         return _import_module(f"telic.{name}")
-    elif name in _names.PLANNED:
-        raise AttributeError(f"telic {__version__} has no {name!r} yet: it is planned, not written")
     else:
         raise AttributeError(f"module 'telic' has no attribute {name!r}{_did_you_mean(name, __all__)}")
     globals()[name] = value

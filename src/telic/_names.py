@@ -1,7 +1,6 @@
 """Which module holds each public name: the table behind `import telic` and behind the old module paths.
 
-Only strings: reading it imports nothing. A name stands here when it exists; names that are planned stand in
-`PLANNED`, so that asking for one says so.
+Only strings: reading it imports nothing. A name stands here when it exists.
 """
 
 from __future__ import annotations
@@ -31,8 +30,8 @@ HOMES: Final[Mapping[str, str]] = {
         retrieve="ColBERTv2 Embedder Embeddings",
         evaluate="Evaluate EvaluationResult",
         integrations="mcp_tools",
-        optimizers="BootstrapFewShot BootstrapFewShotWithOptuna BootstrapFewShotWithRandomSearch BootstrapFinetune "
-        "COPRO Ensemble GEPA GRPO Improve InferRules KNNFewShot LabeledFewShot MIPROv2 SIMBA improve",
+        optimizers="BetterTogether BootstrapFewShot BootstrapFewShotWithOptuna BootstrapFewShotWithRandomSearch "
+        "BootstrapFinetune COPRO Ensemble GEPA GRPO Improve InferRules KNNFewShot LabeledFewShot MIPROv2 SIMBA improve",
         errors="AdapterError AdapterParseError AssertionFailed BudgetExceeded CacheMissError CodeExecutionError "
         "ConfigurationError ContentFilterError ContextWindowExceededError DatasetError EvaluationError InputError "
         "InterpreterError JournalError LMOutageError RunDivergedError RunLockedError RunMismatchError "
@@ -60,11 +59,6 @@ PACKAGES: Final = (
 
 OLD_PACKAGES: Final = ("clients", "dsp", "predict", "primitives", "retrievers", "teleprompt", "utils")
 """The same, of the module paths that `telic.compat` serves."""
-
-PLANNED: Final = frozenset((
-    "BetterTogether",
-))  # fmt: skip
-"""Names of the programming model that this version does not have yet: `telic.X` says so."""
 
 
 def locate(name: str) -> tuple[str, str]:

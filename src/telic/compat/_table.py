@@ -152,13 +152,14 @@ _PATHS = {
     "streaming.messages": "StatusMessage StatusMessageProvider StreamResponse",
     "streaming.streamify": "apply_sync_streaming streamify streaming_response",
     "streaming.streaming_listener": "StreamListener",
-    "teleprompt": "BootstrapFewShot BootstrapFewShotWithOptuna BootstrapFewShotWithRandomSearch "
-    "BootstrapFinetune BootstrapRS COPRO Ensemble GEPA GRPO InferRules KNNFewShot LabeledFewShot MIPROv2 SIMBA "
+    "teleprompt": "BetterTogether BootstrapFewShot BootstrapFewShotWithOptuna BootstrapFewShotWithRandomSearch "
+    "BootstrapFinetune BootstrapRS COPRO Ensemble GEPA InferRules KNNFewShot LabeledFewShot MIPROv2 SIMBA "
     "Teleprompter",
     "teleprompt.infer_rules": "InferRules",
     "teleprompt.ensemble": "Ensemble",
     "teleprompt.knn_fewshot": "KNNFewShot",
     "teleprompt.simba": "SIMBA",
+    "teleprompt.bettertogether": "BetterTogether",
     "teleprompt.bootstrap": "BootstrapFewShot",
     "teleprompt.bootstrap_finetune": "BootstrapFinetune",
     "teleprompt.copro_optimizer": "COPRO",

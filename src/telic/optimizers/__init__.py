@@ -1,6 +1,7 @@
 """Better programs from data: each optimizer takes a program, a metric and examples, and returns a new program."""
 
 from telic.optimizers._base import Optimizer as Optimizer
+from telic.optimizers._better_together import BetterTogether as BetterTogether
 from telic.optimizers._bootstrap import BootstrapFewShot as BootstrapFewShot
 from telic.optimizers._compile import Compile as Compile
 from telic.optimizers._copro import COPRO as COPRO

@@ -27,7 +27,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from telic.errors import ConfigurationError
 from telic.evaluate import checked_examples
@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 
 class Optimizer(ABC):
     """The base of all optimizers: settings in the constructor, data in `compile`."""
+
+    takes: ClassVar[frozenset[str]] = frozenset(("teacher", "valset"))
+    """What `compile` has a use for beside the trainset; the rest it refuses, and nobody need hand it over."""
 
     @abstractmethod
     def compile(

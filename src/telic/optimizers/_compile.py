@@ -97,7 +97,7 @@ class Compile:
         self._budget: Budget | None = None
         self._folder: str | None = None
         self._owns = False
-        self._prefix = ""
+        self.prefix = ""  # of a compile within another one: its name there, with "/"
         self._started = time.perf_counter()
         self._context: Any = None
         self._call: Any = None
@@ -113,7 +113,7 @@ class Compile:
 
     def step(self, key: object, work: Callable[[], T]) -> T:
         """Do work once: see `LiveRun.step`. Its result must be None, numbers, texts, examples, lists, tuples, dicts."""
-        return work() if self.live is None else self.live.step([self._prefix, key], work)
+        return work() if self.live is None else self.live.step([self.prefix, key], work)
 
     def evaluate(self, program: Any, rows: Sequence[Example], *, metric: Any = None) -> EvaluationResult:
         """Score a program on rows, many at once; each row is a step.
@@ -156,7 +156,7 @@ class Compile:
             RunDivergedError: It was another one before.
         """
         if self.live is not None:
-            self.live.decide(f"{self._prefix}{label}", stable(value))
+            self.live.decide(f"{self.prefix}{label}", stable(value))
 
     def candidate(
         self, program: Any, result: EvaluationResult | None, label: str, seed: int | None = None, **more: Any
@@ -175,7 +175,7 @@ class Compile:
         """
         made = Candidate.of(program, result, seed, label)
         if self.live is not None:
-            name = f"{self._prefix}{label}" if seed is None else f"{self._prefix}{seed}: {label}"
+            name = f"{self.prefix}{label}" if seed is None else f"{self.prefix}{seed}: {label}"
             try:
                 self.live.candidate(name, {**made.to_dict(), **stable(more)}, program.save)
             except StateError as error:
@@ -289,7 +289,7 @@ class Compile:
         outer: LiveRun | None = get_setting("run")
         try:
             if outer is not None and self._run_dir is None:
-                self.live, self._prefix = outer, f"{outer.nested(self._name)}/"
+                self.live, self.prefix = outer, f"{outer.nested(self._name)}/"
                 self._folder = str(outer.folder)
             else:
                 self._open()

@@ -89,6 +89,8 @@ class COPRO(Optimizer):
         ('Answer in capitals.', 0.0, 100.0)
     """
 
+    takes = frozenset(("valset",))
+
     def __init__(
         self,
         prompt_model: Any = None,

@@ -129,6 +129,8 @@ class GEPA(Optimizer):
         ('Answer in capitals.', 0.0, 100.0)
     """
 
+    takes = frozenset(("valset",))
+
     def __init__(
         self,
         metric: Callable[..., Any],

@@ -73,6 +73,8 @@ class GRPO(Optimizer):
     each validation row at each validation.
     """
 
+    takes = frozenset(("valset",))
+
     def __init__(
         self,
         metric: Any = None,
@@ -193,8 +195,9 @@ class GRPO(Optimizer):
                 run.note(
                     "the weights were chosen on the trainset itself: their score is too high for new data"
                 )
+            place = folder / "weights" / run.prefix.rstrip("/").replace(" ", "-")
             rewards = Rewards(metric, self.failure_score, self.format_failure_score)
-            climb = Climb(run, asked, groups, course, rewards, settings, rows, scored, folder / "weights")
+            climb = Climb(run, asked, groups, course, rewards, settings, rows, scored, place)
 
             def search() -> str | None:
                 return climb.run(self.display_progress)

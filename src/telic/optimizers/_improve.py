@@ -92,6 +92,8 @@ class Improve(Optimizer):
     good ones all; two runs for each row that checks.
     """
 
+    takes = frozenset(("valset",))
+
     def __init__(
         self,
         metric: Any,

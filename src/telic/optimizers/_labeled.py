@@ -36,6 +36,8 @@ class LabeledFewShot(Optimizer):
     Cost: no LM call.
     """
 
+    takes = frozenset()
+
     def __init__(self, k: int = 16, *, seed: int = 0) -> None:
         check_count("k", k, 0)
         self.k = k

@@ -91,6 +91,8 @@ class SIMBA(Optimizer):
         (0.0, 100.0)
     """
 
+    takes = frozenset(("valset",))
+
     def __init__(
         self,
         *,
