@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import telic
 from telic import GRPO as PUBLIC
 from telic import LM
 from telic.budget import Budget
@@ -306,3 +307,56 @@ def test_the_plan_counts_rollouts_and_validations():
 
 def test_it_is_a_public_name():
     assert PUBLIC is GRPO
+
+
+class Twice(Module):
+    """Asks the same thing twice, the second time for another draw, and has a temperature of its own."""
+
+    def __init__(self):
+        self.one = Predict("question -> answer", temperature=0.0)
+
+    def forward(self, question):
+        answers = [self.one(question=question, config={"rollout_id": k}).answer for k in (1, 2)]
+        return telic.Prediction(answer=" | ".join(answers))
+
+
+def test_rollouts_are_drawn_at_temperature_1_and_the_judge_is_left_alone(tmp_path):
+    judged, seen = [], []
+
+    def judge(messages, **options):
+        seen.append(options)
+        return "[[ ## verdict ## ]]\nyes\n\n[[ ## completed ## ]]"
+
+    ask = Predict("answer -> verdict", temperature=0.25)
+    ask.lm = judge
+
+    def metric(example, prediction, trace=None):
+        judged.append(prediction.answer)
+        return ask(answer=prediction.answer).verdict == "yes"
+
+    with context(lm=tiny()):
+        GRPO(metric, **{**SMALL, "num_train_steps": 1}).compile(Twice(), trainset=ROWS, run_dir=tmp_path)
+
+    assert len(set(judged)) > 1, "the predictor's own temperature is 0"
+    assert any(first != second for first, second in (answer.split(" | ") for answer in judged))
+    assert all(options["temperature"] == 0.25 for options in seen)
+
+
+def test_what_was_said_is_learned_word_for_word_with_its_prompt(tmp_path):
+    heard = []
+
+    def metric(example, prediction, trace=None):
+        heard.append(prediction.answer)
+        return 0.0
+
+    with context(lm=tiny()):
+        GRPO(metric, **{**SMALL, "num_train_steps": 1}).compile(
+            Predict(TASK.signature), trainset=TASK.trainset[:4], run_dir=tmp_path
+        )
+    steps = [json.loads(line) for line in (tmp_path / "journal.jsonl").read_text().splitlines()]
+    said = [
+        line for line in map(json.dumps, steps) if '"e": "step"' in line and "Answer the question" in line
+    ]
+
+    assert len(said) == len(heard) == 8
+    assert all(any(json.dumps(answer)[1:-1] in line for line in said) for answer in heard)

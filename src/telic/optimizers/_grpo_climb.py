@@ -32,6 +32,8 @@ from telic.training import (
     GRPOSettings,
     RewardGroup,
     Rollout,
+    SFTSettings,
+    check_size,
     check_trainable,
     groups_of_rollouts,
     is_trainable,
@@ -84,6 +86,7 @@ def learned_lms(student: Any, train_kwargs: Mapping[Any, Any] | None, *, multita
                 "weights are not on this machine; use LM('local/PATH-or-hub-id') or LM('telic/tiny')"
             )
         check_trainable(lm, settings.method)
+        check_size(lm, SFTSettings(method=settings.method, device=settings.device, dtype=settings.dtype))
         found.append(Learned(f"{name}-{content_key([lm.model, list(lms), settings])[:8]}", lms, settings))
     return found
 

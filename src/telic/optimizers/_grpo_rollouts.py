@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 from telic._seed import derive_seed
 from telic.context import context
+from telic.context import get as get_setting
+from telic.data import Request
 from telic.errors import AdapterParseError
 from telic.evaluate import MetricCall, Row, RowJob, is_unreadable, score_row
 from telic.optimizers._simba_runs import without
 from telic.training import HeardCall, Rollout, format_reward
 
 if TYPE_CHECKING:
-    from telic.data import Example, Request, Response
+    from telic.data import Example, Response
     from telic.optimizers._compile import Compile
     from telic.protocols import Capabilities
 
@@ -27,16 +29,17 @@ _SAMPLES = 1 << 31
 
 @final
 class _HearingLM:
-    """An LM that notes what it was asked and what it answered.
+    """An LM that answers at temperature 1, and notes what it was asked and what it answered.
 
     Args:
         lm: Answers.
         path: Of the predictor that asks.
         heard: Where it is noted.
+        sample: Which draw; where the program itself asks for several, each is one of its own.
     """
 
-    def __init__(self, lm: Any, path: str, heard: list[HeardCall | None]) -> None:
-        self._lm, self._path, self._heard = lm, path, heard
+    def __init__(self, lm: Any, path: str, heard: list[HeardCall | None], sample: int) -> None:
+        self._lm, self._path, self._heard, self._sample = lm, path, heard, sample
 
     @property
     def model(self) -> str:
@@ -50,11 +53,17 @@ class _HearingLM:
 
     def complete(self, request: Request) -> Response:
         """Answer, and note it."""
-        return self._noted(request, self._lm.complete(request))
+        return self._noted(request, self._lm.complete(self._drawn(request)))
 
     async def acomplete(self, request: Request) -> Response:
         """Answer, and note it."""
-        return self._noted(request, await self._lm.acomplete(request))
+        return self._noted(request, await self._lm.acomplete(self._drawn(request)))
+
+    def _drawn(self, request: Request) -> Request:
+        options = {**request.options, "temperature": 1.0, "top_p": 1.0}
+        asked = (options.pop("rollout_id", None), request.sample, get_setting("sample"))
+        sample = derive_seed(self._sample, *asked) % _SAMPLES if any(asked) else self._sample
+        return Request(request.messages, options, sample=sample, prefix=request.prefix, cache=False)
 
     def _noted(self, request: Request, response: Response) -> Response:
         native = "tools" in request.options or "response_format" in request.options
@@ -113,25 +122,24 @@ class RolloutMaker:
         sample = 1 + derive_seed(self._seed, "rollout", self._step, index, number) % _SAMPLES
 
         def work() -> Rollout:
-            with context(
-                **self._settings,
-                sample=sample,
-                max_retries=0,  # what cannot be read is its own lesson
-                lm_options={"temperature": 1.0, "top_p": 1.0},
-            ):
-                key = ["rollout", self._step, index, number]
-                form: Any = self._run.step(key, lambda: _packed(self._made(row, index)))
-                return _unpacked(form)
+            key = ["rollout", self._step, index, number]
+            with context(**self._settings):
+                form: Any = self._run.step(key, lambda: _packed(self._made(row, index, sample)))
+            return _unpacked(form)
 
         return work
 
-    def _made(self, row: Example, index: int) -> Rollout:
+    def _made(self, row: Example, index: int, sample: int) -> Rollout:
         heard: list[HeardCall | None] = []
         program = without(self._program, row)
         program = program.deepcopy() if program is self._program else program
         for path, predictor in program.named_predictors():
             if path in self._lms:
-                predictor.lm = _HearingLM(self._lms[path], path, heard)
+                predictor.lm = _HearingLM(self._lms[path], path, heard, sample)
+                predictor.config = {
+                    **predictor.config,
+                    "max_retries": 0,
+                }  # what cannot be read is its own lesson
         job = RowJob(program, self._rewards.metric, self._rewards.failure_score)
         with context(trace=[]):
             scored = score_row(job, index, row)
