@@ -37,23 +37,25 @@ def test_the_message_names_the_extra_and_nothing_was_begun(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+GRPO_NAMES = """
+    metric multitask train_kwargs adapter exclude_demos num_threads num_train_steps seed
+    num_dspy_examples_per_grpo_step num_rollouts_per_grpo_step use_train_as_val num_steps_for_val report_train_scores
+    failure_score format_failure_score variably_invoked_predictor_grouping_mode
+    variably_invoked_predictor_fill_strategy
+"""
+COMPILE_NAMES = """
+    student trainset teacher valset num_threads max_errors provide_traceback seed valset_ratio
+    shuffle_trainset_between_steps strategy optimizer_compile_args
+"""
+
+
 @pytest.mark.parametrize(
     ("method", "names"),
     [
-        (
-            GRPO.__init__,
-            "metric multitask train_kwargs adapter exclude_demos num_threads num_train_steps seed "
-            "num_dspy_examples_per_grpo_step num_rollouts_per_grpo_step use_train_as_val num_steps_for_val "
-            "report_train_scores failure_score format_failure_score variably_invoked_predictor_grouping_mode "
-            "variably_invoked_predictor_fill_strategy",
-        ),
+        (GRPO.__init__, GRPO_NAMES),
         (GRPO.compile, "student trainset teacher valset"),
         (BetterTogether.__init__, "metric prompt_optimizer weight_optimizer optimizers"),
-        (
-            BetterTogether.compile,
-            "student trainset teacher valset num_threads max_errors provide_traceback seed valset_ratio "
-            "shuffle_trainset_between_steps strategy optimizer_compile_args",
-        ),
+        (BetterTogether.compile, COMPILE_NAMES),
     ],
 )
 def test_the_parameters_that_dspy_has_are_there_in_its_order(method, names):
