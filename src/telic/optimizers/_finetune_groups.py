@@ -18,6 +18,7 @@ from telic.training import (
     JobSettings,
     Progress,
     SFTSettings,
+    check_processes,
     check_size,
     check_trainable,
     finetune,
@@ -51,8 +52,11 @@ class Group(NamedTuple):
 
     def folder_for(self, rows: Sequence[ChatRow]) -> str:
         """Return the name of a folder for a training on these rows: another training, another folder."""
+        settings = self.settings
+        if isinstance(settings, SFTSettings):
+            settings = settings._replace(processes=None)  # how many share the work is no other training
         learned = [[list(row.messages), row.reply, row.weight] for row in rows]
-        return f"{self.name}-{content_key([self.lm.model, self.settings, learned])[:8]}"
+        return f"{self.name}-{content_key([self.lm.model, settings, learned])[:8]}"
 
     def train(
         self, rows: Sequence[ChatRow], folder: Path, watch: Callable[[Progress], None] | None
@@ -128,6 +132,8 @@ def _settings(lm: Any, paths: Sequence[str], given: Mapping[str, Any] | None) ->
     if isinstance(lm, LM) and is_trainable(lm):
         settings = read_settings(given)
         check_trainable(lm, settings.method)
+        if settings.in_processes > 1:
+            check_processes(lm.model, settings)
         check_size(lm, settings)
         return settings
     if isinstance(lm, LM) and lm.client is None and lm.model.startswith("openai/"):

@@ -28,6 +28,7 @@ from telic.training._open import open_trainable as open_trainable
 from telic.training._plan import TrainingPlan as TrainingPlan
 from telic.training._plan import check_size as check_size
 from telic.training._plan import plan_finetune as plan_finetune
+from telic.training._processes import check_processes as check_processes
 from telic.training._rows import Call as Call
 from telic.training._rows import ChatRow as ChatRow
 from telic.training._rows import PreferencePair as PreferencePair

@@ -116,10 +116,16 @@ def steps_of(ready: Encoded, settings: SFTSettings) -> int:
 
 
 def memory_of(network: Trainable, ready: Encoded, settings: SFTSettings) -> int:
-    """Return the bytes that training holds at its highest, roughly."""
+    """Return the bytes that training holds on a device at its highest, roughly."""
     needs = network.needs()
     longest = max(row.length for row in ready.rows)
-    return needs.weight_bytes + needs.trained * _MOMENTS + _at_once(settings) * longest * needs.token_bytes
+    one = needs.weight_bytes + needs.trained * _MOMENTS + settings.held * longest * needs.token_bytes
+    return one * _sharing(network, settings)
+
+
+def _sharing(network: Trainable, settings: SFTSettings) -> int:
+    """Return how many processes a device has to hold: a GPU one, the machine's memory all."""
+    return 1 if network.device.startswith("cuda") else settings.in_processes
 
 
 def check_size(lm: Any, settings: SFTSettings) -> None:
@@ -154,28 +160,23 @@ def check_room(network: Trainable, ready: Encoded, settings: SFTSettings) -> Non
     Raises:
         ConfigurationError: It needs more than the device has left.
     """
-    needs, free = network.needs(), free_bytes(network.device)
-    more = memory_of(network, ready, settings) - needs.weight_bytes
+    needs, free, sharing = network.needs(), free_bytes(network.device), _sharing(network, settings)
+    more = memory_of(network, ready, settings) - needs.weight_bytes * sharing
     if free is None or more <= free:
         return
-    moments = needs.trained * _MOMENTS
+    moments = needs.trained * _MOMENTS * sharing
     raise ConfigurationError(
         f"training {network.name!r} ({settings.method}) needs {more / 1e9:.1f} GB beside its weights, and "
         f"{network.device!r} has {free / 1e9:.1f} GB left: {moments / 1e9:.1f} GB for gradients and moments of "
-        f"{needs.trained:,} numbers, {(more - moments) / 1e9:.1f} GB for {_at_once(settings)} rows of up to "
+        f"{needs.trained:,} numbers, {(more - moments) / 1e9:.1f} GB for {settings.held * sharing} rows of up to "
         f"{max(row.length for row in ready.rows):,} tokens at once. Take method='lora', a smaller rows_at_once= or "
         "max_length=, or a smaller model"
     )
 
 
-def _at_once(settings: SFTSettings) -> int:
-    at_once = settings.rows_at_once
-    return settings.batch_size if at_once is None else min(at_once, settings.batch_size)
-
-
 def _seconds(network: Trainable, ready: Encoded, settings: SFTSettings, steps: int) -> float:
     """Return how long the updates will take, by the longest rows that are in memory at once."""
-    batch = sorted(ready.rows, key=lambda row: row.length)[-_at_once(settings) :]
+    batch = sorted(ready.rows, key=lambda row: row.length)[-settings.held :]
     tensors = list(network.parameters().values())
     took = 0.0
     for _ in range(2):  # the first one also pays for what is made only once
@@ -183,5 +184,5 @@ def _seconds(network: Trainable, ready: Encoded, settings: SFTSettings, steps: i
         load("torch").autograd.grad(network.logprobs(batch).sum(), tensors, allow_unused=True)
         took = time.perf_counter() - started
     per_token = took / sum(row.length for row in batch)
-    rows = min(settings.batch_size, len(ready.rows))
+    rows = math.ceil(min(settings.batch_size, len(ready.rows)) / settings.in_processes)
     return per_token * ready.tokens / len(ready.rows) * rows * steps

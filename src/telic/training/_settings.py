@@ -48,11 +48,24 @@ class SFTSettings(NamedTuple):
     """Steps."""
     device: str | None = None
     dtype: str | None = None
+    processes: int | None = None
+    """Processes that share every batch: one for each GPU, or on a CPU for each share of its cores; None: this one."""
 
     @property
     def adaptation(self) -> Adaptation:
         """What of the network is trained."""
         return Adaptation(self.method, self.rank, self.alpha, self.dropout, self.seed)
+
+    @property
+    def in_processes(self) -> int:
+        """How many processes train."""
+        return 1 if self.processes is None else self.processes
+
+    @property
+    def held(self) -> int:
+        """Rows that are in the memory of one process at once."""
+        share = math.ceil(self.batch_size / self.in_processes)
+        return share if self.rows_at_once is None else min(self.rows_at_once, share)
 
     def checked(self) -> SFTSettings:
         """Return this, or refuse it.
@@ -92,13 +105,13 @@ class SFTSettings(NamedTuple):
 
 _COUNTS: Final = {
     "rank": 1, "epochs": 1, "steps": 1, "batch_size": 1, "rows_at_once": 1, "max_length": 2, "checkpoint_every": 1,
-    "seed": 0,
+    "seed": 0, "processes": 1,
 }  # fmt: skip
 _NUMBERS: Final = {
     "learning_rate": (0.0, math.inf), "warmup": (0.0, 1.0), "weight_decay": (0.0, 1.0), "clip": (1e-12, math.inf),
 }  # fmt: skip
 _WORDS: Final = {"schedule": ("linear", "cosine", "constant"), "too_long": ("drop", "cut", "refuse")}
-_OPTIONAL: Final = frozenset(("steps", "rows_at_once", "learning_rate", "max_length"))
+_OPTIONAL: Final = frozenset(("steps", "rows_at_once", "learning_rate", "max_length", "processes"))
 
 _SAME: Final = {
     "num_train_epochs": "epochs", "num_epochs": "epochs", "n_epochs": "epochs", "max_steps": "steps",

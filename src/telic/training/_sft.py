@@ -26,10 +26,12 @@ from telic.journal import RunLock
 from telic.training._checkpoints import last_checkpoint, refuse_unwritten, write_checkpoint
 from telic.training._files import written_whole
 from telic.training._lengths import Encoded, encoded
-from telic.training._open import model_of, open_trainable, tiny_files
+from telic.training._open import check_trainable, model_of, open_trainable, tiny_files
 from telic.training._plan import check_room
+from telic.training._processes import train_in_processes
 from telic.training._rows import ChatRow
 from telic.training._settings import SFTSettings
+from telic.training._together import ALONE, Together
 from telic.training._trainable import Trainable
 
 WEIGHTS: Final = "weights"
@@ -90,19 +92,44 @@ def finetune(
         watch: Told of each update.
 
     Raises:
-        MissingExtraError: torch, transformers or peft is not installed.
+        MissingExtraError: torch, transformers or peft (with `processes`: accelerate) is not installed.
         ConfigurationError: The LM cannot be trained here, does not fit into memory, or no row can be learned from.
         RunLockedError: Another process works in the folder.
         RunMismatchError: The folder holds another training.
-        TrainingError: The loss is no number any more, or the disk is full; `.checkpoint` is the last good one.
+        TrainingError: The loss is no number any more, the disk is full, or one of several processes died;
+            `.checkpoint` is the last good one.
 
     Cost: no LM call. Three passes' worth of computing for each token of each epoch.
     """
     chosen = (SFTSettings() if settings is None else settings).checked()
-    place = Path(folder)
+    if chosen.in_processes == 1:
+        return train_share(lm, rows, Path(folder), chosen, watch, ALONE)
+    check_trainable(lm, chosen.method)
+
+    def tell(told: dict[str, Any]) -> None:
+        if watch is not None:
+            watch(Progress(**told))
+
+    made: Any = train_in_processes(model_of(lm), rows, Path(folder), chosen, tell)
+    return Trained(**made)._replace(losses=tuple(made["losses"]))
+
+
+def train_share(
+    lm: Any,
+    rows: Sequence[ChatRow],
+    place: Path,
+    chosen: SFTSettings,
+    watch: Callable[[Progress], None] | None,
+    together: Together,
+) -> Trained:
+    """Train in this process: all of every batch, or its share."""
     network = open_trainable(lm, chosen.adaptation, device=chosen.device, dtype=chosen.dtype)
     ready = encoded(network, rows, chosen)
     check_room(network, ready, chosen)
+    peak = peak_rate(lm, chosen)
+    if not together.first:
+        together.wait()
+        return _Training(network, ready, place, chosen, peak, together).run(None)
     try:
         place.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -112,8 +139,8 @@ def finetune(
         known = _begun(place, _identity(network, rows, chosen))
         if known is not None:
             return known
-        training = _Training(network, ready, place, chosen, peak_rate(lm, chosen))
-        return training.run(watch)
+        together.wait()  # the others read the last checkpoint now, and no sooner
+        return _Training(network, ready, place, chosen, peak, together).run(watch)
     finally:
         lock.release()
 
@@ -130,6 +157,7 @@ def peak_rate(lm: Any, settings: SFTSettings) -> float:
 def _identity(network: Trainable, rows: Sequence[ChatRow], settings: SFTSettings) -> dict[str, str]:
     """Return what a training is of, as digests by name; where it computes does not belong to it."""
     own = settings._replace(device=None, checkpoint_every=1)._asdict()
+    del own["processes"]
     learned = [[list(row.messages), row.reply, row.weight] for row in rows]
     return {
         "weights": network.identity,
@@ -174,10 +202,16 @@ class _Training:
     """One finetuning at work."""
 
     def __init__(
-        self, network: Trainable, ready: Encoded, folder: Path, settings: SFTSettings, peak: float
+        self,
+        network: Trainable,
+        ready: Encoded,
+        folder: Path,
+        settings: SFTSettings,
+        peak: float,
+        together: Together,
     ) -> None:
         self._network, self._ready, self._folder, self._settings = network, ready, folder, settings
-        self._peak = peak
+        self._peak, self._together = peak, together
         self._names = list(network.parameters())
         self._tensors = list(network.parameters().values())
         self._adam: Any = load("torch").optim.AdamW(
@@ -194,6 +228,8 @@ class _Training:
         self._network.training(True)
         for step in range(first, self._steps):
             told = self._update(step)
+            if not self._together.first:
+                continue
             self._tell(told)
             if watch is not None:
                 watch(told)
@@ -219,17 +255,19 @@ class _Training:
         for group in self._adam.param_groups:
             group["lr"] = rate
         self._adam.zero_grad(set_to_none=True)
+        own = self._together.share(batch)
         at_once = len(batch) if settings.rows_at_once is None else settings.rows_at_once
         loss = 0.0
         with torch.random.fork_rng(devices=self._devices()):
-            torch.manual_seed(derive_seed(settings.seed, "step", step))
-            for at in range(0, len(batch), at_once):
-                part = batch[at : at + at_once]
+            torch.manual_seed(derive_seed(settings.seed, "step", step, *self._together.chance))
+            for at in range(0, len(own), at_once):
+                part = own[at : at + at_once]
                 values = self._network.logprobs([ready.rows[i] for i in part])
                 weights = torch.tensor([ready.weights[i] for i in part], device=values.device)
                 share = -(values.sum(1) * weights).sum() / learned
                 share.backward()
                 loss += float(share.detach())
+        loss = self._together.add(loss, self._tensors)
         norm = float(torch.nn.utils.clip_grad_norm_(self._tensors, settings.clip))
         if not math.isfinite(loss) or not math.isfinite(norm):
             raise self._diverged(step, loss, norm)
@@ -268,15 +306,18 @@ class _Training:
     def _resume(self) -> int:
         """Take the last checkpoint back; return how many updates it stands behind."""
         found = last_checkpoint(self._folder)
+        first = self._together.first
         if found is None:
-            self._rewrite(0)
+            if first:
+                self._rewrite(0)
             return 0
         torch = load("torch")
         self._network.load_state(found.tensors["weights"])
         for name, tensor in zip(self._names, self._tensors, strict=True):
             moments = {kind: found.tensors["adam"][f"{name}/{kind}"].to(tensor.device) for kind in _ADAM}
             self._adam.state[tensor] = {"step": torch.tensor(float(found.step)), **moments}
-        self._rewrite(found.step)
+        if first:
+            self._rewrite(found.step)
         return found.step
 
     def _rewrite(self, step: int) -> None:
@@ -320,6 +361,8 @@ class _Training:
             first or None,
         )
         weights = (self._folder / WEIGHTS).resolve()
+        if not self._together.first:
+            return made
         try:
             self._network.save(weights)
             written_whole(self._folder / "result.json", json.dumps(made._asdict(), indent=1).encode())
