@@ -26,6 +26,7 @@ TABLES = {
     "modules": ["--rows", "8", "--seeds", "1"],
     "optimizers": ["--rows", "8", "--train", "8", "--seeds", "1", "--results", os.devnull],
     "programs": ["--rows", "6", "--train", "8", "--val", "6", "--seeds", "1", "--results", os.devnull],
+    "weights": ["--seeds", "1", "--tasks", "number and unit", "--rows", "6", "--results", os.devnull],
 }  # and what makes each of them quick
 
 

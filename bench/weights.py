@@ -220,23 +220,15 @@ def rendered(lines: list[dict[str, Any]]) -> str:
                 )
     curves = [one for one in lines if "rewards" in one]
     if curves:
-        shown += [
-            "",
-            f"| task | mean reward, steps 1 to {GRPO_STEPS // 4} | … | last | seeds |",
-            "|---" * 5 + "|",
-        ]
+        part = GRPO_STEPS // 4
+        spans = [f"steps {at + 1} to {at + part}" for at in range(0, GRPO_STEPS, part)]
+        shown += ["", f"| task | {' | '.join(spans)} | seeds |", "|---" * 6 + "|"]
         for task in TASKS:
             own = [one["rewards"] for one in curves if one["task"] == task]
             if own:
-                part = max(1, GRPO_STEPS // 4)
-                means = [
-                    [sum(curve[at : at + part]) / part for curve in own] for at in range(0, GRPO_STEPS, part)
-                ]
-                cells = [
-                    f"{sum(values) / len(values):.2f} ({min(values):.2f}–{max(values):.2f})"
-                    for values in means
-                ]
-                shown.append(f"| {task} | {cells[0]} | {', '.join(cells[1:-1])} | {cells[-1]} | {len(own)} |")
+                means = [[sum(c[at : at + part]) / part for c in own] for at in range(0, GRPO_STEPS, part)]
+                cells = [f"{sum(v) / len(v):.2f} ({min(v):.2f} to {max(v):.2f})" for v in means]
+                shown.append(f"| {task} | {' | '.join(cells)} | {len(own)} |")
     return "\n".join(shown)
 
 
@@ -252,6 +244,7 @@ def main() -> None:
 
     torch.set_num_threads(1)
     model = InTheModel()
+    found = known(args.results)
     for seed in args.only_seed or range(args.seeds):
         for task in args.tasks or TASKS:
             for piece in PIECES:
@@ -262,6 +255,7 @@ def main() -> None:
                     continue
                 started = time.monotonic()
                 lines = run(*cell, model)
+                found += lines
                 with args.results.open("a") as file:
                     file.write("".join(json.dumps(line) + "\n" for line in lines))
                 shares = [
@@ -276,7 +270,7 @@ def main() -> None:
                     file=sys.stderr,
                     flush=True,
                 )
-    print(rendered(known(args.results)))
+    print(rendered(found))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import signal
@@ -360,3 +361,26 @@ def test_what_was_said_is_learned_word_for_word_with_its_prompt(tmp_path):
 
     assert len(said) == len(heard) == 8
     assert all(any(json.dumps(answer)[1:-1] in line for line in said) for answer in heard)
+
+
+def test_models_of_transformers_are_trained_by_the_same_loop(tmp_path):
+    """One with random weights: nothing that it says can be read, and all goes its way."""
+    pytest.importorskip("transformers")
+    pytest.importorskip("peft")
+    place = Path(__file__).parent.parent / "lm/local/conftest.py"
+    spec = importlib.util.spec_from_file_location("small_models", place)
+    models = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(models)
+    (tmp_path / "base").mkdir()
+    base = models.save_causal(tmp_path / "base", sure=False)
+    lm = LM(f"local/{base}", max_tokens=6, cache=False)
+
+    with context(lm=lm):
+        compiled = GRPO(TASK.metric, **SMALL, use_train_as_val=True, num_steps_for_val=1).compile(
+            Predict("question -> answer"), trainset=ROWS[:4], run_dir=tmp_path / "run"
+        )
+
+    assert [one["reward"] for one in progress(tmp_path / "run")] == [-1.0, -1.0]
+    assert progress(tmp_path / "run")[1]["tokens"] > 0
+    assert compiled.report.score == compiled.report.baseline == 0
+    assert len(compiled.report.candidates) == 3
