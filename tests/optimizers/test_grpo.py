@@ -376,11 +376,12 @@ def test_models_of_transformers_are_trained_by_the_same_loop(tmp_path):
     lm = LM(f"local/{base}", max_tokens=6, cache=False)
 
     with context(lm=lm):
-        compiled = GRPO(TASK.metric, **SMALL, use_train_as_val=True, num_steps_for_val=1).compile(
-            Predict("question -> answer"), trainset=ROWS[:4], run_dir=tmp_path / "run"
-        )
+        compiled = GRPO(
+            TASK.metric, **SMALL, use_train_as_val=True, num_steps_for_val=1, report_train_scores=True
+        ).compile(Predict("question -> answer"), trainset=ROWS[:4], run_dir=tmp_path / "run")
 
     assert [one["reward"] for one in progress(tmp_path / "run")] == [-1.0, -1.0]
     assert progress(tmp_path / "run")[1]["tokens"] > 0
     assert compiled.report.score == compiled.report.baseline == 0
     assert len(compiled.report.candidates) == 3
+    assert "on the 4 training rows: 0.00 % before, 0.00 % after" in compiled.report.notes

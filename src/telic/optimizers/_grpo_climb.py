@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, final
 
@@ -161,7 +160,8 @@ class Climb:
             EvaluationError: Too many faults.
         """
         course = self._course
-        with context(**self._settings), shown_progress("GRPO", show) as tell:
+        # Rollouts are heard, and the weights of this moment are, in this process: no executor elsewhere has them.
+        with context(**self._settings, executor=None), shown_progress("GRPO", show) as tell:
             first = self._open()
             for step in range(course.steps + 1):
                 if self._is_due(step):
@@ -310,8 +310,7 @@ class Climb:
         done = self._learners[0].done if self._learners else 0
         if self._valset is not None or not done:
             return None
-        with suppress(FileExistsError):
-            self._save(done)
+        self._save(done)
         return self._with_weights(done), None, f"step {done}"
 
     @property
