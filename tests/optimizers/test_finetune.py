@@ -16,7 +16,7 @@ import telic
 from telic import LM
 from telic.context import context
 from telic.datasets.tiny import load
-from telic.errors import ConfigurationError, TrainingError
+from telic.errors import ConfigurationError, MissingExtraError, TrainingError
 from telic.evaluate import Evaluate
 from telic.modules import Module, Predict
 from telic.optimizers import BootstrapFinetune, CompileStopped
@@ -197,6 +197,43 @@ def test_demos_are_learned_with_or_without(tmp_path):
         assert len(compiled.demos) == (0 if exclude else 8)
         assert all((len(row.messages) == 2) == exclude for row in rows)
     assert len(student.demos) == 8
+
+
+def test_frozen_demos_are_not_taken_away(tmp_path):
+    lm = tiny()
+    student = teacher_of(Predict(TASK.signature)).freeze("demos")
+    with context(lm=lm):
+        without = BootstrapFinetune(always, exclude_demos=True, train_kwargs={**QUICK, "steps": 2})
+        with pytest.raises(
+            ConfigurationError, match="would take the demos of `self` away, and they are frozen"
+        ):
+            without.compile(student, trainset=TASK.trainset[:4], run_dir=tmp_path / "run")
+        with pytest.raises(ConfigurationError, match="they are frozen"):
+            without.training_plans(student, trainset=TASK.trainset[:4])
+        compiled = BootstrapFinetune(always, train_kwargs={**QUICK, "steps": 2}).compile(
+            student, trainset=TASK.trainset[:4]
+        )
+
+        without.compile(Predict(TASK.signature).freeze("demos"), trainset=TASK.trainset[:1])  # it has none
+
+    assert not (tmp_path / "run").exists()
+    assert compiled.demos == student.demos
+
+
+def test_a_program_is_finetuned_in_two_processes(tmp_path, monkeypatch):
+    pytest.importorskip("accelerate")
+    lm = tiny()
+    optimizer = BootstrapFinetune(always, train_kwargs={**QUICK, "steps": 2, "processes": 2})
+    with context(lm=lm):
+        compiled = optimizer.compile(
+            Predict(TASK.signature), trainset=TASK.trainset[:4], run_dir=tmp_path / "run"
+        )
+        monkeypatch.setitem(sys.modules, "accelerate", None)
+        with pytest.raises(MissingExtraError, match="in 2 processes needs the package 'accelerate'"):
+            optimizer.compile(Predict(TASK.signature), trainset=TASK.trainset[:4], run_dir=tmp_path / "none")
+
+    assert compiled.lm.model.startswith(f"local/{tmp_path}")
+    assert not (tmp_path / "none").exists()
 
 
 def test_no_accepted_run_is_said_before_anything_is_trained(tmp_path):

@@ -22,6 +22,7 @@ from telic.optimizers._checks import check_settings, check_student, check_teache
 from telic.optimizers._compile import Compile
 from telic.optimizers._finetune_groups import Group, groups_of
 from telic.optimizers._finetune_traces import Traces, labelled_calls
+from telic.optimizers._frozen import learners
 from telic.optimizers._measure import measured
 from telic.optimizers._plan import Work
 from telic.optimizers._pool import Standing
@@ -57,7 +58,8 @@ class BootstrapFinetune(Optimizer):
             name.
         adapter: How prompts and replies are written, or adapters by LM; None: the adapter of the settings. The
             compiled program must be run with the same.
-        exclude_demos: Prompts are learned, and the compiled program works, without the student's demos.
+        exclude_demos: Prompts are learned, and the compiled program works, without the student's demos; refused where
+            such demos are frozen.
         num_threads: Runs at once; None: the setting `num_threads`. The result does not depend on it.
         metric_threshold: The least score that is learned from (0 counts); None: any score but 0.
         teacher_settings: Settings for the teachers' runs, as for `telic.context`: `{"lm": LM(…)}`.
@@ -134,6 +136,7 @@ class BootstrapFinetune(Optimizer):
         """
         metric = MetricCall(any_run if self.metric is None and valset is None else self.metric)
         check_student(student)
+        self._check_frozen(student)
         teachers = _teachers(teacher, student)
         rows = checked_examples("trainset", trainset)
         held_out = None if valset is None else checked_examples("valset", valset)
@@ -188,6 +191,7 @@ class BootstrapFinetune(Optimizer):
         Cost: no LM call; loads each model.
         """
         check_student(program, "program")
+        self._check_frozen(program)
         rows = checked_examples("trainset", trainset)
         plans: dict[str, TrainingPlan] = {}
         for group in groups_of(program, self.train_kwargs, self.adapter, multitask=self.multitask):
@@ -204,6 +208,16 @@ class BootstrapFinetune(Optimizer):
                 )
             plans[group.name] = plan_finetune(group.lm, made.rows, group.settings, measure=measure)
         return plans
+
+    def _check_frozen(self, program: Any) -> None:
+        """Refuse to take demos away that the program's author froze."""
+        free = learners(program, "demos")
+        kept = [path for path, one in program.named_predictors() if one.demos and path not in free]
+        if self.exclude_demos and kept:
+            raise ConfigurationError(
+                f"exclude_demos=True would take the demos of {join_names(kept)} away, and they are frozen; call "
+                "unfreeze('demos') there, or leave exclude_demos out"
+            )
 
     def _train(
         self, run: Compile, student: Any, groups: Sequence[Group], traces: Traces, lms: dict[str, Any]
