@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -103,6 +104,19 @@ def test_a_process_that_dies_ends_all_and_the_same_again_goes_on(causal, togethe
     assert difference(tmp_path, together[0]) == 0
 
 
+def test_a_process_that_fails_is_said_with_its_last_words(causal, tmp_path, monkeypatch):
+    failing = tmp_path / "python"
+    failing.write_text("#!/bin/sh\necho no memory left >&2\nexit 3\n")
+    failing.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(failing))
+
+    with pytest.raises(
+        TrainingError, match=r"ended with exit code 3 \(no memory left\).*no checkpoint was written"
+    ) as caught:
+        finetune(causal, ROWS, tmp_path / "run", TWO)
+    assert caught.value.checkpoint is None
+
+
 def test_an_interrupt_ends_all(causal, tmp_path):
     before = set(children())
 
@@ -125,6 +139,21 @@ def watch(told):
     print(told.step, flush=True)
 finetune(name, read_rows(Path(rows)), folder, SFTSettings(**json.loads(settings)), watch=watch)
 """
+
+
+@pytest.mark.slow
+def test_an_encoder_decoder_comes_to_the_same_weights(t5, tmp_path):
+    base = shutil.copytree(t5.removeprefix("local/"), tmp_path / "base")
+    config = json.loads((base / "config.json").read_bytes())
+    (base / "config.json").write_text(json.dumps({**config, "dropout_rate": 0.0}))
+
+    one, two = (
+        finetune(f"local/{base}", ROWS, tmp_path / str(settings.processes), settings._replace(method="full"))
+        for settings in (ONE, TWO)
+    )
+
+    assert two.losses == pytest.approx(one.losses, abs=1e-4)
+    assert difference(tmp_path / "None", tmp_path / "2") < 1e-4
 
 
 @pytest.mark.slow

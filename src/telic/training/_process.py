@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 from pathlib import Path
+from types import TracebackType
 from typing import Any, TextIO
 
 from telic._optional import load
@@ -66,5 +67,13 @@ def _leash() -> None:
     os._exit(1)
 
 
+def _fail(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """End at once, having said why: libraries that wait for lost neighbours at exit would wait for long."""
+    sys.__excepthook__(kind, error, trace)
+    sys.stderr.flush()
+    os._exit(1)
+
+
 if __name__ == "__main__":
+    sys.excepthook = _fail
     main(Path(sys.argv[1]), int(sys.argv[2]))
