@@ -10,6 +10,7 @@ from telic import (
     COPRO,
     GEPA,
     SIMBA,
+    BetterTogether,
     BootstrapFewShot,
     BootstrapFewShotWithOptuna,
     BootstrapFewShotWithRandomSearch,
@@ -114,6 +115,14 @@ class TestInferRules(OptimizerConformance):
     def make_optimizer(self, metric, **settings):
         demos = {"max_bootstrapped_demos": 2, "max_labeled_demos": 3}
         return InferRules(num_candidates=2, metric=metric, **demos, **settings)
+
+
+class TestBetterTogether(OptimizerConformance):
+    def make_optimizer(self, metric, **settings):
+        """Prompts alone, in three turns."""
+        demos = {"max_bootstrapped_demos": 2, "max_labeled_demos": 3}
+        climbing = SIMBA(metric=metric, bsize=3, num_candidates=2, max_steps=1, max_demos=2, **settings)
+        return BetterTogether(metric, BootstrapFewShot(metric, **demos, **settings), climbing)
 
 
 class TestEnsemble(OptimizerSuite):

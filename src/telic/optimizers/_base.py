@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from telic.budget import Budget
     from telic.data import Example
 
+_BESIDE_THE_POINT = frozenset(("num_threads", "display_progress", "max_errors", "provide_traceback"))
+
 
 class Optimizer(ABC):
     """The base of all optimizers: settings in the constructor, data in `compile`."""
@@ -95,6 +97,10 @@ class Optimizer(ABC):
     def get_params(self) -> dict[str, Any]:
         """Return the settings of the constructor by name."""
         return {name: value for name, value in vars(self).items() if not name.startswith("_")}
+
+    def identity(self) -> dict[str, Any]:
+        """Return the settings that the result depends on: what a run is known by."""
+        return {name: value for name, value in self.get_params().items() if name not in _BESIDE_THE_POINT}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.get_params().items())})"

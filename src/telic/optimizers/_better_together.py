@@ -9,20 +9,22 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, final
 
+from telic._hash import content_key
 from telic._seed import derive
 from telic._text import did_you_mean, join_names
 from telic.context import context
-from telic.errors import ConfigurationError, TrainingError
-from telic.evaluate import MetricCall, check_count, checked_examples
+from telic.errors import BudgetExceeded, ConfigurationError, LMOutageError, TrainingError
+from telic.evaluate import MetricCall, check_count, checked_examples, stable
 from telic.optimizers._base import Optimizer
 from telic.optimizers._checks import check_student
 from telic.optimizers._compile import Compile
 from telic.optimizers._finetune import BootstrapFinetune
 from telic.optimizers._plan import Work
 from telic.optimizers._random_search import BootstrapRS
-from telic.optimizers._report import CandidatePrograms
+from telic.optimizers._report import Candidate, CandidatePrograms
 from telic.optimizers._selection import corrected, optimism, split_rows, tell_size
 
 if TYPE_CHECKING:
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from telic.evaluate import EvaluationResult
 
 _OURS = frozenset(("student", "run_dir", "budget", "self"))
+_CUT_SHORT = ("budget", "LM away", "not scored")
+"""How a step's `report.stopped` begins where it was not the step's own end."""
 _SETTINGS = ("num_threads", "max_errors", "provide_traceback")
 
 
@@ -151,8 +155,8 @@ class BetterTogether(Optimizer):
         settings = {name: value for name, value in given.items() if value is not None}
         start = 0 if seed is None else seed
         options = {
-            "strategy": names, "seed": start, "valset_ratio": valset_ratio, "args": args,
-            "shuffle": shuffle_trainset_between_steps,
+            "strategy": names, "seed": start, "valset_ratio": valset_ratio,
+            "args": args, "shuffle": shuffle_trainset_between_steps,
         }  # fmt: skip
         data: dict[str, Any] = {"trainset": rows, "valset": held_out}
         several: list[Any] = list(teacher) if isinstance(teacher, (list, tuple)) else [teacher]  # pyright: ignore[reportUnknownArgumentType]
@@ -175,7 +179,8 @@ class BetterTogether(Optimizer):
 
     def _search(self, run: Compile, student: Any, course: _Course, stages: list[_Stage]) -> str | None:
         """Run the steps, one after the other; return why it ended early, or None."""
-        stages.append(self._stage(run, "as given", student, course.scored))
+        stages.append(_stage(run, "as given", student, course.scored))
+        run.candidate(student, stages[0].result, "as given")
         for at, name in enumerate(course.names):
             order = list(course.learned)
             if course.shuffle:
@@ -193,15 +198,15 @@ class BetterTogether(Optimizer):
                 return f"step {at + 1} ({name}): {error}"
             for line in () if made.report is None else (made.report.verdict, *made.report.notes):
                 run.note(f"step {at + 1} ({name}): {line}")
-            stages.append(self._stage(run, " -> ".join(course.names[: at + 1]), made, course.scored))
-            if made.report is not None and made.report.stopped is not None:
-                return made.report.stopped
+            label = " -> ".join(course.names[: at + 1])
+            stopped = None if made.report is None else made.report.stopped
+            if stopped is not None and stopped.startswith(_CUT_SHORT):
+                with suppress(BudgetExceeded, LMOutageError):  # rows that were scored already cost nothing
+                    stages.append(_stage(run, f"{label}, stopped", made, course.scored))
+                return stopped
+            stages.append(_stage(run, label, made, course.scored))
+            run.candidate(made, stages[-1].result, label)
         return None
-
-    def _stage(self, run: Compile, label: str, program: Any, rows: Sequence[Example] | None) -> _Stage:
-        result = None if rows is None else run.evaluate(program, rows)
-        run.candidate(program, result, label)
-        return _Stage(label, program, result)
 
     def _finished(self, run: Compile, stages: Sequence[_Stage], stopped: str | None) -> Any:
         if not stages:
@@ -210,14 +215,14 @@ class BetterTogether(Optimizer):
         if not scored:
             compiled = stages[-1].program.deepcopy()
             run.note(f"nothing was scored: the last program is returned ({stages[-1].label})", warn=True)
-            candidates = [run.candidate(one.program, None, one.label) for one in reversed(stages)]
+            candidates = [Candidate.of(one.program, None, None, one.label) for one in reversed(stages)]
             found: dict[str, Any] = {}
         else:
             ranked = sorted(scored, key=lambda pair: -pair[1].mean)  # of equal ones the one with fewer steps
             best, result = ranked[0]
             compiled = best.program.deepcopy()
             given = scored[0][1]
-            candidates = [run.candidate(one.program, own, one.label) for one, own in ranked]
+            candidates = [Candidate.of(one.program, own, None, one.label) for one, own in ranked]
             tell_size(run, result, given)
             run.note("scores: " + ", ".join(f"{one.label} {own.score:.2f} %" for one, own in scored))
             found = {
@@ -233,6 +238,14 @@ class BetterTogether(Optimizer):
         compiled.flag_compilation_error_occurred = stopped is not None
         compiled.report = run.report(stopped=stopped, candidates=candidates, **found)
         return compiled
+
+    def identity(self) -> dict[str, Any]:
+        """Return the identities of the optimizers by their names."""
+        own = {
+            name: content_key([type(one).__qualname__, stable(one.identity())])
+            for name, one in self.optimizers.items()
+        }
+        return {"metric": self.metric, "optimizers": own}
 
     def _names(self, strategy: Any) -> list[str]:
         """Return the steps of a strategy.
@@ -276,7 +289,13 @@ class BetterTogether(Optimizer):
         scored = max(1, len(trainset) // 10) if valset is None else len(valset)
         work = [Work("the program as given", (scored, scored), first=True)]
         for at, name in enumerate(("p", "w", "p"), 1):
-            own = self.optimizers[name]._work(program, trainset, valset)
-            work += [one._replace(label=f"step {at} ({name}): {one.label}", first=False) for one in own]
-            work.append(Work(f"the program after step {at}", (scored, scored)))
+            for one in self.optimizers[name]._work(program, trainset, valset):
+                # What was scored before in this run, as the program that a step begins with, is not paid for again.
+                runs = (0, one.runs[1]) if one.role == "task" else one.runs
+                work.append(one._replace(label=f"step {at} ({name}): {one.label}", runs=runs, first=False))
+            work.append(Work(f"the program after step {at}", (0, scored)))
         return work
+
+
+def _stage(run: Compile, label: str, program: Any, rows: Sequence[Example] | None) -> _Stage:
+    return _Stage(label, program, None if rows is None else run.evaluate(program, rows))

@@ -52,9 +52,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_BESIDE_THE_POINT = ("metric", "num_threads", "display_progress", "max_errors", "provide_traceback")
-"""Settings that the result does not depend on, or that have a digest of their own."""
-
 
 @final
 class Compile:
@@ -355,7 +352,7 @@ class Compile:
     def _identity(self) -> dict[str, str]:
         """Return what the run is of: all that its result depends on, as digests by name."""
         optimizer = self.optimizer
-        settings = {k: v for k, v in optimizer.get_params().items() if k not in _BESIDE_THE_POINT}
+        settings = {k: v for k, v in optimizer.identity().items() if k != "metric"}  # that one has its own
         metric = getattr(optimizer, "metric", None)
         identity = {
             "program": program_key(self.student, code=True),
