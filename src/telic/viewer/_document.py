@@ -93,7 +93,7 @@ def read(run: Run, candidate: str | None = None) -> Document:
     Raises:
         JournalError: There is no such candidate, or a file of it cannot be read.
     """
-    found = sorted(run.candidates, key=lambda one: one.path.name)
+    found = _in_order(run.candidates)
     path = run.folder / START
     start = _state(path) if path.is_file() else None
     given = _given(found, start)
@@ -107,6 +107,18 @@ def read(run: Run, candidate: str | None = None) -> Document:
     sizes = Counter(len(one.scores) for one in tried if one.score is not None and one.scores)
     rows = max(sizes, key=lambda size: (sizes[size], size), default=0)
     return Document(run, tried, chosen, scored, report, start, _end(run, chosen), rows)
+
+
+def _in_order(candidates: Sequence[RunCandidate]) -> list[RunCandidate]:
+    """Return candidates in the order of their numbers; of an optimizer without numbers, as they were written.
+
+    Those that were scored at the same time were written down as they came in, a parent perhaps behind its child.
+    """
+    written = sorted(candidates, key=lambda one: one.path.name)
+    numbers: list[Any] = [one.record.get("seed") for one in written]
+    if not all(isinstance(number, int) for number in numbers):
+        return written
+    return [one for _, one in sorted(zip(numbers, written, strict=True), key=lambda pair: pair[0])]
 
 
 def _given(found: Sequence[RunCandidate], start: Mapping[str, Any] | None) -> RunCandidate | None:
