@@ -104,7 +104,8 @@ def check_kills(forking, tmp_path, kind, most, threads=1):
             assert (status, error) == (-9, None), f"at event {point}"
             resumed, again = compiles.whole(folder)
             assert resumed == expected, f"killed at event {point}"
-            assert not calls - before - again
+            # Several threads run ahead of what is needed: an uninterrupted compile may have paid for a call more.
+            assert threads > 1 or not calls - before - again
             assert sum((before + again - calls).values()) <= threads, f"killed at event {point}"
     return len(points)
 
