@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import queue
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Any, Final, Generic, Protocol, TypeVar, final
 
@@ -65,7 +66,7 @@ class Generating(Protocol):
 JobT = TypeVar("JobT", bound=Generating)
 
 
-class Generation(Generic[JobT]):
+class Generation(ABC, Generic[JobT]):
     """One request while it is answered.
 
     Args:
@@ -90,9 +91,9 @@ class Generation(Generic[JobT]):
             if not job.done:
                 job.cancel()
 
+    @abstractmethod
     def completion(self, job: JobT) -> Completion:
         """Return what came of a job."""
-        raise NotImplementedError
 
     def response(self) -> Response:
         """Return what was generated; raise what stopped it."""
