@@ -16,7 +16,7 @@ help:
 	@echo "make lock   write the lock files anew (needs uv)"
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal
 
 demo: $(VENV)/.run
 	$(BIN)/telic demo
