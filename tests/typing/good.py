@@ -3,7 +3,7 @@
 from typing import Literal, assert_type
 
 from telic.data import Completions, Prediction
-from telic.modules import ChainOfThought, Module, Predict
+from telic.modules import ChainOfThought, Module, Predict, ReAct
 from telic.signatures import InputField, OutputField, Signature
 
 
@@ -54,6 +54,19 @@ def reasoning_is_text() -> None:
 def a_string_signature_answers_with_a_prediction() -> None:
     assert_type(Predict("question -> answer")(question="x"), Prediction)
     Predict("question -> answer")(question="x").answer.upper()
+
+
+def a_strategy_is_typed_as_a_predictor_is() -> None:
+    assert_type(ReAct(QA, tools=[])(question="x").kind, Literal["a", "b"])
+    assert_type(ReAct("question -> answer", tools=[])(question="x"), Prediction)
+
+
+def _answer(program: Predict, question: str) -> str:  # one over any signature
+    return program(question=question).answer
+
+
+def a_predictor_of_a_class_serves_where_any_may() -> None:
+    assert_type(_answer(Predict(QA), "x"), str)
 
 
 async def async_calls_have_the_same_types() -> None:

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from typing import Any
 
 from telic.modules._flow import Call, Flow
-from telic.modules._module import FlowModule
 from telic.modules._predict import Predict
+from telic.modules._strategy import S, Strategy
 from telic.signatures import OutputField, ensure_signature
 
-if TYPE_CHECKING:
-    from telic.data import Prediction
 
-S = TypeVar("S")
-
-
-class ChainOfThought(FlowModule, Generic[S]):
+class ChainOfThought(Strategy[S]):
     """Ask for the outputs of a signature with a `reasoning` field before them.
 
     Args:
@@ -38,29 +33,9 @@ class ChainOfThought(FlowModule, Generic[S]):
     _framed = False
     predict: Predict[Any]
 
-    @overload
-    def __init__(
-        self: ChainOfThought[Prediction],
-        signature: str,
-        rationale_field: Any = None,
-        rationale_field_type: Any = str,
-        *,
-        callbacks: Sequence[Any] | None = None,
-        **config: Any,
-    ) -> None: ...
-    @overload
     def __init__(
         self,
-        signature: type[S],
-        rationale_field: Any = None,
-        rationale_field_type: Any = str,
-        *,
-        callbacks: Sequence[Any] | None = None,
-        **config: Any,
-    ) -> None: ...
-    def __init__(
-        self,
-        signature: Any,
+        signature: str | type[S],
         rationale_field: Any = None,
         rationale_field_type: Any = str,
         *,
@@ -78,11 +53,6 @@ class ChainOfThought(FlowModule, Generic[S]):
         self.predict = Predict(extended, **config)
         if callbacks:
             self.callbacks = list(callbacks)
-
-    if TYPE_CHECKING:
-
-        def __call__(self, *args: Any, **inputs: Any) -> S: ...
-        async def acall(self, *args: Any, **inputs: Any) -> S: ...
 
     def flow(self, *args: Any, **inputs: Any) -> Flow[Any]:
         """Ask once."""

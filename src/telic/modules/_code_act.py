@@ -7,7 +7,7 @@ step to step, so that later code uses the names of earlier code. What goes wrong
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from typing import Any
 
 from telic._optional import load
 from telic._text import join_names
@@ -30,17 +30,15 @@ from telic.modules._code import (
 from telic.modules._flow import Flow
 from telic.modules._inputs import positional_error
 from telic.modules._log import Log
-from telic.modules._module import FlowModule
 from telic.modules._predict import Predict
+from telic.modules._strategy import S, Strategy
 from telic.signatures import InputField, OutputField, ensure_signature, make_signature
-
-S = TypeVar("S")
 
 _OWN_FIELDS = ("trajectory", "generated_code", "finished")
 _NOTHING = "(The code printed nothing.)"
 
 
-class CodeAct(FlowModule, Generic[S]):
+class CodeAct(Strategy[S]):
     """Answer with the help of tools that code calls, step by step.
 
     Args:
@@ -89,33 +87,9 @@ class CodeAct(FlowModule, Generic[S]):
     codeact: Predict[Any]
     extractor: ChainOfThought[Any]
 
-    @overload
-    def __init__(
-        self: CodeAct[Prediction],
-        signature: str,
-        tools: Sequence[Callable[..., Any]],
-        max_iters: int = 5,
-        interpreter: InterpreterLike = None,
-        *,
-        interpreter_factory: InterpreterLike = None,
-        max_output_chars: int = 10_000,
-        callbacks: Sequence[Any] | None = None,
-    ) -> None: ...
-    @overload
     def __init__(
         self,
-        signature: type[S],
-        tools: Sequence[Callable[..., Any]],
-        max_iters: int = 5,
-        interpreter: InterpreterLike = None,
-        *,
-        interpreter_factory: InterpreterLike = None,
-        max_output_chars: int = 10_000,
-        callbacks: Sequence[Any] | None = None,
-    ) -> None: ...
-    def __init__(
-        self,
-        signature: Any,
+        signature: str | type[S],
         tools: Sequence[Callable[..., Any]],
         max_iters: int = 5,
         interpreter: InterpreterLike = None,
@@ -134,11 +108,6 @@ class CodeAct(FlowModule, Generic[S]):
         self.extractor = ChainOfThought(self.signature.append("trajectory", InputField(), str))
         if callbacks:
             self.callbacks = list(callbacks)
-
-    if TYPE_CHECKING:
-
-        def __call__(self, *args: Any, **inputs: Any) -> S: ...
-        async def acall(self, *args: Any, **inputs: Any) -> S: ...
 
     def flow(self, *args: Any, **inputs: Any) -> Flow[Any]:
         """Write and run code until the LM has finished, then write the outputs."""

@@ -7,26 +7,24 @@ its own, so that demos of comparisons can be shown and learned.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, cast
 
 from telic._text import did_you_mean, join_names, plural
 from telic.data import Completions, Prediction
 from telic.errors import ConfigurationError, InputError
 from telic.modules._flow import Call, Flow
 from telic.modules._inputs import positional_error
-from telic.modules._module import FlowModule
 from telic.modules._predict import Predict
+from telic.modules._strategy import S, Strategy
 from telic.modules._value_text import labelled, value_text
 from telic.signatures import InputField, OutputField, ensure_signature
-
-S = TypeVar("S")
 
 _REASONS = ("rationale", "reasoning")
 _MAX_CHARS = 4_000
 """How much of one field of an attempt is shown: M long attempts must fit into one prompt."""
 
 
-class MultiChainComparison(FlowModule, Generic[S]):
+class MultiChainComparison(Strategy[S]):
     """Compare `M` attempts at a task and answer it, with a `rationale` before the outputs.
 
     Args:
@@ -59,29 +57,9 @@ class MultiChainComparison(FlowModule, Generic[S]):
 
     predict: Predict[Any]
 
-    @overload
-    def __init__(
-        self: MultiChainComparison[Prediction],
-        signature: str,
-        M: int = 3,  # noqa: N803
-        temperature: float | None = 0.7,
-        *,
-        callbacks: Sequence[Any] | None = None,
-        **config: Any,
-    ) -> None: ...
-    @overload
     def __init__(
         self,
-        signature: type[S],
-        M: int = 3,  # noqa: N803
-        temperature: float | None = 0.7,
-        *,
-        callbacks: Sequence[Any] | None = None,
-        **config: Any,
-    ) -> None: ...
-    def __init__(
-        self,
-        signature: Any,
+        signature: str | type[S],
         M: int = 3,  # noqa: N803  DSPy's name
         temperature: float | None = 0.7,
         *,

@@ -9,7 +9,7 @@ in the same conversation at most `max_retries` times.
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, cast
 
 from telic._replay import ACTIVE
 from telic._seed import derive_seed
@@ -25,6 +25,7 @@ from telic.modules._module import Module
 from telic.modules._options import LOCAL, checked_options
 from telic.modules._plan_cache import PreparedPlan, prepared
 from telic.modules._reask import Ask, read_all
+from telic.modules._strategy import S
 from telic.modules._tree import Leaf, copied
 from telic.modules._watch import watched
 from telic.protocols import Capabilities
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from telic.modules._frame import Frame
     from telic.modules._script import Note
 
-S = TypeVar("S")
 
 _NOT_NATIVE = Capabilities()
 _DEFAULT_ADAPTER = ChatAdapter()
@@ -130,13 +130,9 @@ class Predict(Module, Leaf, Generic[S]):
     frozen_parts: frozenset[str] = frozenset()
     """What optimizers leave as it is; see `freeze`."""
 
-    @overload
     def __init__(
-        self: Predict[Prediction], signature: str, callbacks: Sequence[Any] | None = None, **config: Any
-    ) -> None: ...
-    @overload
-    def __init__(self, signature: type[S], callbacks: Sequence[Any] | None = None, **config: Any) -> None: ...
-    def __init__(self, signature: Any, callbacks: Sequence[Any] | None = None, **config: Any) -> None:
+        self, signature: str | type[S], callbacks: Sequence[Any] | None = None, **config: Any
+    ) -> None:
         self.signature = ensure_signature(signature)
         self.demos = []
         self.lm = None

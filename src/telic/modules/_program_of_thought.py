@@ -8,7 +8,7 @@ the code and its output. The LM reasons in words, and computes where computing i
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any
 
 from telic._text import truncate
 from telic.data import Prediction
@@ -28,20 +28,19 @@ from telic.modules._code import (
 )
 from telic.modules._flow import Call, Effect, Flow
 from telic.modules._inputs import positional_error
-from telic.modules._module import FlowModule
+from telic.modules._strategy import S, Strategy
 from telic.signatures import InputField, OutputField, ensure_signature, make_signature
 
 if TYPE_CHECKING:
     from telic.protocols import Interpreter
 
-S = TypeVar("S")
 
 _OWN_FIELDS = ("generated_code", "previous_code", "error", "final_generated_code", "code_output")
 _MAX_OUTPUT_CHARS = 10_000
 _NOTHING = "The code gives no result. Print it."
 
 
-class ProgramOfThought(FlowModule, Generic[S]):
+class ProgramOfThought(Strategy[S]):
     """Answer by writing and running a program.
 
     Args:
@@ -84,29 +83,9 @@ class ProgramOfThought(FlowModule, Generic[S]):
     code_regenerate: ChainOfThought[Any]
     generate_output: ChainOfThought[Any]
 
-    @overload
-    def __init__(
-        self: ProgramOfThought[Prediction],
-        signature: str,
-        max_iters: int = 3,
-        interpreter: InterpreterLike = None,
-        *,
-        interpreter_factory: InterpreterLike = None,
-        callbacks: Sequence[Any] | None = None,
-    ) -> None: ...
-    @overload
     def __init__(
         self,
-        signature: type[S],
-        max_iters: int = 3,
-        interpreter: InterpreterLike = None,
-        *,
-        interpreter_factory: InterpreterLike = None,
-        callbacks: Sequence[Any] | None = None,
-    ) -> None: ...
-    def __init__(
-        self,
-        signature: Any,
+        signature: str | type[S],
         max_iters: int = 3,
         interpreter: InterpreterLike = None,
         *,
@@ -122,11 +101,6 @@ class ProgramOfThought(FlowModule, Generic[S]):
         self.generate_output = ChainOfThought(_answering(self.signature))
         if callbacks:
             self.callbacks = list(callbacks)
-
-    if TYPE_CHECKING:
-
-        def __call__(self, *args: Any, **inputs: Any) -> S: ...
-        async def acall(self, *args: Any, **inputs: Any) -> S: ...
 
     def flow(self, *args: Any, **inputs: Any) -> Flow[Any]:
         """Write a program, run it, mend it where it fails, and answer."""

@@ -10,7 +10,7 @@ and may do better.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, NamedTuple, TypeVar, cast, final, overload
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, cast, final
 
 from telic._optional import load
 from telic._text import join_names
@@ -25,20 +25,18 @@ from telic.errors import (
 from telic.modules._chain_of_thought import ChainOfThought
 from telic.modules._flow import Call, Effect, Flow
 from telic.modules._inputs import positional_error
-from telic.modules._module import FlowModule
 from telic.modules._predict import Predict
 from telic.modules._react_context import overflows
 from telic.modules._react_native import FINISH, StepPredict, StepWords, native_instructions
 from telic.modules._react_record import Record, count_turns, past_turns, trajectory_text, without_oldest
 from telic.modules._react_tools import Asked, observe
+from telic.modules._strategy import S, Strategy
 from telic.modules._value_text import value_text
 from telic.signatures import InputField, OutputField, ensure_signature, make_signature
 from telic.types import Tool, checked_timeout
 
 if TYPE_CHECKING:
     from telic.signatures import FieldInfo
-
-S = TypeVar("S")
 
 
 @final
@@ -74,7 +72,7 @@ class Ended(NamedTuple):
     reason: str
 
 
-class ReAct(FlowModule, Generic[S]):
+class ReAct(Strategy[S]):
     """Answer with the help of tools, step by step.
 
     Args:
@@ -134,33 +132,9 @@ class ReAct(FlowModule, Generic[S]):
     react: Predict[Any]
     extract: ChainOfThought[Any]
 
-    @overload
-    def __init__(
-        self: ReAct[Prediction],
-        signature: str,
-        tools: Sequence[Callable[..., Any]],
-        max_iters: int = 20,
-        *,
-        native: bool | None = None,
-        tool_timeout: float | None = None,
-        max_observation_chars: int = 10_000,
-        callbacks: Sequence[Any] | None = None,
-    ) -> None: ...
-    @overload
     def __init__(
         self,
-        signature: type[S],
-        tools: Sequence[Callable[..., Any]],
-        max_iters: int = 20,
-        *,
-        native: bool | None = None,
-        tool_timeout: float | None = None,
-        max_observation_chars: int = 10_000,
-        callbacks: Sequence[Any] | None = None,
-    ) -> None: ...
-    def __init__(
-        self,
-        signature: Any,
+        signature: str | type[S],
         tools: Sequence[Callable[..., Any]],
         max_iters: int = 20,
         *,
@@ -192,11 +166,6 @@ class ReAct(FlowModule, Generic[S]):
         self.extract = ChainOfThought(self.signature.append("trajectory", InputField(), str))
         if callbacks:
             self.callbacks = list(callbacks)
-
-    if TYPE_CHECKING:
-
-        def __call__(self, *args: Any, **inputs: Any) -> S: ...
-        async def acall(self, *args: Any, **inputs: Any) -> S: ...
 
     def flow(self, *args: Any, **inputs: Any) -> Flow[Any]:
         """Take steps until `finish`, then write the outputs."""

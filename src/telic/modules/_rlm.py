@@ -8,7 +8,7 @@ outputs, checked against their types, and ends.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast, overload
+from typing import Any, Final, cast
 
 from telic._optional import load
 from telic._text import join_names
@@ -28,12 +28,10 @@ from telic.modules._code import (
 from telic.modules._flow import Flow
 from telic.modules._inputs import InputChecker, positional_error
 from telic.modules._log import Log
-from telic.modules._module import FlowModule
 from telic.modules._predict import Predict
 from telic.modules._rlm_session import QUERIES, SUBMIT, Session, described
+from telic.modules._strategy import S, Strategy
 from telic.signatures import InputField, OutputField, ensure_signature, make_signature, type_name
-
-S = TypeVar("S")
 
 _RESERVED: Final = (*QUERIES, SUBMIT, "print")
 _RESULTS: Final = ("trajectory", "final_reasoning")
@@ -41,7 +39,7 @@ _OVERRIDES: Final = ("lm", "config", "_trace")
 _NOTHING = "(The code printed nothing.)"
 
 
-class RLM(FlowModule, Generic[S]):
+class RLM(Strategy[S]):
     """Answer about inputs that are too long for a prompt, by code and calls of LMs on their parts.
 
     Args:
@@ -86,39 +84,9 @@ class RLM(FlowModule, Generic[S]):
     generate_action: Predict[Any]
     extract: Predict[Any]
 
-    @overload
-    def __init__(
-        self: RLM[Prediction],
-        signature: str,
-        max_iters: int = 20,
-        max_llm_calls: int = 50,
-        max_output_chars: int = 10_000,
-        verbose: bool = False,
-        tools: Sequence[Callable[..., Any]] | None = None,
-        sub_lm: Any = None,
-        interpreter: InterpreterLike = None,
-        *,
-        interpreter_factory: InterpreterLike = None,
-        callbacks: Sequence[Any] | None = None,
-    ) -> None: ...
-    @overload
     def __init__(
         self,
-        signature: type[S],
-        max_iters: int = 20,
-        max_llm_calls: int = 50,
-        max_output_chars: int = 10_000,
-        verbose: bool = False,
-        tools: Sequence[Callable[..., Any]] | None = None,
-        sub_lm: Any = None,
-        interpreter: InterpreterLike = None,
-        *,
-        interpreter_factory: InterpreterLike = None,
-        callbacks: Sequence[Any] | None = None,
-    ) -> None: ...
-    def __init__(
-        self,
-        signature: Any,
+        signature: str | type[S],
         max_iters: int = 20,
         max_llm_calls: int = 50,
         max_output_chars: int = 10_000,
@@ -144,11 +112,6 @@ class RLM(FlowModule, Generic[S]):
         self.extract = Predict(_extracting(self.signature))
         if callbacks:
             self.callbacks = list(callbacks)
-
-    if TYPE_CHECKING:
-
-        def __call__(self, *args: Any, **inputs: Any) -> S: ...
-        async def acall(self, *args: Any, **inputs: Any) -> S: ...
 
     def flow(self, *args: Any, **inputs: Any) -> Flow[Any]:
         """Write and run code until it submits, or extract the outputs from what was found."""
