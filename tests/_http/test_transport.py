@@ -182,7 +182,10 @@ def test_bodies_of_every_framing_are_read(sender, fault, body):
     ("encoding", "packed"),
     [
         ("gzip", gzip.compress(b"hello" * 100)),
+        ("gzip", gzip.compress(b"hello" * 40) + gzip.compress(b"hello" * 60)),
+        ("gzip", gzip.compress(b"hello" * 100) + b"\0" * 8),
         ("deflate", zlib.compress(b"hello" * 100)),
+        ("deflate", zlib.compress(b"hello" * 100, wbits=-15)),
         ("identity", b"hello" * 100),
     ],
 )
@@ -223,6 +226,46 @@ def test_bytes_after_an_answer_cost_the_connection_and_never_become_an_answer(se
         assert sender.send(server.host + PATH).body == b"own"
         assert b"own again" in sender.send(server.host + PATH).body
         assert server.connections == 2
+
+
+def test_an_answer_is_not_lost_to_what_is_no_http_behind_it(sender):
+    garbage = "HTTP/1.1 200 OK\nContent-Length: 3\n\nownand then some"
+    with FaultServer("own again", faults=[raw(garbage, close=False), None]) as server:
+        assert sender.send(server.host + PATH).body == b"own"
+        assert b"own again" in sender.send(server.host + PATH).body
+        assert (server.connections, len(server.requests)) == (2, 2)
+
+
+def packed_stream(encoding, packed, *, close=False):
+    pieces = b"".join(b"1\r\n%b\r\n" % packed[at : at + 1] for at in range(len(packed)))
+    head = f"HTTP/1.1 200 OK\nContent-Encoding: {encoding}\nTransfer-Encoding: chunked\n\n"
+    return raw(head, pieces + b"0\r\n\r\n", close=close)
+
+
+def test_a_stream_that_is_compressed_unasked_is_unpacked_piece_by_piece(sender):
+    packed = gzip.compress(b"hello " * 10) + gzip.compress(b"again")
+    with FaultServer(faults=packed_stream("gzip", packed)) as server:
+        stream = sender.stream(server.host + PATH)
+        assert portal.run(stream.read_all) == b"hello " * 10 + b"again"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "packed", "says"),
+    [
+        ("gzip", gzip.compress(b"hello" * 100)[:12] + b"\xff" * 30, "broken"),
+        ("gzip", gzip.compress(b"hello" * 100)[:-9], "cut"),
+        ("br", b"\x0b\x02\x80hello\x03", "127.0.0.1.*'br', which was not asked for"),
+        ("gzip", gzip.compress(b"0" * 2_000_000), "unpacked"),
+    ],
+)
+def test_a_stream_whose_compression_is_no_good_is_an_error_and_frees_its_connection(
+    make_sender, encoding, packed, says
+):
+    sender = make_sender(max_response_bytes=1_000_000)
+    with FaultServer(faults=packed_stream(encoding, packed)) as server:
+        with pytest.raises(LMResponseError, match=says):
+            portal.run(sender.stream(server.host + PATH).read_all)
+        assert server.wait_until(lambda: server.open_connections == 0)
 
 
 def test_a_body_of_ten_megabytes_goes_both_ways(sender):

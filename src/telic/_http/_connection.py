@@ -170,8 +170,10 @@ class Connection:
             self._fail(LMTransportError(f"{self.origin.name} answered 101 and left HTTP; check the URL"))
             return
         except load("httptools").HttpParserError as error:
-            self._fail(LMTransportError(f"{self.origin.name} does not speak HTTP/1.1: {_plain(error)}"))
-            return
+            if not self._complete:
+                self._fail(LMTransportError(f"{self.origin.name} does not speak HTTP/1.1: {_plain(error)}"))
+                return
+            self._keep = False  # the answer is whole, and was paid for; what follows it is no answer
         if self._own_chunks >= 0:
             del self._chunks[self._own_chunks :]  # what came behind the answer
         if self._received > self._max_bytes or (not self._head_done and self._received > MAX_HEAD_BYTES):

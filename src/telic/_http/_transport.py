@@ -7,7 +7,7 @@ the host, never the query or a header. Retries are not made here.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Final, final
 
 from telic._http._message import HttpRequest, HttpResponse, Origin
 from telic._http._portal import portal
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from telic._http._deadline import Deadlines
     from telic._http._dial import Dialer
     from telic._http._pool import Pool
+    from telic._http._unpack import Unpacker
 
 MAX_RESPONSE_BYTES: Final = 256 * 1024 * 1024
 
@@ -109,7 +110,7 @@ class Transport:
             if connection is not None:
                 pool.give_back(connection)
         if "content-encoding" in response.headers:
-            return _unpack(response, request, self._max_response_bytes)
+            return _unpacked(response, request, self._max_response_bytes)
         return response
 
     async def stream(self, request: HttpRequest, deadline: float) -> HttpStream:
@@ -141,6 +142,10 @@ class Transport:
                     raise
                 connection = await pool.open(fresh=True)
                 await connection.send(message, stream=True)
+            where = request.endpoint.origin.name
+            unpacker = load("telic._http._unpack").unpacker_for(
+                connection.headers, where, self._max_response_bytes
+            )
         except BaseException as error:
             if connection is not None:
                 connection.close()
@@ -149,7 +154,7 @@ class Transport:
             raise
         finally:
             engine.deadlines.stop(watch)
-        return HttpStream(engine.deadlines, pool, connection, request, deadline)
+        return HttpStream(engine.deadlines, pool, connection, request, deadline, unpacker)
 
     async def close(self) -> None:
         """Close all connections; a later request opens new ones."""
@@ -187,15 +192,21 @@ class HttpStream:
         "_connection",
         "_deadline",
         "_deadlines",
-        "_decoder",
         "_pool",
         "_request",
+        "_unpacker",
         "headers",
         "status",
     )
 
     def __init__(
-        self, deadlines: Deadlines, pool: Pool, connection: Connection, request: HttpRequest, deadline: float
+        self,
+        deadlines: Deadlines,
+        pool: Pool,
+        connection: Connection,
+        request: HttpRequest,
+        deadline: float,
+        unpacker: Unpacker | None,
     ) -> None:
         self._deadlines = deadlines
         self._pool = pool
@@ -204,7 +215,7 @@ class HttpStream:
         self._deadline = deadline
         self.status = connection.status
         self.headers = connection.headers
-        self._decoder: Any = _decoder(self.headers.get("content-encoding", ""))
+        self._unpacker = unpacker
 
     async def read(self) -> bytes:
         """Return the bytes that are there, waiting for some; b"" at the end of the body.
@@ -212,6 +223,7 @@ class HttpStream:
         Raises:
             LMTimeoutError: The deadline passed. The connection is closed then.
             LMTransportError: The connection was lost within the body.
+            LMResponseError: The body's compression is broken, or it unpacks to too much.
         """
         connection = self._connection
         if connection is None:
@@ -226,14 +238,19 @@ class HttpStream:
             raise
         finally:
             self._deadlines.stop(watch)
+        unpacker = self._unpacker
+        try:
+            if not pieces and unpacker is not None:
+                unpacker.finish()
+            data = b"".join(pieces) if unpacker is None else unpacker.feed(b"".join(pieces))
+        except LMResponseError:
+            self.close()
+            raise
         if not pieces:
             self._connection = None
             self._pool.give_back(connection)
             return b""
-        data = b"".join(pieces)
-        if self._decoder is None:
-            return data
-        return self._decoder.decompress(data) or await self.read()
+        return data or await self.read()
 
     async def read_all(self) -> bytes:
         """Return what is left of the body."""
@@ -260,28 +277,14 @@ def _late(request: HttpRequest, connection: Connection | None) -> str:
     )
 
 
-def _decoder(encoding: str) -> Any:
-    kind = encoding.strip().lower()
-    if kind in ("", "identity"):
-        return None
-    if kind in ("gzip", "x-gzip", "deflate"):
-        return load("zlib").decompressobj(47)  # 32 + 15: gzip or zlib, by the header
-    raise LMResponseError(f"the answer is compressed as {encoding!r}, which was not asked for")
-
-
-def _unpack(response: HttpResponse, request: HttpRequest, limit: int) -> HttpResponse:
-    decoder = _decoder(response.headers["content-encoding"])
-    if decoder is None:
+def _unpacked(response: HttpResponse, request: HttpRequest, limit: int) -> HttpResponse:
+    unpacker: Unpacker | None = load("telic._http._unpack").unpacker_for(
+        response.headers, request.endpoint.origin.name, limit
+    )
+    if unpacker is None:
         return response
-    where = request.endpoint.origin.name
-    try:
-        body = decoder.decompress(response.body, limit)
-    except load("zlib").error as error:
-        raise LMResponseError(f"{where} sent a body whose compression is broken: {error}") from error
-    if decoder.unconsumed_tail:
-        raise LMResponseError(f"{where} sent an answer of more than {limit:,} bytes when unpacked; refused")
-    if not decoder.eof:
-        raise LMResponseError(f"{where} sent a compressed body that is cut")
+    body = unpacker.feed(response.body)
+    unpacker.finish()
     headers = {name: value for name, value in response.headers.items() if name != "content-encoding"}
     return HttpResponse(response.status, headers, body)
 
