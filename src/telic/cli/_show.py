@@ -16,15 +16,17 @@ if TYPE_CHECKING:
 
     from telic.data import Message
 
+_MOST_LINES = 60
 
-def show_prompt(console: Console, title: str, messages: Sequence[Message], max_lines: int = 60) -> None:
+
+def show_prompt(console: Console, title: str, messages: Sequence[Message]) -> None:
     """Print a rendered prompt as it would be sent; long ones lose their middle."""
     lines: list[str] = []
     for message in messages:
         content = message.get("content")
         lines += [f"── {message['role']} ──", *str(content).split("\n")]
-    if len(lines) > max_lines:
-        kept = max_lines // 2
+    if len(lines) > _MOST_LINES:
+        kept = _MOST_LINES // 2
         lines = [*lines[:kept], f"   … {len(lines) - 2 * kept} more lines …", *lines[-kept:]]
     console.print(Panel(Text("\n".join(lines)), title=escape(title), title_align="left"))
 

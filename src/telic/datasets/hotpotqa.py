@@ -11,7 +11,6 @@ from telic.datasets._hub import hub_splits
 from telic.errors import DatasetError
 from telic.evaluate import answer_exact_match
 
-_LOCAL = "use HotPotQA(path) with its files from hotpotqa.github.io"
 _DETAILS = ("id", "type", "supporting_facts", "context")
 
 

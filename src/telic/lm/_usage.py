@@ -12,18 +12,17 @@ ONE_CALL: Final = Usage(calls=1)
 """A call that did not say what it used."""
 
 
-def usage_from(reported: Any, calls: int = 1) -> Usage:
+def usage_from(reported: Any) -> Usage:
     """Return the usage that an OpenAI-shaped object or dict reports; its cost is left open.
 
     Args:
         reported: Has `prompt_tokens` and `completion_tokens` (or `input_tokens`, `output_tokens`), and maybe details
             of each; None or empty: nothing was reported.
-        calls: How many calls it is for.
     """
     if not reported:
-        return ONE_CALL if calls == 1 else Usage(calls=calls)
+        return ONE_CALL
     if type(reported) is Usage:
-        return reported if reported.calls else reported._replace(calls=calls)
+        return reported if reported.calls else reported._replace(calls=1)
     inputs = _number(reported, "prompt_tokens") or _number(reported, "input_tokens")
     outputs = _number(reported, "completion_tokens") or _number(reported, "output_tokens")
     in_details = _part(reported, "prompt_tokens_details") or _part(reported, "input_tokens_details")
@@ -34,7 +33,7 @@ def usage_from(reported: Any, calls: int = 1) -> Usage:
         _number(in_details, "cached_tokens"),
         _number(out_details, "reasoning_tokens"),
         None,
-        calls,
+        1,
     )
 
 

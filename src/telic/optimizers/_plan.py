@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from telic._text import plural
 from telic.context import get as get_setting
 from telic.errors import ConfigurationError, TelicError
 from telic.lm import price_of
@@ -200,8 +199,3 @@ def _lms(program: Any, lm: Any) -> list[Any]:
 
 def _shown(span: Span) -> str:
     return f"{span[0]:,}" if span[0] == span[1] else f"{span[0]:,} to {span[1]:,}"
-
-
-def told_plan(plan: CostPlan) -> str:
-    """Return the range of calls as words."""
-    return plural(plan.calls[0], "call") if plan.calls[0] == plan.calls[1] else f"{_shown(plan.calls)} calls"

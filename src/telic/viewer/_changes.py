@@ -27,8 +27,6 @@ class Changed(NamedTuple):
     """One predictor, before and after."""
 
     path: str
-    is_new: bool
-    """True: the program as it was given has no such predictor, or is not known."""
     instructions: Sequence[Piece]
     fields: Mapping[str, Sequence[Piece]]
     """Descriptions of fields that changed, by the field's name."""
@@ -60,7 +58,6 @@ def _changed(path: str, old: Any, new: Mapping[str, Any]) -> Changed:
     left = [] if old is None else [demo for demo in known.get("demos", ()) if demo not in demos]
     return Changed(
         path,
-        old is None,
         pieces(was.get("instructions", ""), now.get("instructions", "")),
         {
             name: pieces(old_texts.get(name, ""), text)

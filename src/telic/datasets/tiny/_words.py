@@ -231,11 +231,6 @@ def city(rng: Random, held_out: bool) -> str:
     return proper(rng, CITIES, held_out)
 
 
-def company(rng: Random, held_out: bool) -> str:
-    """Return a company's name."""
-    return proper(rng, COMPANIES, held_out)
-
-
 def word(rng: Random, known: Sequence[str], held_out: bool) -> str:
     """Return a plain word: one of `known` in nine cases of ten, else an invented one."""
     return rng.choice(known) if rng.random() < 0.9 else invented(rng, held_out)
