@@ -9,7 +9,7 @@ it comes to the same result, and no reply of an LM is paid for twice.
 What an author does for that (`_labeled.py` is the shortest example, `_random_search.py` a whole one):
 
 1. Settings in `__init__` under their own names, checked there; data in `compile(student, *, trainset, teacher=None,
-   valset=None, run_dir=None, budget=None)`, checked by `check_student`, `checked_examples` ….
+   valset=None, run_dir=None, budget=None)`, checked by `check_student`, `checked_sets` ….
 2. `with Compile(self, student, trainset=rows, …, run_dir=run_dir, budget=budget) as run:` around all work. It opens the
    run, and refuses a folder or a budget that cannot work.
 3. Costly work is in steps: `run.evaluate(program, rows)` and `score_row` make a step of each row, `Teacher` of each
@@ -30,8 +30,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from telic.errors import ConfigurationError
-from telic.evaluate import checked_examples
-from telic.optimizers._checks import check_student
+from telic.optimizers._checks import check_student, checked_sets
 from telic.optimizers._plan import CostPlan, Work, plan_of
 
 if TYPE_CHECKING:
@@ -60,7 +59,25 @@ class Optimizer(ABC):
         run_dir: str | os.PathLike[str] | None = None,
         budget: Budget | None = None,
     ) -> Any:
-        """Return a new program that is better than `student` by the optimizer's metric, with `.report`."""
+        """Return a new program that is better than `student` by the optimizer's metric, with `.report`.
+
+        Args:
+            student: The program; it stays as it is.
+            trainset: Rows to learn from.
+            teacher: A program with the same predictors that makes demonstrations; None: the student itself.
+            valset: Rows to choose by, or to report on; what None means each optimizer says.
+            run_dir: The folder of the run: given again, it goes on where it ended; None: one under the user's data
+                directory, which is named in the output.
+            budget: Limits of this compile; at a limit what was found so far is returned, `.report.stopped` says why.
+
+        Raises:
+            ConfigurationError: Something cannot work; nothing was paid for.
+            NotConfiguredError: There is no LM to write instructions or rules.
+            JournalError: The folder cannot be used, or holds another run.
+            DatasetError: A list is empty or its rows do not declare their inputs.
+            CompileStopped: `max_errors` failures; `.program` has what was found so far, or is None.
+            CompileInterrupted: Ctrl-C (a `KeyboardInterrupt`); the same.
+        """
 
     def plan(
         self,
@@ -84,8 +101,7 @@ class Optimizer(ABC):
             DatasetError: A list is empty or its rows do not declare their inputs.
         """
         check_student(program, "program")
-        rows = checked_examples("trainset", trainset)
-        held_out = None if valset is None else checked_examples("valset", valset)
+        rows, held_out = checked_sets(trainset, valset)
         return plan_of(program, self._work(program, rows, held_out), rows, calls_per_run)
 
     def _work(

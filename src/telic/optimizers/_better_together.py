@@ -17,9 +17,9 @@ from telic._seed import derive
 from telic._text import did_you_mean, join_names
 from telic.context import context
 from telic.errors import BudgetExceeded, ConfigurationError, LMOutageError, TrainingError
-from telic.evaluate import MetricCall, check_count, checked_examples, stable
+from telic.evaluate import MetricCall, check_count, stable
 from telic.optimizers._base import Optimizer
-from telic.optimizers._checks import check_student
+from telic.optimizers._checks import check_student, checked_sets
 from telic.optimizers._compile import Compile
 from telic.optimizers._finetune import BootstrapFinetune
 from telic.optimizers._plan import Work
@@ -143,8 +143,7 @@ class BetterTogether(Optimizer):
             TrainingError: The first step could not train. A later one ends the run early, with the best so far.
         """
         check_student(student)
-        rows = checked_examples("trainset", trainset)
-        held_out = None if valset is None else checked_examples("valset", valset)
+        rows, held_out = checked_sets(trainset, valset)
         names = self._names(strategy)
         args = self._checked_args(optimizer_compile_args)
         if not 0 <= valset_ratio < 1:

@@ -11,19 +11,25 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 from telic._text import plural
-from telic.context import get as get_setting
 from telic.data import count_assertions
 from telic.errors import BudgetExceeded, EvaluationError, LMOutageError
-from telic.evaluate import MetricCall, check_count, checked_examples
+from telic.evaluate import MetricCall, check_count
 from telic.optimizers._base import Optimizer
-from telic.optimizers._checks import check_settings, check_student, check_teacher, told_failures
+from telic.optimizers._checks import (
+    check_settings,
+    check_student,
+    check_teacher,
+    checked_sets,
+    error_limit,
+    told_failures,
+)
 from telic.optimizers._compile import Compile, stop_words
 from telic.optimizers._demos import labelled_demos
 from telic.optimizers._frozen import check_learnable, learners
 from telic.optimizers._harvest import Harvest, Try
 from telic.optimizers._labeled import put_labelled
 from telic.optimizers._measure import measured
-from telic.optimizers._plan import Work
+from telic.optimizers._plan import Work, teacher_lm
 from telic.optimizers._pool import Source, Standing, Task
 from telic.optimizers._progress import check_display
 from telic.optimizers._teacher import Teacher
@@ -251,26 +257,18 @@ class BootstrapFewShot(Optimizer):
             teacher: A program with the same predictors that makes the demonstrations; None: the student itself.
             trainset: Examples with declared inputs; labels only as far as the metric needs them.
             valset: Rows to score the given and the compiled program on, for the report; None: nothing is scored.
-            run_dir: The folder of the run: given again, it goes on where it ended; None: one under the user's data
-                directory.
+            run_dir: See `Optimizer.compile`.
             budget: Limits of this compile; at a limit the demonstrations made so far are used.
 
-        Raises:
-            JournalError: The folder cannot be used, or holds another run.
-            ConfigurationError: Something cannot work; nothing was paid for.
-            DatasetError: A list is empty or its rows do not declare their inputs.
-            CompileStopped: `max_errors` failures; `.program` has the demonstrations made so far.
-            CompileInterrupted: Ctrl-C (a `KeyboardInterrupt`); `.program` has the demonstrations made so far.
+        Raises: see `Optimizer.compile`.
 
         Cost: see the class; and with `valset`, two runs of the program for each of its rows.
         """
         metric = MetricCall(any_run if self.metric is None and valset is None else self.metric)
         check_student(student)
         check_learnable(student, self, "demos")
-        if teacher is not None:
-            check_teacher(teacher, student)
-        rows = checked_examples("trainset", trainset)
-        held_out = None if valset is None else checked_examples("valset", valset)
+        check_teacher(teacher, student)
+        rows, held_out = checked_sets(trainset, valset)
         data: dict[str, Any] = {"trainset": rows, "teacher": teacher, "valset": held_out}
         with Compile(self, student, run_dir=run_dir, budget=budget, **data) as run:
             search = Bootstrap(student, teacher, rows, metric, self._options())
@@ -305,7 +303,7 @@ class BootstrapFewShot(Optimizer):
 
     def _bootstrap_work(self, rows: int) -> Work:
         least = min(rows, self.max_bootstrapped_demos)
-        lm = None if self.teacher_settings is None else self.teacher_settings.get("lm")
+        lm = teacher_lm(self.teacher_settings)
         most = rows * self.max_rounds if self.max_bootstrapped_demos else 0
         return Work(
             "bootstrapping", (least, most), "teacher", demos=self.max_labeled_demos, first=True, lm=lm
@@ -334,7 +332,7 @@ class BootstrapFewShot(Optimizer):
             self.max_bootstrapped_demos,
             self.max_labeled_demos,
             self.max_rounds,
-            get_setting("max_errors") if self.max_errors is None else self.max_errors,
+            error_limit(self.max_errors),
             self.seed,
             counter_examples=self.counter_examples,
         )

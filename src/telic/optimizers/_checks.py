@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from telic._text import join_names, plural
 from telic.context import context
+from telic.context import get as get_setting
 from telic.errors import ConfigurationError
+from telic.evaluate import checked_examples
 from telic.modules import Module
+
+if TYPE_CHECKING:
+    from telic.data import Example
 
 
 def check_student(student: Any, name: str = "student") -> None:
@@ -29,11 +34,13 @@ def check_student(student: Any, name: str = "student") -> None:
 
 
 def check_teacher(teacher: Any, student: Module) -> None:
-    """Refuse a teacher whose predictors are not the student's.
+    """Refuse a teacher whose predictors are not the student's; None: there is none.
 
     Raises:
         ConfigurationError: It is no module, or names or fields of its predictors differ.
     """
+    if teacher is None:
+        return
     check_student(teacher, "teacher")
     mine, theirs = dict(student.named_predictors()), dict(teacher.named_predictors())
     if set(mine) != set(theirs):
@@ -67,6 +74,23 @@ def check_settings(name: str, values: Any) -> None:
         raise ConfigurationError(f"{name} must be a dict of settings such as {{'lm': LM(…)}}, got {values!r}")
     with context(**values):
         pass
+
+
+def checked_sets(
+    trainset: Sequence[Example], valset: Sequence[Example] | None
+) -> tuple[list[Example], list[Example] | None]:
+    """Return the rows of a compile as lists.
+
+    Raises:
+        DatasetError: A list is empty or its rows do not declare their inputs.
+    """
+    rows = checked_examples("trainset", trainset)
+    return rows, None if valset is None else checked_examples("valset", valset)
+
+
+def error_limit(max_errors: int | None) -> int:
+    """Return how many failures stop a compile: an optimizer's own number, or the setting."""
+    return get_setting("max_errors") if max_errors is None else max_errors
 
 
 def told_failures(failures: Sequence[tuple[int, Exception]], limit: int) -> str:

@@ -26,9 +26,9 @@ from typing import TYPE_CHECKING, Any, Final, final
 from telic.context import context
 from telic.context import get as get_setting
 from telic.errors import ConfigurationError
-from telic.evaluate import MetricCall, check_count, checked_examples
+from telic.evaluate import MetricCall, check_count
 from telic.optimizers._base import Optimizer
-from telic.optimizers._checks import check_student
+from telic.optimizers._checks import check_student, checked_sets, error_limit
 from telic.optimizers._choice import Tally, best_of
 from telic.optimizers._compile import Compile
 from telic.optimizers._copro_ascent import Ascent, ClimbOptions
@@ -147,17 +147,10 @@ class COPRO(Optimizer):
             teacher: Not used: there must be none.
             valset: Rows to choose by.
             eval_kwargs: `num_threads`, `max_errors`, `display_progress`, `provide_traceback` of this compile.
-            run_dir: The folder of the run: given again, it goes on where it ended; None: one under the user's data
-                directory.
+            run_dir: See `Optimizer.compile`.
             budget: Limits of this compile; at a limit the best scored candidate is returned.
 
-        Raises:
-            ConfigurationError: Something cannot work; nothing was paid for.
-            NotConfiguredError: There is no LM to write instructions.
-            JournalError: The folder cannot be used, or holds another run.
-            DatasetError: A list is empty or its rows do not declare their inputs.
-            CompileStopped: `max_errors` failures of one candidate; `.program` is the best one, or None.
-            CompileInterrupted: Ctrl-C (a `KeyboardInterrupt`); `.program` is the best scored candidate, or None.
+        Raises: see `Optimizer.compile`.
         """
         if teacher is not None:
             raise ConfigurationError("COPRO makes no demonstrations: it has no use for teacher=")
@@ -165,8 +158,7 @@ class COPRO(Optimizer):
         check_student(student)
         check_learnable(student, self, "instructions")
         check_prompt_model(self.prompt_model)
-        rows = checked_examples("trainset", trainset)
-        held_out = None if valset is None else checked_examples("valset", valset)
+        rows, held_out = checked_sets(trainset, valset)
         arranged = self._arranged(eval_kwargs)
         traced = (
             {} if eval_kwargs is None else {k: v for k, v in eval_kwargs.items() if k == "provide_traceback"}
@@ -221,7 +213,7 @@ class COPRO(Optimizer):
             self.prompt_model,
             self.init_temperature,
             self.prefix,
-            get_setting("max_errors") if self.max_errors is None else self.max_errors,
+            error_limit(self.max_errors),
             self.seed,
         )
 

@@ -31,9 +31,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal, final
 
 from telic.context import get as get_setting
 from telic.errors import ConfigurationError
-from telic.evaluate import MetricCall, checked_examples
+from telic.evaluate import MetricCall
 from telic.optimizers._base import Optimizer
-from telic.optimizers._checks import check_student
+from telic.optimizers._checks import check_student, checked_sets, error_limit
 from telic.optimizers._choice import Tally, best_of
 from telic.optimizers._compile import Compile
 from telic.optimizers._components import free_components
@@ -225,13 +225,7 @@ class GEPA(Optimizer):
                 user's data directory.
             budget: Limits of this compile; at a limit the best scored candidate is returned.
 
-        Raises:
-            ConfigurationError: Something cannot work; nothing was paid for.
-            NotConfiguredError: There is no LM to write instructions.
-            JournalError: The folder cannot be used, or holds another run.
-            DatasetError: A list is empty or its rows do not declare their inputs.
-            CompileStopped: `max_errors` failures of one candidate; `.program` is the best one, or None.
-            CompileInterrupted: Ctrl-C (a `KeyboardInterrupt`); `.program` is the best scored candidate, or None.
+        Raises: see `Optimizer.compile`.
         """
         if teacher is not None:
             raise ConfigurationError("GEPA makes no demonstrations: it has no use for teacher=")
@@ -240,8 +234,7 @@ class GEPA(Optimizer):
         check_learnable(student, self, *self.learn)
         if self.instruction_proposer is None:
             check_prompt_model(self.reflection_lm)
-        rows = checked_examples("trainset", trainset)
-        held_out = None if valset is None else checked_examples("valset", valset)
+        rows, held_out = checked_sets(trainset, valset)
         limit = limit_of(self, len(student.predictors()), rows, held_out)
         folder = self._log_dir if run_dir is None else run_dir
         data: dict[str, Any] = {"trainset": rows, "valset": held_out}
@@ -302,7 +295,7 @@ class GEPA(Optimizer):
             length_weight=self.length_weight,
             failure_score=self.failure_score,
             perfect_score=self.perfect_score,
-            max_errors=get_setting("max_errors") if self.max_errors is None else self.max_errors,
+            max_errors=error_limit(self.max_errors),
             learn=self.learn,
             seed=self.seed,
         )

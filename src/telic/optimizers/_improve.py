@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack, final
 from telic._text import plural
 from telic.context import get as get_setting
 from telic.errors import ConfigurationError
-from telic.evaluate import MetricCall, check_count, checked_examples
+from telic.evaluate import MetricCall, check_count
 from telic.optimizers._base import Optimizer
-from telic.optimizers._checks import check_settings, check_student
+from telic.optimizers._checks import check_settings, check_student, checked_sets, error_limit
 from telic.optimizers._choice import Scored
 from telic.optimizers._compile import Compile
 from telic.optimizers._frozen import check_learnable, learners
@@ -28,7 +28,7 @@ from telic.optimizers._improve_rows import Sizes, parted, partition
 from telic.optimizers._improve_search import FEW, MANY, MOST_TRIED, ImproveSearch, SearchOptions
 from telic.optimizers._improve_verdict import chance_of_best, combined, one_sided
 from telic.optimizers._measure import rechecked
-from telic.optimizers._plan import Work
+from telic.optimizers._plan import Work, teacher_lm
 from telic.optimizers._progress import check_display
 from telic.optimizers._propose_asks import check_prompt_model
 from telic.optimizers._report import CandidatePrograms
@@ -158,21 +158,14 @@ class Improve(Optimizer):
                 winner. Fewer than 20 serve for all at once.
             teacher: Not used: there must be none (see `teacher_settings`).
             valset: Rows to choose by.
-            run_dir: The folder of the run: given again, it goes on where it ended; None: one under the user's data
-                directory.
+            run_dir: See `Optimizer.compile`.
             budget: Limits of this compile; the check of the winner is kept back from it.
 
         Returns:
             The program. `report.improved` is True, False ("no improvement found") or None: the end came too early to
             say, and the program is the best so far.
 
-        Raises:
-            ConfigurationError: Something cannot work; nothing was paid for.
-            NotConfiguredError: There is no LM to write instructions.
-            JournalError: The folder cannot be used, or holds another run.
-            DatasetError: A list is empty or its rows do not declare their inputs.
-            CompileStopped: `max_errors` failures of the given program; `.program` is the best so far, or None.
-            CompileInterrupted: Ctrl-C (a `KeyboardInterrupt`); `.program` is the best so far, or None.
+        Raises: see `Optimizer.compile`.
         """
         if teacher is not None:
             raise ConfigurationError(
@@ -184,8 +177,7 @@ class Improve(Optimizer):
         check_learnable(student, self, "instructions", "demos")
         if self.max_rounds and all(predictor.lm is None for predictor in student.predictors()):
             check_prompt_model(self.prompt_model)
-        rows = checked_examples("trainset", trainset)
-        held_out = None if valset is None else checked_examples("valset", valset)
+        rows, held_out = checked_sets(trainset, valset)
         data: dict[str, Any] = {"trainset": rows, "valset": held_out}
         with Compile(self, student, run_dir=run_dir, budget=budget, **data) as run:
             parts = parted(run, rows, held_out, self.seed, self.max_rows)
@@ -285,7 +277,7 @@ class Improve(Optimizer):
             self.num_instructions,
             self.max_rounds,
             self.perfect_score,
-            get_setting("max_errors") if self.max_errors is None else self.max_errors,
+            error_limit(self.max_errors),
             self.seed,
         )
 
@@ -299,7 +291,7 @@ class Improve(Optimizer):
         each = max(2, self.num_instructions // max(1, predictors))
         rounds = self.max_rounds * most_runs(each * (predictors + (predictors > 1)), sizes.choose)
         asks = _FIXED_ASKS + self.max_rounds * each * predictors if self.max_rounds and predictors else 0
-        lm = None if self.teacher_settings is None else self.teacher_settings.get("lm")
+        lm = teacher_lm(self.teacher_settings)
         return [
             Work("the program as given", (sizes.choose, sizes.choose), first=True),
             Work(

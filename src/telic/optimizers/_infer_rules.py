@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
 from telic._seed import derive, derive_seed
 from telic.context import get as get_setting
 from telic.errors import ConfigurationError
-from telic.evaluate import EvaluationResult, MetricCall, check_count, checked_examples
+from telic.evaluate import EvaluationResult, MetricCall, check_count
 from telic.optimizers._base import Optimizer
 from telic.optimizers._bootstrap import Bootstrap, BootstrapOptions, check_bootstrap
-from telic.optimizers._checks import check_settings, check_student, check_teacher
+from telic.optimizers._checks import check_settings, check_student, check_teacher, checked_sets, error_limit
 from telic.optimizers._choice import Scored, Tally, best_of
 from telic.optimizers._compile import Compile
 from telic.optimizers._demos import usable
 from telic.optimizers._frozen import check_learnable, learners
-from telic.optimizers._plan import Work
+from telic.optimizers._plan import Work, teacher_lm
 from telic.optimizers._progress import check_display
 from telic.optimizers._propose import cleaned, described, examples_text, instructions_of, with_instructions
 from telic.optimizers._propose_asks import Asks, Together, check_prompt_model
@@ -150,25 +150,16 @@ class InferRules(Optimizer):
             teacher: A program with the same predictors that makes the demonstrations; None: the student itself.
             trainset: Examples to make demonstrations and rules of.
             valset: Examples to choose by; None: half of `trainset` where that has at least 20 rows, else all of it.
-            run_dir: The folder of the run: given again, it goes on where it ended; None: one under the user's data
-                directory.
+            run_dir: See `Optimizer.compile`.
             budget: Limits of this compile; at a limit the best finished candidate is returned.
 
-        Raises:
-            ConfigurationError: Something cannot work; nothing was paid for.
-            NotConfiguredError: There is no LM to write rules.
-            JournalError: The folder cannot be used, or holds another run.
-            DatasetError: A list is empty or its rows do not declare their inputs.
-            CompileStopped: `max_errors` failures; `.program` is the best finished candidate, or None.
-            CompileInterrupted: Ctrl-C (a `KeyboardInterrupt`); `.program` is the best finished candidate, or None.
+        Raises: see `Optimizer.compile`.
         """
         metric = MetricCall(self.metric)
         check_student(student)
         check_learnable(student, self, "instructions")
-        if teacher is not None:
-            check_teacher(teacher, student)
-        rows = checked_examples("trainset", trainset)
-        held_out = None if valset is None else checked_examples("valset", valset)
+        check_teacher(teacher, student)
+        rows, held_out = checked_sets(trainset, valset)
         self._check_material(student, rows)
         check_prompt_model(self.prompt_model)
         data: dict[str, Any] = {"trainset": rows, "teacher": teacher, "valset": held_out}
@@ -210,7 +201,7 @@ class InferRules(Optimizer):
             self.max_bootstrapped_demos if learners(student, "demos") else 0,
             self.max_labeled_demos,
             self.max_rounds,
-            get_setting("max_errors") if self.max_errors is None else self.max_errors,
+            error_limit(self.max_errors),
             self.seed,
         )
 
@@ -219,7 +210,7 @@ class InferRules(Optimizer):
     ) -> list[Work]:
         made, scored = split_sizes(len(trainset), None if valset is None else len(valset))
         shown = max(self.max_labeled_demos, self.max_bootstrapped_demos)
-        lm = None if self.teacher_settings is None else self.teacher_settings.get("lm")
+        lm = teacher_lm(self.teacher_settings)
         least = min(made, self.max_bootstrapped_demos)
         most = made * self.max_rounds if self.max_bootstrapped_demos else 0
         asks = self.num_candidates * len(learners(program, "instructions"))

@@ -10,18 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, final
 
-from telic.context import get as get_setting
 from telic.errors import ConfigurationError
 from telic.evaluate import MetricCall, check_count, checked_examples, inputs_of
 from telic.modules import NearestDemos, RowDemos
 from telic.optimizers._base import Optimizer
 from telic.optimizers._bootstrap import Bootstrap, BootstrapOptions, any_run, check_bootstrap
-from telic.optimizers._checks import check_settings, check_student, check_teacher
+from telic.optimizers._checks import check_settings, check_student, check_teacher, error_limit
 from telic.optimizers._compile import Compile
 from telic.optimizers._demos import usable
 from telic.optimizers._frozen import check_learnable, learners
 from telic.optimizers._measure import measured
-from telic.optimizers._plan import Work
+from telic.optimizers._plan import Work, teacher_lm
 from telic.optimizers._progress import check_display
 
 if TYPE_CHECKING:
@@ -139,22 +138,15 @@ class KNNFewShot(Optimizer):
             trainset: Rows in the place of the optimizer's.
             teacher: A program with the same predictors that makes the demonstrations; None: the student itself.
             valset: Rows to score the given and the compiled program on, for the report; None: nothing is scored.
-            run_dir: The folder of the run: given again, it goes on where it ended; None: one under the user's data
-                directory.
+            run_dir: See `Optimizer.compile`.
             budget: Limits of this compile; at a limit the rows that were not run are shown with their labels.
 
-        Raises:
-            ConfigurationError: Something cannot work; nothing was paid for.
-            JournalError: The folder cannot be used, or holds another run.
-            DatasetError: A list is empty or its rows do not declare their inputs.
-            CompileStopped: `max_errors` failures; `.program` has the demonstrations made so far.
-            CompileInterrupted: Ctrl-C (a `KeyboardInterrupt`); `.program` has the demonstrations made so far.
+        Raises: see `Optimizer.compile`.
         """
         metric = MetricCall(any_run if self.metric is None and valset is None else self.metric)
         check_student(student)
         check_learnable(student, self, "demos")
-        if teacher is not None:
-            check_teacher(teacher, student)
+        check_teacher(teacher, student)
         rows = self._rows(trainset)
         held_out = None if valset is None else checked_examples("valset", valset)
         data: dict[str, Any] = {"trainset": rows, "teacher": teacher, "valset": held_out}
@@ -216,7 +208,7 @@ class KNNFewShot(Optimizer):
             rows,
             self.max_labeled_demos,
             self.max_rounds,
-            get_setting("max_errors") if self.max_errors is None else self.max_errors,
+            error_limit(self.max_errors),
             self.seed,
             counter_examples=self.counter_examples,
         )
@@ -225,7 +217,7 @@ class KNNFewShot(Optimizer):
         self, program: Any, trainset: Sequence[Example], valset: Sequence[Example] | None
     ) -> list[Work]:
         rows = len(trainset) if self.max_bootstrapped_demos else 0
-        lm = None if self.teacher_settings is None else self.teacher_settings.get("lm")
+        lm = teacher_lm(self.teacher_settings)
         shown = self.max_labeled_demos
         runs = (rows, rows * self.max_rounds)
         work = [Work("bootstrapping", runs, "teacher", demos=shown, lm=lm)]

@@ -38,10 +38,10 @@ from telic._text import did_you_mean
 from telic.context import context
 from telic.context import get as get_setting
 from telic.errors import ConfigurationError
-from telic.evaluate import MetricCall, checked_examples
+from telic.evaluate import MetricCall
 from telic.optimizers._base import Optimizer
 from telic.optimizers._bootstrap import BootstrapOptions, check_bootstrap
-from telic.optimizers._checks import check_settings, check_student, check_teacher
+from telic.optimizers._checks import check_settings, check_student, check_teacher, checked_sets, error_limit
 from telic.optimizers._choice import Tally, best_of
 from telic.optimizers._compile import Compile
 from telic.optimizers._frozen import check_learnable
@@ -56,7 +56,7 @@ from telic.optimizers._mipro_settings import (
     settled,
     split_share,
 )
-from telic.optimizers._plan import CostPlan, Work
+from telic.optimizers._plan import CostPlan, Work, teacher_lm
 from telic.optimizers._progress import check_display
 from telic.optimizers._propose_asks import check_prompt_model, check_temperature
 from telic.optimizers._selection import split_rows, split_sizes
@@ -177,8 +177,7 @@ class MIPROv2(Optimizer):
             trainset: Examples to make demonstrations of, and to tell the prompt model of.
             teacher: A program with the same predictors that makes the demonstrations; None: the student itself.
             valset: Examples to choose by; None: four fifths of `trainset` where that has at least 20 rows, else all.
-            run_dir: The folder of the run: given again, it goes on where it ended; None: one under the user's data
-                directory.
+            run_dir: See `Optimizer.compile`.
             budget: Limits of this compile; at a limit the best combination that was evaluated in full is returned.
             requires_permission_to_run: Nothing is asked for: must not be True.
             provide_traceback: The setting of that name, for this compile.
@@ -188,13 +187,7 @@ class MIPROv2(Optimizer):
                 `view_data_batch_size`, 10 rows), `tip_aware_proposer`, `fewshot_aware_proposer` and
                 `history_aware_proposer`: what the prompt model is told of, all of it unless one is False.
 
-        Raises:
-            ConfigurationError: Something cannot work; nothing was paid for.
-            NotConfiguredError: There is no LM to write instructions.
-            JournalError: The folder cannot be used, or holds another run.
-            DatasetError: A list is empty or its rows do not declare their inputs.
-            CompileStopped: `max_errors` failures; `.program` is the best combination so far, or None.
-            CompileInterrupted: Ctrl-C (a `KeyboardInterrupt`); `.program` is the best combination so far, or None.
+        Raises: see `Optimizer.compile`.
         """
         if requires_permission_to_run:
             raise ConfigurationError(
@@ -203,11 +196,9 @@ class MIPROv2(Optimizer):
         metric = MetricCall(self.metric)
         check_student(student)
         check_learnable(student, self, "instructions", "demos")
-        if teacher is not None:
-            check_teacher(teacher, student)
+        check_teacher(teacher, student)
         check_prompt_model(self.prompt_model)
-        rows = checked_examples("trainset", trainset)
-        held_out = None if valset is None else checked_examples("valset", valset)
+        rows, held_out = checked_sets(trainset, valset)
         arranged = self._arranged(asked)
         options = arranged._asked._asdict()
         arranged._settled(student, len(rows), None if held_out is None else len(held_out))
@@ -289,7 +280,7 @@ class MIPROv2(Optimizer):
         return settled(self.auto, self.num_candidates, self._asked, predictors, rows, demos)
 
     def _options(self, settings: Settings) -> SearchOptions:
-        most = get_setting("max_errors") if self.max_errors is None else self.max_errors
+        most = error_limit(self.max_errors)
         bootstrap = BootstrapOptions(
             self.metric_threshold,
             self.teacher_settings,
@@ -350,5 +341,5 @@ class MIPROv2(Optimizer):
             program,
             Rows(made, checked if self.recheck else 0, max(len(row) for row in trainset)),
             prompt_model=self.prompt_model,
-            teacher_lm=None if self.teacher_settings is None else self.teacher_settings.get("lm"),
+            teacher_lm=teacher_lm(self.teacher_settings),
         )

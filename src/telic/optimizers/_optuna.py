@@ -16,15 +16,14 @@ import copy
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, final
 
-from telic.context import get as get_setting
-from telic.evaluate import EvaluationResult, MetricCall, check_count, checked_examples
+from telic.evaluate import EvaluationResult, MetricCall, check_count
 from telic.optimizers._base import Optimizer
 from telic.optimizers._bootstrap import Bootstrap, BootstrapOptions, check_bootstrap
-from telic.optimizers._checks import check_settings, check_student, check_teacher
+from telic.optimizers._checks import check_settings, check_student, check_teacher, checked_sets, error_limit
 from telic.optimizers._choice import Tally, best_of
 from telic.optimizers._compile import Compile
 from telic.optimizers._frozen import check_learnable, learners
-from telic.optimizers._plan import Work
+from telic.optimizers._plan import Work, teacher_lm
 from telic.optimizers._progress import check_display
 from telic.optimizers._propose_asks import Together
 from telic.optimizers._selection import split_rows, split_sizes
@@ -127,25 +126,17 @@ class BootstrapFewShotWithOptuna(Optimizer):
             teacher: A program with the same predictors that makes the demonstrations; None: the student itself.
             max_demos: How many accepted examples are looked for; None: `max_bootstrapped_demos`.
             valset: Examples to choose by; None: half of `trainset` where that has at least 20 rows, else all of it.
-            run_dir: The folder of the run: given again, it goes on where it ended; None: one under the user's data
-                directory.
+            run_dir: See `Optimizer.compile`.
             budget: Limits of this compile; at a limit the best finished trial is returned.
 
-        Raises:
-            ConfigurationError: Something cannot work; nothing was paid for.
-            JournalError: The folder cannot be used, or holds another run.
-            DatasetError: A list is empty or its rows do not declare their inputs.
-            CompileStopped: `max_errors` failures; `.program` is the best finished trial, or None.
-            CompileInterrupted: Ctrl-C (a `KeyboardInterrupt`); `.program` is the best finished trial, or None.
+        Raises: see `Optimizer.compile`.
         """
         metric = MetricCall(self.metric)
         check_student(student)
         check_learnable(student, self, "demos")
-        if teacher is not None:
-            check_teacher(teacher, student)
+        check_teacher(teacher, student)
         check_count("max_demos", max_demos, 1, optional=True)
-        rows = checked_examples("trainset", trainset)
-        held_out = None if valset is None else checked_examples("valset", valset)
+        rows, held_out = checked_sets(trainset, valset)
         arranged = copy.copy(self)
         if max_demos is not None:
             arranged.max_bootstrapped_demos = max_demos
@@ -153,7 +144,7 @@ class BootstrapFewShotWithOptuna(Optimizer):
         with Compile(arranged, student, run_dir=run_dir, budget=budget, **data) as run:
             made, scored = split_rows(run, rows, held_out, self.seed)
             fresh = made if made is not scored and self.recheck else []
-            most = get_setting("max_errors") if self.max_errors is None else self.max_errors
+            most = error_limit(self.max_errors)
             bootstrap = Bootstrap(student, teacher, made, metric, arranged._options(most))
             search = _DemoSearch(run, student, bootstrap, scored, metric, arranged, most)
 
@@ -179,7 +170,7 @@ class BootstrapFewShotWithOptuna(Optimizer):
         self, program: Any, trainset: Sequence[Example], valset: Sequence[Example] | None
     ) -> list[Work]:
         made, scored = split_sizes(len(trainset), None if valset is None else len(valset))
-        lm = None if self.teacher_settings is None else self.teacher_settings.get("lm")
+        lm = teacher_lm(self.teacher_settings)
         checked = (valset is not None or made != len(trainset)) and self.recheck
         return [
             Work("the program as given", (scored, scored), first=True),

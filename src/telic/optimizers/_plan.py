@@ -8,7 +8,7 @@ Tokens come from what the prompts of the first examples look like, at 2 to 6 cha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from telic.context import get as get_setting
@@ -186,6 +186,11 @@ def _cost(program: Any, lm: Any, calls: Span, prompts: tuple[float, float], repl
         for k in (0, 1)
     ]
     return min(totals[0]), max(totals[1])
+
+
+def teacher_lm(settings: Mapping[str, Any] | None) -> Any:
+    """Return the LM of `teacher_settings`, or None: that of the program."""
+    return None if settings is None else settings.get("lm")
 
 
 def _lms(program: Any, lm: Any) -> list[Any]:

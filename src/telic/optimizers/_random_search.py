@@ -11,18 +11,17 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, final
 
 from telic._seed import derive
-from telic.context import get as get_setting
 from telic.errors import ConfigurationError
-from telic.evaluate import MetricCall, check_count, checked_examples
+from telic.evaluate import MetricCall, check_count
 from telic.optimizers._base import Optimizer
 from telic.optimizers._bootstrap import Bootstrap, BootstrapOptions, check_bootstrap
-from telic.optimizers._checks import check_settings, check_student, check_teacher
+from telic.optimizers._checks import check_settings, check_student, check_teacher, checked_sets, error_limit
 from telic.optimizers._choice import Scored, Tally, best_of
 from telic.optimizers._compile import Compile
 from telic.optimizers._demos import spread
 from telic.optimizers._frozen import check_learnable
 from telic.optimizers._labeled import put_labelled
-from telic.optimizers._plan import Work
+from telic.optimizers._plan import Work, teacher_lm
 from telic.optimizers._progress import check_display
 from telic.optimizers._search import Entry, Search
 from telic.optimizers._selection import split_rows, split_sizes
@@ -122,26 +121,18 @@ class BootstrapFewShotWithRandomSearch(Optimizer):
             teacher: A program with the same predictors that makes the demonstrations; None: the student itself.
             trainset: Examples to make demonstrations of.
             valset: Examples to choose by; None: half of `trainset` where that has at least 20 rows, else all of it.
-            run_dir: The folder of the run: given again, it goes on where it ended; None: one under the user's data
-                directory.
+            run_dir: See `Optimizer.compile`.
             budget: Limits of this compile; at a limit the best finished candidate is returned.
             restrict: Only the candidates of these numbers (-3 …).
             labeled_sample: Whether candidate -2 draws its labelled rows or takes the first ones.
 
-        Raises:
-            ConfigurationError: Something cannot work; nothing was paid for.
-            JournalError: The folder cannot be used, or holds another run.
-            DatasetError: A list is empty or its rows do not declare their inputs.
-            CompileStopped: `max_errors` failures of one candidate; `.program` is the best finished one, or None.
-            CompileInterrupted: Ctrl-C (a `KeyboardInterrupt`); `.program` is the best finished candidate, or None.
+        Raises: see `Optimizer.compile`.
         """
         metric = MetricCall(self.metric)
         check_student(student)
         check_learnable(student, self, "demos")
-        if teacher is not None:
-            check_teacher(teacher, student)
-        rows = checked_examples("trainset", trainset)
-        held_out = None if valset is None else checked_examples("valset", valset)
+        check_teacher(teacher, student)
+        rows, held_out = checked_sets(trainset, valset)
         seeds = self._seeds(student, restrict)
         options = {"restrict": seeds, "labeled_sample": labeled_sample}
         data: dict[str, Any] = {"trainset": rows, "teacher": teacher, "valset": held_out}
@@ -151,7 +142,7 @@ class BootstrapFewShotWithRandomSearch(Optimizer):
                 [self._entry(seed, student, teacher, made, metric, labeled_sample) for seed in seeds],
                 scored,
                 metric,
-                max_errors=get_setting("max_errors") if self.max_errors is None else self.max_errors,
+                max_errors=error_limit(self.max_errors),
                 stop_at_score=self.stop_at_score,
                 scored=lambda entry, result: run.candidate(entry.program, result, entry.label, entry.seed),
             )
@@ -176,7 +167,7 @@ class BootstrapFewShotWithRandomSearch(Optimizer):
         made, scored = split_sizes(len(trainset), None if valset is None else len(valset))
         programs = self.num_candidate_programs + 3 + any(p.demos for p in program.predictors())
         shown = max(self.max_labeled_demos, self.max_bootstrapped_demos)
-        lm = None if self.teacher_settings is None else self.teacher_settings.get("lm")
+        lm = teacher_lm(self.teacher_settings)
         bootstraps = self.num_candidate_programs + 1
         least = 1 if self.stop_at_score is not None else programs - bootstraps
         checked = (valset is not None or made != len(trainset)) and self.recheck
@@ -224,7 +215,7 @@ class BootstrapFewShotWithRandomSearch(Optimizer):
             size,
             self.max_labeled_demos,
             self.max_rounds,
-            get_setting("max_errors") if self.max_errors is None else self.max_errors,
+            error_limit(self.max_errors),
             derive(self.seed, "candidate", seed).randrange(2**32),
             counter_examples=self.counter_examples,
             likely=0.5,  # evaluations of other candidates use the threads meanwhile

@@ -18,7 +18,7 @@ from telic.context import get as get_setting
 from telic.errors import ConfigurationError
 from telic.evaluate import MetricCall, check_count, checked_examples
 from telic.optimizers._base import Optimizer
-from telic.optimizers._checks import check_settings, check_student
+from telic.optimizers._checks import check_settings, check_student, error_limit
 from telic.optimizers._choice import Tally, best_of
 from telic.optimizers._compile import Compile
 from telic.optimizers._frozen import check_learnable
@@ -159,20 +159,13 @@ class SIMBA(Optimizer):
             teacher: Not used: there must be none (see `teacher_settings`).
             valset: Rows that choose among the winners of the steps.
             seed: In the place of the optimizer's.
-            run_dir: The folder of the run: given again, it goes on where it ended; None: one under the user's data
-                directory.
+            run_dir: See `Optimizer.compile`.
             budget: Limits of this compile; at a limit the best program so far is returned.
 
         Returns:
             The program; `.trial_logs` has the scores of each step in percent, `.simba_idx` its number in the pool.
 
-        Raises:
-            ConfigurationError: Something cannot work; nothing was paid for.
-            NotConfiguredError: There is no LM to write rules.
-            JournalError: The folder cannot be used, or holds another run.
-            DatasetError: A list is empty or its rows do not declare their inputs.
-            CompileStopped: `max_errors` failures; `.program` is the best finished one, or None.
-            CompileInterrupted: Ctrl-C (a `KeyboardInterrupt`); `.program` is the best finished one, or None.
+        Raises: see `Optimizer.compile`.
         """
         metric = MetricCall(self.metric)
         check_student(student)
@@ -220,7 +213,7 @@ class SIMBA(Optimizer):
             self.demo_input_field_maxlen,
             self.temperature_for_sampling,
             self.temperature_for_candidates,
-            get_setting("max_errors") if self.max_errors is None else self.max_errors,
+            error_limit(self.max_errors),
             self.seed,
         )
 
