@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from telic.errors import MissingExtraError
@@ -41,3 +42,21 @@ def require(name: str, *, extra: str, purpose: str) -> Any:
             f"{purpose} needs the package {name.partition('.')[0]!r}, which is not installed; "
             f"run: pip install 'telic[{extra}]'"
         ) from error
+
+
+def later(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
+    """Return the `__getattr__` of a package of which some names load when they are first asked for.
+
+    Args:
+        package: Its `__name__`.
+        homes: Each such name, and the module that holds it.
+    """
+
+    def get(name: str) -> Any:
+        if name not in homes:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        value = getattr(load(homes[name]), name)
+        setattr(sys.modules[package], name, value)
+        return value
+
+    return get
