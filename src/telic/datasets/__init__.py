@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from telic._optional import load as _import
+from telic._optional import later
 from telic.datasets._check import Finding as Finding
 from telic.datasets._check import check_examples as check_examples
 from telic.datasets._dataloader import DataLoader as DataLoader
@@ -49,10 +49,4 @@ __all__ = [
     "without_overlap",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _LATER:
-        raise AttributeError(f"module 'telic.datasets' has no attribute {name!r}")
-    value = getattr(_import(_LATER[name]), name)
-    globals()[name] = value
-    return value
+__getattr__ = later(__name__, _LATER)

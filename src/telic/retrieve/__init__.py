@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from telic._optional import load as _import
+from telic._optional import later
 from telic.retrieve._fusion import Hybrid as Hybrid
 from telic.retrieve._fusion import fuse as fuse
 from telic.retrieve._passage import Passage as Passage
@@ -43,10 +43,4 @@ _LATER = {
     "split_text": "telic.retrieve._chunks",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _LATER:
-        raise AttributeError(f"module 'telic.retrieve' has no attribute {name!r}")
-    value = getattr(_import(_LATER[name]), name)
-    globals()[name] = value
-    return value
+__getattr__ = later(__name__, _LATER)
