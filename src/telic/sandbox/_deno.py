@@ -20,16 +20,14 @@ from __future__ import annotations
 import os
 import queue
 import time
-from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Self, final
+from typing import Final, final
 
 from telic._optional import require
 from telic.errors import ConfigurationError, InterpreterError
-from telic.protocols import Execution
 from telic.sandbox._limits import Limits
-from telic.sandbox._session import Process, Session
+from telic.sandbox._session import Process, Session, SessionInterpreter
 
 _HERE: Final = Path(__file__).parent
 _NEEDED: Final = (
@@ -45,7 +43,7 @@ _MIN_MEMORY_MB: Final = 64
 
 
 @final
-class DenoInterpreter:
+class DenoInterpreter(SessionInterpreter):
     """Runs all of Python between walls; needs Deno (the extra `deno`) and Pyodide's files.
 
     Args:
@@ -64,8 +62,6 @@ class DenoInterpreter:
     The standard library is there, and no other package. `tools` take and return JSON data. One execution at a time; a
     copy of a program shares it. Cost: no LM calls; some 3 seconds of CPU time to begin a session.
     """
-
-    _share_on_copy = True
 
     def __init__(
         self,
@@ -89,37 +85,9 @@ class DenoInterpreter:
         # No method of this object: the session would hold it, and neither would end with its last user.
         self._session = Session(partial(_start, self._deno, self._pyodide, limits), limits)
 
-    def execute(
-        self,
-        code: str,
-        variables: Mapping[str, Any] | None = None,
-        tools: Mapping[str, Callable[..., Any]] | None = None,
-    ) -> Execution:
-        """Run code; see `telic.protocols.Interpreter`.
-
-        Raises:
-            InterpreterError: The process cannot be started, is in use by another thread, or a variable does not fit.
-            BudgetExceeded: Raised by a tool; so are the other errors that no code can mend, and Ctrl-C.
-        """
-        return self._session.execute(self, code, variables, tools)
-
     def fresh(self) -> DenoInterpreter:
         """Return another one with the same limits and no state."""
         return DenoInterpreter(self._pyodide, **self._limits._asdict(), deno=self._deno)
-
-    def close(self) -> None:
-        """End the session, also while another thread executes in it."""
-        self._session.close(self)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        if getattr(self, "_session", None) is not None:
-            self._session.end()
 
     def __repr__(self) -> str:
         limits = ", ".join(f"{name}={value!r}" for name, value in self._limits._asdict().items())

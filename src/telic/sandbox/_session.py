@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, Final, cast, final
+from typing import IO, Any, Final, Self, cast, final
 
 from telic.errors import InterpreterError
 from telic.protocols import Execution
@@ -141,6 +141,41 @@ class Session:
         output = self.started.output(printed)
         self.end()
         return Execution(output, error=error, lost=True)
+
+
+class SessionInterpreter:
+    """What the interpreters have in common that run code in a `Session`: all but how its process begins."""
+
+    _share_on_copy = True
+    _session: Session
+
+    def execute(
+        self,
+        code: str,
+        variables: Mapping[str, Any] | None = None,
+        tools: Mapping[str, Callable[..., Any]] | None = None,
+    ) -> Execution:
+        """Run code; see `telic.protocols.Interpreter`.
+
+        Raises:
+            InterpreterError: The process cannot be started, is in use by another thread, or a variable does not fit.
+            BudgetExceeded: Raised by a tool; so are the other errors that no code can mend, and Ctrl-C.
+        """
+        return self._session.execute(self, code, variables, tools)
+
+    def close(self) -> None:
+        """End the session with all processes that it started, also while another thread executes in it."""
+        self._session.close(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_session", None) is not None:
+            self._session.end()
 
 
 @final

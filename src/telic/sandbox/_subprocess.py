@@ -17,21 +17,20 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Self, final
+from typing import Final, final
 
-from telic.protocols import Execution
 from telic.sandbox._limits import Limits
-from telic.sandbox._session import Process, Session
+from telic.sandbox._session import Process, Session, SessionInterpreter
 
 _CHILD: Final = Path(__file__).with_name("_child.py")
 _MAX_FILE: Final = 256 * 1024 * 1024
 
 
 @final
-class SubprocessInterpreter:
+class SubprocessInterpreter(SessionInterpreter):
     r"""Runs trusted Python in a process of its own: all of Python, and no walls.
 
     Args:
@@ -53,8 +52,6 @@ class SubprocessInterpreter:
         3
     """
 
-    _share_on_copy = True
-
     def __init__(
         self,
         *,
@@ -73,37 +70,9 @@ class SubprocessInterpreter:
         # No method of this object: the session would hold it, and neither would end with its last user.
         self._session = Session(partial(_start, self._python, self._env, self._limits), self._limits)
 
-    def execute(
-        self,
-        code: str,
-        variables: Mapping[str, Any] | None = None,
-        tools: Mapping[str, Callable[..., Any]] | None = None,
-    ) -> Execution:
-        """Run code; see `telic.protocols.Interpreter`.
-
-        Raises:
-            InterpreterError: The process cannot be started, is in use by another thread, or a variable does not fit.
-            BudgetExceeded: Raised by a tool; so are the other errors that no code can mend, and Ctrl-C.
-        """
-        return self._session.execute(self, code, variables, tools)
-
     def fresh(self) -> SubprocessInterpreter:
         """Return another one with the same limits and no state."""
         return SubprocessInterpreter(**self._limits._asdict(), env=self._env, python=self._python)
-
-    def close(self) -> None:
-        """End the session with all processes that it started, also while another thread executes in it."""
-        self._session.close(self)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        if getattr(self, "_session", None) is not None:
-            self._session.end()
 
     def __repr__(self) -> str:
         return f"SubprocessInterpreter({', '.join(f'{k}={v!r}' for k, v in self._limits._asdict().items())})"
