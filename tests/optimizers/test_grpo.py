@@ -306,6 +306,41 @@ def test_the_plan_counts_rollouts_and_validations():
     assert plan.least_calls == 20
 
 
+def test_the_plan_tells_memory_and_time_and_runs_nothing(monkeypatch):
+    lm = tiny()
+    with context(lm=lm):
+        plan = GRPO(TASK.metric, **SMALL).plan(Predict(TASK.signature), trainset=TASK.trainset[:4])
+        (one,) = GRPO(TASK.metric, **SMALL).training_plans(TwoHops(), trainset=ROWS).values()
+        monkeypatch.setitem(sys.modules, "torch", None)
+        without = GRPO(TASK.metric, **SMALL).plan(Predict(TASK.signature), trainset=TASK.trainset[:4])
+
+    assert any("s of rollouts, at most" in note and "memory  " in note for note in plan.notes)
+    assert (one.steps, one.replies, one.model) == (2, 16, "telic/tiny")
+    assert one.tokens == 2 * 16 * one.longest
+    assert one.reply_seconds > 0 < one.update_seconds
+    assert 4 * one.parameters < one.memory_bytes < one.free_bytes
+    assert without.calls == plan.calls
+    assert "memory and time are not known: " in without.notes[-1]
+    assert "telic[train]" in without.notes[-1]
+    assert not lm.history
+
+
+def test_demos_are_left_out_only_where_they_are_not_frozen(tmp_path):
+    def shown():
+        program = Predict(TASK.signature)
+        program.demos = TASK.trainset[10:12]
+        return program
+
+    optimizer = GRPO(TASK.metric, exclude_demos=True, **{**SMALL, "num_train_steps": 1})
+    with context(lm=tiny()):
+        for use in (optimizer.compile, optimizer.training_plans):
+            with pytest.raises(ConfigurationError, match="the demos of `self` away, and they are frozen"):
+                use(shown().freeze("demos"), trainset=TASK.trainset[:4])
+        compiled = optimizer.compile(shown(), trainset=TASK.trainset[:4], run_dir=tmp_path)
+
+    assert compiled.demos == []
+
+
 def test_it_is_a_public_name():
     assert PUBLIC is GRPO
 

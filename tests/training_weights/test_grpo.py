@@ -137,3 +137,19 @@ def test_a_full_disk_is_told_in_words(tiny, tmp_path, monkeypatch):
         made.keep()
 
     assert made.kept() == {1}
+
+
+def test_rows_that_do_not_fit_into_memory_end_it_with_the_numbers(tiny, tmp_path, monkeypatch):
+    made = learner(tiny, tmp_path)
+    made.step([group(red=1.0, blue=0.0)])
+    made.keep()
+    monkeypatch.setattr("telic.training._grpo_plan.free_bytes", lambda device: 1_000_000)
+
+    with pytest.raises(
+        TrainingError,
+        match=r"at step 2 of 10: 2 rows of up to \d+ tokens need 0\.\d GB at once, and 'cpu' has 0\.0 GB",
+    ) as caught:
+        made.step([group(red=1.0, blue=0.0)])
+
+    assert caught.value.checkpoint.endswith("checkpoint-000001")
+    assert made.done == 1

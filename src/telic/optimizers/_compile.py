@@ -40,6 +40,7 @@ from telic.evaluate import (
     stable,
 )
 from telic.journal import LiveRun, Spent, new_folder, was_killed
+from telic.optimizers._plan import plan_of
 from telic.optimizers._pool import Source, Standing, run_pool
 from telic.optimizers._progress import shown_progress
 from telic.optimizers._report import Candidate, Report, save_start
@@ -386,9 +387,9 @@ class Compile:
             )
         if given.calls is None:
             return
-        plan = self.optimizer.plan(
-            self.student, trainset=self._data["trainset"], valset=self._data.get("valset")
-        )
+        rows, held_out = self._data["trainset"], self._data.get("valset")
+        work = self.optimizer._work(self.student, rows, held_out)  # pyright: ignore[reportPrivateUsage]
+        plan = plan_of(self.student, work, rows, None)
         if given.calls < plan.least_calls:
             raise ConfigurationError(
                 f"Budget(calls={given.calls:,}) is less than the {plan.least_calls:,} calls that {self._name} needs to "

@@ -22,7 +22,7 @@ from telic.optimizers._checks import check_settings, check_student, check_teache
 from telic.optimizers._compile import Compile
 from telic.optimizers._finetune_groups import Group, groups_of
 from telic.optimizers._finetune_traces import Traces, labelled_calls
-from telic.optimizers._frozen import learners
+from telic.optimizers._frozen import check_excluded
 from telic.optimizers._measure import measured
 from telic.optimizers._plan import Work
 from telic.optimizers._pool import Standing
@@ -136,7 +136,7 @@ class BootstrapFinetune(Optimizer):
         """
         metric = MetricCall(any_run if self.metric is None and valset is None else self.metric)
         check_student(student)
-        self._check_frozen(student)
+        check_excluded(student, self.exclude_demos)
         teachers = _teachers(teacher, student)
         rows = checked_examples("trainset", trainset)
         held_out = None if valset is None else checked_examples("valset", valset)
@@ -191,7 +191,7 @@ class BootstrapFinetune(Optimizer):
         Cost: no LM call; loads each model.
         """
         check_student(program, "program")
-        self._check_frozen(program)
+        check_excluded(program, self.exclude_demos)
         rows = checked_examples("trainset", trainset)
         plans: dict[str, TrainingPlan] = {}
         for group in groups_of(program, self.train_kwargs, self.adapter, multitask=self.multitask):
@@ -208,16 +208,6 @@ class BootstrapFinetune(Optimizer):
                 )
             plans[group.name] = plan_finetune(group.lm, made.rows, group.settings, measure=measure)
         return plans
-
-    def _check_frozen(self, program: Any) -> None:
-        """Refuse to take demos away that the program's author froze."""
-        free = learners(program, "demos")
-        kept = [path for path, one in program.named_predictors() if one.demos and path not in free]
-        if self.exclude_demos and kept:
-            raise ConfigurationError(
-                f"exclude_demos=True would take the demos of {join_names(kept)} away, and they are frozen; call "
-                "unfreeze('demos') there, or leave exclude_demos out"
-            )
 
     def _train(
         self, run: Compile, student: Any, groups: Sequence[Group], traces: Traces, lms: dict[str, Any]

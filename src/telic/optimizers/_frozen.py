@@ -33,3 +33,18 @@ def check_learnable(student: Any, optimizer: Any, *parts: str) -> None:
             f"{type(optimizer).__name__} learns {join_names(parts)}, and these are frozen in all predictors of "
             f"{type(student).__name__}; call unfreeze({', '.join(map(repr, parts))}) on one, or take another optimizer"
         )
+
+
+def check_excluded(program: Any, exclude_demos: bool) -> None:
+    """Refuse to take demos away that the program's author froze.
+
+    Raises:
+        ConfigurationError: `exclude_demos` would.
+    """
+    free = learners(program, "demos")
+    kept = [path for path, one in program.named_predictors() if one.demos and path not in free]
+    if exclude_demos and kept:
+        raise ConfigurationError(
+            f"exclude_demos=True would take the demos of {join_names(kept)} away, and they are frozen; call "
+            "unfreeze('demos') there, or leave exclude_demos out"
+        )

@@ -18,17 +18,19 @@ from typing import TYPE_CHECKING, Any, cast, final
 from telic._text import did_you_mean, join_names
 from telic.context import context
 from telic.context import get as get_setting
-from telic.errors import ConfigurationError
+from telic.errors import ConfigurationError, MissingExtraError
 from telic.evaluate import MetricCall, check_count, checked_examples
 from telic.optimizers._base import Optimizer
 from telic.optimizers._checks import check_student
 from telic.optimizers._compile import Compile
-from telic.optimizers._grpo_climb import Climb, Course, learned_lms
+from telic.optimizers._frozen import check_excluded
+from telic.optimizers._grpo_climb import Climb, Course, Learned, learned_lms
 from telic.optimizers._grpo_rollouts import Rewards
-from telic.optimizers._plan import Work
+from telic.optimizers._grpo_room import check_room, opened, plans
+from telic.optimizers._plan import CostPlan, Work
 from telic.optimizers._progress import check_display
 from telic.optimizers._selection import optimism
-from telic.training import FILL_STRATEGIES, GROUPING_MODES
+from telic.training import FILL_STRATEGIES, GROUPING_MODES, GRPOPlan
 
 if TYPE_CHECKING:
     import os
@@ -47,7 +49,7 @@ class GRPO(Optimizer):
         train_kwargs: Settings of the updates (`telic.training.GRPOSettings`: `learning_rate`, `beta`, `epsilon`,
             `scale_rewards`, `loss_type`, `num_iterations`, `method`, `rank` …; TRL's names too), or such by LM.
         adapter: How prompts are written; None: the adapter of the settings. The compiled program needs the same.
-        exclude_demos: Learn, and work, without the student's demonstrations.
+        exclude_demos: Learn, and work, without the student's demonstrations; refused where such are frozen.
         num_threads: Runs at once; None: the setting `num_threads`. The result does not depend on it.
         num_train_steps: Steps.
         seed: Of the order of rows, the draws, and what LoRA begins with.
@@ -155,8 +157,9 @@ class GRPO(Optimizer):
             budget: Limits of the run; at a limit the best weights so far are returned.
 
         Raises:
-            ConfigurationError: An LM cannot be trained, or something else cannot work; nothing was paid for.
-            MissingExtraError: torch, transformers or peft is not installed; nothing was paid for.
+            ConfigurationError: An LM cannot be trained, its training does not fit into memory, or something else
+                cannot work; nothing was run.
+            MissingExtraError: torch, transformers or peft is not installed; nothing was run.
             TrainingError: The loss is no number any more, or the disk is full; the last good checkpoint is named.
             CompileStopped: `max_errors` faults of program or metric in one step.
 
@@ -171,21 +174,9 @@ class GRPO(Optimizer):
             raise ConfigurationError(
                 "use_train_as_val=True and a valset: which one chooses? Leave one of them out"
             )
-        course = Course(
-            self.num_train_steps,
-            self.num_dspy_examples_per_grpo_step,
-            self.num_rollouts_per_grpo_step,
-            self.num_steps_for_val,
-            self.variably_invoked_predictor_grouping_mode,
-            self.variably_invoked_predictor_fill_strategy,
-            self.seed,
-            get_setting("max_errors") if self.max_errors is None else self.max_errors,
-        )
-        groups = learned_lms(student, self.train_kwargs, multitask=self.multitask)
-        settings = self._settings([lm for group in groups for lm in group.lms.values()])
-        asked = student.deepcopy()
-        for _, predictor in asked.named_predictors() if self.exclude_demos else ():
-            predictor.demos = []
+        groups, asked, settings = self._prepared(student)
+        course = self._course()
+        check_room(groups, asked, rows, course, settings)
         with Compile(self, student, run_dir=run_dir, budget=budget, trainset=rows, valset=held_out) as run:
             folder = Path(tempfile.mkdtemp(prefix="telic-weights-")) if run.live is None else run.live.folder
             scored = rows if self.use_train_as_val else held_out
@@ -207,6 +198,71 @@ class GRPO(Optimizer):
                     return self._finished(run, student, climb, stopped)
 
             return run.guarded(search, best)
+
+    def plan(
+        self,
+        program: Any,
+        *,
+        trainset: Sequence[Example],
+        valset: Sequence[Example] | None = None,
+        calls_per_run: int | tuple[int, int] | None = None,
+    ) -> CostPlan:
+        """Return what a compile will cost: calls and tokens as of any optimizer, and notes on its weights.
+
+        The notes are `training_plans`, where torch is installed; see there.
+        """
+        cost = super().plan(program, trainset=trainset, valset=valset, calls_per_run=calls_per_run)
+        try:
+            told = [str(one) for one in self.training_plans(program, trainset=trainset).values()]
+        except MissingExtraError as error:
+            told = [f"memory and time are not known: {error}"]
+        return cost._replace(notes=[*cost.notes, *told])
+
+    def training_plans(
+        self, program: Any, *, trainset: Sequence[Example], measure: bool = True
+    ) -> dict[str, GRPOPlan]:
+        """Return what the training of each network will take, by its folder's name: tokens, memory, time. A dry run.
+
+        Prompts are those of the longest training rows; of predictors whose inputs come from others, what these say
+        counts as a reply of the greatest length. A predictor counts once in each rollout.
+
+        Args:
+            program: What would be compiled.
+            trainset: As for `compile`.
+            measure: Draw some replies and compute one part of an update, to tell the time.
+
+        Raises:
+            ConfigurationError: An LM cannot be trained here, or its weights do not fit into memory.
+
+        Cost: loads each model; with `measure`, `num_threads` replies by this machine.
+        """
+        check_student(program, "program")
+        rows = checked_examples("trainset", trainset)
+        groups, asked, settings = self._prepared(program)
+        threads = get_setting("num_threads") if self.num_threads is None else self.num_threads
+        return plans(groups, asked, rows, self._course(), settings, threads=threads, measure=measure)
+
+    def _prepared(self, student: Any) -> tuple[list[Learned], Any, dict[str, Any]]:
+        """Return what is trained, opened, the program as it is asked, and the settings for all runs."""
+        check_excluded(student, self.exclude_demos)
+        groups = learned_lms(student, self.train_kwargs, multitask=self.multitask)
+        settings = self._settings([lm for group in groups for lm in group.lms.values()])
+        asked = student.deepcopy()
+        for _, predictor in asked.named_predictors() if self.exclude_demos else ():
+            predictor.demos = []
+        return opened(groups, self.seed), asked, settings
+
+    def _course(self) -> Course:
+        return Course(
+            self.num_train_steps,
+            self.num_dspy_examples_per_grpo_step,
+            self.num_rollouts_per_grpo_step,
+            self.num_steps_for_val,
+            self.variably_invoked_predictor_grouping_mode,
+            self.variably_invoked_predictor_fill_strategy,
+            self.seed,
+            get_setting("max_errors") if self.max_errors is None else self.max_errors,
+        )
 
     def _finished(self, run: Compile, student: Any, climb: Climb, stopped: str | None) -> Any:
         found = climb.best()

@@ -32,6 +32,7 @@ from telic.training import (
     RewardGroup,
     Rollout,
     SFTSettings,
+    Trainable,
     check_size,
     check_trainable,
     groups_of_rollouts,
@@ -54,6 +55,8 @@ class Learned(NamedTuple):
     lms: Mapping[str, LM]
     """By path of the predictor."""
     settings: GRPOSettings
+    network: Trainable | None = None
+    """Once it is open."""
 
     @property
     def longest(self) -> int:
@@ -85,7 +88,8 @@ def learned_lms(student: Any, train_kwargs: Mapping[Any, Any] | None, *, multita
                 "weights are not on this machine; use LM('local/PATH-or-hub-id') or LM('telic/tiny')"
             )
         check_trainable(lm, settings.method)
-        check_size(lm, SFTSettings(method=settings.method, device=settings.device, dtype=settings.dtype))
+        size = SFTSettings(method=settings.method, device=settings.device, dtype=settings.dtype)
+        check_size(lm, size, copies=2 if settings.beta and settings.method == "full" else 1)
         found.append(Learned(f"{name}-{content_key([lm.model, list(lms), settings])[:8]}", lms, settings))
     return found
 
@@ -179,17 +183,14 @@ class Climb:
     def _open(self) -> int:
         """Open the networks, and take back the last step that all have a checkpoint of."""
         for group in self._groups:
-            lm = next(iter(group.lms.values()))
-            for one in group.lms.values():
-                if not one.launched:
-                    one.close()  # the weights make room for those in training
             learner = GRPOLearner(
-                lm,
+                next(iter(group.lms.values())),
                 self._folder / group.name,
                 group.settings,
                 steps=self._course.steps,
                 seed=self._course.seed,
                 longest=group.longest,
+                network=group.network,
             )
             self._run.decide(f"weights of {group.name}", learner.network.identity)
             self._learners.append(learner)

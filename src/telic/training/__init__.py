@@ -15,6 +15,12 @@ from telic.training._grpo_groups import groups_of_rollouts as groups_of_rollouts
 from telic.training._grpo_loss import advantages as advantages
 from telic.training._grpo_loss import token_losses as token_losses
 from telic.training._grpo_loss import token_weights as token_weights
+from telic.training._grpo_plan import AskedPrompt as AskedPrompt
+from telic.training._grpo_plan import GRPOPlan as GRPOPlan
+from telic.training._grpo_plan import GRPOWork as GRPOWork
+from telic.training._grpo_plan import check_grpo_room as check_grpo_room
+from telic.training._grpo_plan import plan_grpo as plan_grpo
+from telic.training._grpo_plan import work_of_grpo as work_of_grpo
 from telic.training._grpo_settings import GRPOSettings as GRPOSettings
 from telic.training._grpo_settings import read_grpo_settings as read_grpo_settings
 from telic.training._jobs import Job as Job

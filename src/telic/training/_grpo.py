@@ -29,9 +29,10 @@ from telic.training._checkpoints import checkpoints, read_checkpoint, refuse_unw
 from telic.training._files import written_whole
 from telic.training._grpo_groups import RewardGroup
 from telic.training._grpo_loss import advantages, deviation, token_losses, token_weights
+from telic.training._grpo_plan import short_of_room
 from telic.training._grpo_settings import GRPOSettings
 from telic.training._open import model_of, open_trainable, tiny_files
-from telic.training._trainable import TokenRow
+from telic.training._trainable import TokenRow, Trainable
 
 _ADAM: Final = ("exp_avg", "exp_avg_sq")
 
@@ -82,6 +83,7 @@ class GRPOLearner:
         steps: How many there will be, for the learning rate.
         seed: Of LoRA's beginning and of dropout.
         longest: Most tokens of a reply; for `loss_type="dr_grpo"`.
+        network: The LM's, where it is open already; None: it is opened here.
 
     Raises:
         MissingExtraError: torch, transformers or peft is not installed.
@@ -90,7 +92,15 @@ class GRPOLearner:
     """
 
     def __init__(
-        self, lm: Any, folder: Path, settings: GRPOSettings, *, steps: int, seed: int, longest: int
+        self,
+        lm: Any,
+        folder: Path,
+        settings: GRPOSettings,
+        *,
+        steps: int,
+        seed: int,
+        longest: int,
+        network: Trainable | None = None,
     ) -> None:
         self.folder = folder
         self.told: list[GRPOProgress] = []
@@ -100,7 +110,8 @@ class GRPOLearner:
         except OSError as error:
             raise refuse_unwritten(f"the folder {str(folder)!r}", error, folder) from error
         adaptation, device, dtype = settings.adaptation(seed), settings.device, settings.dtype
-        self.network = open_trainable(lm, adaptation, device=device, dtype=dtype)
+        opened = open_trainable(lm, adaptation, device=device, dtype=dtype) if network is None else network
+        self.network = opened
         self._first = None  # the network as it was, where LoRA does not keep it
         if settings.beta and settings.method == "full":
             self._first = open_trainable(lm, adaptation, device=device, dtype=dtype)
@@ -122,11 +133,13 @@ class GRPOLearner:
         """Learn from the groups of one step.
 
         Raises:
-            TrainingError: The loss is no number, or the disk is full; `.checkpoint` is the last good one.
+            TrainingError: The loss is no number, the disk is full, or the rows do not fit into memory; `.checkpoint`
+                is the last good one.
         """
         torch, settings = load("torch"), self._settings
         started = time.perf_counter()
         rows, left_out = self._rows(groups)
+        self._check_room(rows)
         rate = settings.rate(self.done, self._steps, self._peak)
         for group in self._adam.param_groups:
             group["lr"] = rate
@@ -222,13 +235,27 @@ class GRPOLearner:
         with load("torch").no_grad(), network.reference() if self._first is None else nullcontext():
             return network.logprobs(tokens)
 
+    def _check_room(self, rows: Sequence[_Row]) -> None:
+        short = short_of_room(self.network, [[row.tokens for row in part] for _, part in self._parts(rows)])
+        if short is not None:
+            raise self._stopped(
+                short,
+                "Make room and run the same again: it goes on from there; or take a smaller rows_at_once= or "
+                "max_length= in another run_dir",
+            )
+
     def _diverged(self, loss: float, norm: float) -> TrainingError:
+        return self._stopped(
+            f"the loss is {loss:g} and the norm of its gradients {norm:g}",
+            f"Try a smaller learning_rate (it is {self._peak:g}) in another run_dir",
+        )
+
+    def _stopped(self, why: str, then: str) -> TrainingError:
         places = checkpoints(self.folder)
         last = str(places[-1]) if places else None
         kept = "no checkpoint was written yet" if last is None else f"the last good one is {last!r}"
         return TrainingError(
-            f"GRPO stopped at step {self.done + 1} of {self._steps}: the loss is {loss:g} and the norm of its "
-            f"gradients {norm:g}; {kept}. Try a smaller learning_rate (it is {self._peak:g}) in another run_dir",
+            f"GRPO stopped at step {self.done + 1} of {self._steps}: {why}; {kept}. {then}",
             folder=str(self.folder),
             checkpoint=last,
             step=self.done,

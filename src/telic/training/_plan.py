@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from telic._optional import load
 from telic.errors import ConfigurationError
@@ -20,7 +20,7 @@ from telic.training._rows import ChatRow
 from telic.training._settings import SFTSettings
 from telic.training._trainable import Trainable
 
-_MOMENTS = 12  # bytes of gradient and two moments, for each number that is trained
+MOMENTS: Final = 12  # bytes of gradient and two moments, for each number that is trained
 
 
 class TrainingPlan(NamedTuple):
@@ -119,7 +119,7 @@ def memory_of(network: Trainable, ready: Encoded, settings: SFTSettings) -> int:
     """Return the bytes that training holds on a device at its highest, roughly."""
     needs = network.needs()
     longest = max(row.length for row in ready.rows)
-    one = needs.weight_bytes + needs.trained * _MOMENTS + settings.held * longest * needs.token_bytes
+    one = needs.weight_bytes + needs.trained * MOMENTS + settings.held * longest * needs.token_bytes
     return one * _sharing(network, settings)
 
 
@@ -128,8 +128,13 @@ def _sharing(network: Trainable, settings: SFTSettings) -> int:
     return 1 if network.device.startswith("cuda") else settings.in_processes
 
 
-def check_size(lm: Any, settings: SFTSettings) -> None:
+def check_size(lm: Any, settings: SFTSettings, *, copies: int = 1) -> None:
     """Refuse a model that cannot fit, by its configuration alone: before its weights are read or anything is paid for.
+
+    Args:
+        lm: The model.
+        settings: How it is trained, and where.
+        copies: How often its weights are in memory: twice where they are compared with what they were.
 
     Raises:
         ConfigurationError: Weights, gradients and moments need more than the device has.
@@ -142,12 +147,14 @@ def check_size(lm: Any, settings: SFTSettings) -> None:
     config = config_of(base)
     device = best_device() if settings.device is None else settings.device
     size = size_of(config, precision_of(config, device, settings.dtype))
-    moments = size.parameters * _MOMENTS if settings.method == "full" else 0
+    weights = copies * size.bytes
+    moments = size.parameters * MOMENTS if settings.method == "full" else 0
     free = free_bytes(device)
-    if free is not None and size.bytes + moments > free:
+    if free is not None and weights + moments > free:
         raise ConfigurationError(
-            f"training {name!r} ({settings.method}) needs {(size.bytes + moments) / 1e9:.1f} GB at least: "
-            f"{size.bytes / 1e9:.1f} GB for {size.parameters:,} weights, {moments / 1e9:.1f} GB for what is learned; "
+            f"training {name!r} ({settings.method}) needs {(weights + moments) / 1e9:.1f} GB at least: "
+            f"{weights / 1e9:.1f} GB for {size.parameters:,} weights{' twice' if copies > 1 else ''}, "
+            f"{moments / 1e9:.1f} GB for what is learned; "
             f"{device!r} has {free / 1e9:.1f} GB left. Take "
             + ("method='lora', " if moments else "")
             + "dtype='bfloat16', a smaller model, or another device"
@@ -164,7 +171,7 @@ def check_room(network: Trainable, ready: Encoded, settings: SFTSettings) -> Non
     more = memory_of(network, ready, settings) - needs.weight_bytes * sharing
     if free is None or more <= free:
         return
-    moments = needs.trained * _MOMENTS * sharing
+    moments = needs.trained * MOMENTS * sharing
     raise ConfigurationError(
         f"training {network.name!r} ({settings.method}) needs {more / 1e9:.1f} GB beside its weights, and "
         f"{network.device!r} has {free / 1e9:.1f} GB left: {moments / 1e9:.1f} GB for gradients and moments of "
