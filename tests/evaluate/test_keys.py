@@ -12,6 +12,7 @@ import pytest
 import telic
 from telic.data import Example
 from telic.evaluate import callable_key, example_key, lm_identity, program_key, settings_key, stable
+from telic.retrieve import BM25
 from telic.testing import FunctionLM
 
 CODE = """
@@ -162,3 +163,110 @@ def test_endless_values_end():
 )
 def test_anything_has_a_key(value):
     assert callable_key(value) == callable_key(value)
+
+
+class Hops(telic.Module):
+    """A program with settings of its own: one learned part, and what stands beside it."""
+
+    kind = "plain"
+
+    def __init__(self, hops=2, words=("a",), rm=None, tools=()):
+        self.hops = hops
+        self.words = list(words)
+        self.retrieve = telic.Retrieve(k=3, rm=rm)
+        self.agent = telic.ReAct("question -> answer", tools=[*tools, self.look], max_iters=hops)
+        self.itself = self
+        self._notes = []
+
+    def look(self, question: str) -> str:
+        """Look it up."""
+        return question * self.hops
+
+    @staticmethod
+    def shout(text):
+        return text.upper()
+
+    def forward(self, question):
+        self.last = question
+        self._notes.append(question)
+        return telic.Prediction(answer=self.shout(question))
+
+
+def test_programs_differ_by_what_their_modules_hold():
+    def other(question: str) -> str:
+        """Look elsewhere."""
+        return question
+
+    class Kinder(Hops):
+        kind = "kind"
+
+    class Softer(Hops):
+        @staticmethod
+        def shout(text):
+            return text.lower()
+
+    made = [
+        Hops(), Hops(3), Hops(words=("b",)), Hops(rm=BM25(["Ada wrote"])), Hops(rm=BM25(["Grace wrote"])), Hops(rm=len),
+        Hops(tools=[other]), Kinder(), Softer(),
+    ]  # fmt: skip
+    assert len({program_key(program, code=True) for program in made}) == len(made)
+    assert program_key(Hops(rm=BM25(["Ada wrote"]))) == program_key(Hops(rm=BM25(["Ada wrote"])))
+
+
+def test_settings_of_our_own_modules_count():
+    def reward(inputs, prediction):
+        return 1.0
+
+    one = telic.Predict("question -> answer")
+    rows = [Example(question="a").with_inputs("question"), Example(question="b").with_inputs("question")]
+    made = [
+        telic.BestOfN(one, N=2, reward_fn=reward, threshold=1.0),
+        telic.BestOfN(one, N=3, reward_fn=reward, threshold=1.0),
+        telic.BestOfN(one, N=2, reward_fn=reward, threshold=0.5),
+        telic.BestOfN(one, N=2, reward_fn=lambda inputs, prediction: 0.0, threshold=1.0),
+        telic.SelfConsistency(one, N=2),
+        telic.SelfConsistency(one, N=3),
+        telic.KNN(1, rows, len),
+        telic.KNN(1, rows[:1], len),
+    ]
+    assert len({program_key(program) for program in made}) == len(made)
+
+
+def test_what_a_call_leaves_behind_does_not_count():
+    program = Hops()
+    before = program_key(program, code=True)
+    with telic.context(lm=FunctionLM(lambda text: "x")):
+        program(question="a")
+    assert program.last == "a"
+    assert program_key(program, code=True) == before
+
+
+def test_retrievers_and_adapters_differ_by_their_settings():
+    keys = set()
+    for rm in (
+        None,
+        BM25(["Ada wrote"]),
+        BM25(["Ada wrote"], k=7),
+        BM25(["Grace wrote"]),
+        lambda query, k: ["a"],
+    ):
+        with telic.context(rm=rm):
+            keys.add(repr(settings_key()))
+    for adapter in (
+        telic.ChatAdapter(use_native_function_calling=True),
+        telic.ChatAdapter(use_native_function_calling=False),
+        telic.TwoStepAdapter(FunctionLM(lambda text: "a")),
+        telic.TwoStepAdapter(FunctionLM(lambda text: "b")),
+    ):
+        with telic.context(adapter=adapter):
+            keys.add(repr(settings_key()))
+    with telic.context(max_retries=0):
+        keys.add(repr(settings_key()))
+    assert len(keys) == 10
+
+
+def test_an_embedder_that_was_used_is_the_same():
+    embedder = telic.Embedder(lambda texts: [[1.0, 2.0] for _ in texts])
+    before = stable(embedder)
+    embedder(["a", "b"])
+    assert stable(embedder) == before

@@ -2,10 +2,12 @@ import math
 
 import pytest
 
+import telic
 from telic.data import Example, Prediction, Score
-from telic.errors import ConfigurationError, MetricError
-from telic.evaluate import MetricCall
+from telic.errors import ConfigurationError, DatasetError, MetricError
+from telic.evaluate import MetricCall, checked_examples
 from telic.modules import Module
+from telic.testing import FunctionLM
 
 
 def two(example, prediction):
@@ -96,3 +98,63 @@ def test_what_a_metric_may_answer(answer, expected):
 def test_what_is_no_score_names_the_metric_and_the_row(answer):
     with pytest.raises(MetricError, match="'two' on row 7"):
         MetricCall(two).score(answer, 7)
+
+
+def test_a_metric_that_writes_on_what_it_judges_changes_no_rows_and_no_demos():
+    def tidy(example, prediction, trace=None):
+        example.answer = example.answer.upper()
+        prediction.answer = prediction.answer.upper()
+        return example.answer == prediction.answer
+
+    rows = [telic.Example(question=str(n), answer="four").with_inputs("question") for n in range(4)]
+    program = telic.Predict("question -> answer")
+    with telic.context(lm=FunctionLM(lambda text: {"answer": "four"})):
+        result = telic.Evaluate(devset=rows, metric=tidy, display_progress=False)(program)
+        compiled = telic.BootstrapFewShot(tidy).compile(program, trainset=rows)
+    assert result.score == 100.0
+    assert {row.answer for row in rows} == {"four"}
+    assert {demo.answer for demo in compiled.demos} == {"four"}
+
+
+def test_a_note_that_a_metric_puts_on_a_prediction_is_in_the_result():
+    def noting(example, prediction):
+        prediction.length = len(prediction.answer)
+        return 1.0
+
+    rows = [telic.Example(question="2 + 2?").with_inputs("question")]
+    with telic.context(lm=FunctionLM(lambda text: {"answer": "four"})):
+        result = telic.Evaluate(devset=rows, metric=noting)(telic.Predict("question -> answer"))
+    assert result.rows[0].prediction.length == 4
+
+
+def test_what_has_words_beside_the_number_is_told_where_they_go():
+    for answer in ((1.0, "fine"), {"score": 1.0}):
+        with pytest.raises(MetricError, match=r"return telic\.Prediction\(score=…, feedback=…\)"):
+            Score.of(answer)
+
+
+class Frame:
+    """Like a data frame: going through it gives the names of its columns."""
+
+    columns = ("question", "answer")
+
+    def to_dict(self, orient):
+        return [{"question": "2 + 2?", "answer": "4"}]
+
+    def __iter__(self):
+        return iter(self.columns)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (telic.Example(question="a").with_inputs("question"), r"one example.*pass \[example\]"),
+        ("rows.csv", "load_examples"),
+        ({"train": [], "test": []}, "'train', 'test'.*pass one of its parts"),
+        (Frame(), "is a Frame.*to_dict"),
+        (7, "is int 7, and must be a list"),
+    ],
+)
+def test_what_is_no_list_of_rows_is_told_what_to_do(given, told):
+    with pytest.raises(DatasetError, match=told):
+        checked_examples("devset", given)

@@ -7,6 +7,7 @@ one place where all of these become the same thing, and where what is no score i
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from telic.data._prediction import Prediction
@@ -47,14 +48,20 @@ class Score(NamedTuple):
             said = result.get("feedback")
             feedback = "" if said is None else str(said)
         if isinstance(value, (str, bytes)) or value is None:
-            raise MetricError(f"the metric returned {value!r}, which is no score; return a number or a bool")
+            raise MetricError(f"the metric returned {value!r}, which is no score; return {_wanted(result)}")
         try:
             number = float(value)
         except (TypeError, ValueError) as error:
             raise MetricError(
-                f"the metric returned {value!r}, which is no score; return a number or a bool"
+                f"the metric returned {value!r}, which is no score; return {_wanted(result)}"
             ) from error
         if not math.isfinite(number):
             shown = "NaN" if math.isnan(number) else "an infinity"
             raise MetricError(f"the metric returned {shown}, which cannot be averaged; return a number")
         return cls(number, feedback)
+
+
+def _wanted(result: Any) -> str:
+    """Return what a metric should return that returned something else: words are welcome beside the number."""
+    with_words = isinstance(result, (tuple, Mapping))
+    return "telic.Prediction(score=…, feedback=…)" if with_words else "a number or a bool"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, cast
 
 from telic._text import did_you_mean
 from telic.context import get as get_setting
@@ -57,6 +57,7 @@ def checked_examples(name: str, examples: Any) -> list[Example]:
     Raises:
         DatasetError: There is none, or one is no `Example`, or it does not say which of its fields are inputs.
     """
+    _refuse_no_list(name, examples)
     rows: list[Any] = list(examples)
     if not rows:
         raise DatasetError(f"{name} is empty; pass at least one example")
@@ -70,3 +71,33 @@ def checked_examples(name: str, examples: Any) -> list[Example]:
         except DatasetError as error:
             raise DatasetError(f"{name}[{index}]: {error}") from error
     return rows
+
+
+def _refuse_no_list(name: str, examples: Any) -> None:
+    """Refuse what could be gone through, but holds no rows of its own.
+
+    Raises:
+        DatasetError: It is such a thing.
+    """
+    kind: type = type(cast("object", examples))
+    if isinstance(examples, Example):
+        raise DatasetError(f"{name} is one example, and must be a list of them; pass [example]")
+    if isinstance(examples, str):
+        raise DatasetError(
+            f"{name} is the text {examples!r:.100}, and must be a list of examples; rows of a file come by "
+            "telic.datasets.load_examples(path, inputs=…)"
+        )
+    if hasattr(examples, "to_dict") and hasattr(
+        examples, "columns"
+    ):  # a data frame: it yields its columns' names
+        raise DatasetError(
+            f"{name} is a {kind.__name__}, and must be a list of examples; "
+            "[Example(**row).with_inputs(…) for row in frame.to_dict('records')] makes one of it"
+        )
+    if isinstance(examples, Mapping):
+        names = ", ".join([repr(key) for key in cast("Mapping[Any, Any]", examples)][:4])
+        raise DatasetError(
+            f"{name} is a {kind.__name__} with {names}, and must be a list of examples; pass one of its parts"
+        )
+    if not isinstance(examples, Iterable):
+        raise DatasetError(f"{name} is {kind.__name__} {examples!r:.100}, and must be a list of examples")

@@ -2,6 +2,10 @@
 
 Equal keys mean equal content, in this process and in any other: no addresses, no order of threads. They tell whether a
 run may be resumed, and which step of a run a piece of work is.
+
+Of a program count its predictors, its code, and what its modules hold in attributes: `self.hops = 2` is a setting.
+Names that begin with "_", and what `forward` assigns, are a program's notes and not its settings. An object may say
+itself what counts of it by a method `identity()` that returns plain data.
 """
 
 from __future__ import annotations
@@ -14,21 +18,27 @@ from types import CodeType, FunctionType, MethodType
 from typing import Any, Final, cast
 
 from telic._hash import content_key
+from telic._optional import load
+from telic.context import DEFAULTS
 from telic.context import get as get_setting
 from telic.data import Example
-from telic.modules import Module
+from telic.modules import Leaf, Module, Node
+from telic.types import Tool
 
 _ADDRESS: Final = re.compile(r" at 0x[0-9a-fA-F]+")
 _PLAIN: Final = (str, int, float, bool, type(None))
 _DEPTH: Final = 6
+_NO_SETTINGS: Final = frozenset(("callbacks", "history", "report"))
+_LEARNED: Final = frozenset(("signature", "demos", "lm", "config"))
 
 
-def program_key(program: Any, *, code: bool = False) -> str:
-    """Return the key of a program: instructions, fields, demos, options and LM of its predictors.
+def program_key(program: Any, *, code: bool = False, inside: tuple[int, ...] = ()) -> str:
+    """Return the key of a program: instructions, fields, demos, options and LM of its predictors, and its settings.
 
     Args:
         program: A module, or any callable, which is known by its code.
         code: The code of its modules counts as well.
+        inside: The ids of what holds it.
     """
     if not isinstance(program, Module):
         return content_key(stable(program))
@@ -49,11 +59,54 @@ def program_key(program: Any, *, code: bool = False) -> str:
         )  # only where there is any: keys of older runs hold
         told = [path, signature.instructions, fields, demos, config, lm_identity(predictor.lm)]
         parts.append([*told, frozen] if frozen else told)
-    if code:
-        parts += [
-            [type(part).__qualname__, _class_code(type(part))] for _, part in program.named_sub_modules()
-        ]
+    within = (*inside, id(program))
+    for path, part in program.named_sub_modules():
+        settings = _settings_of(part, within)
+        if settings:
+            parts.append([path, "holds", settings])
+        if code:
+            parts.append([type(part).__qualname__, _class_code(type(part))])
     return content_key(parts)
+
+
+def _settings_of(part: Node, within: tuple[int, ...]) -> dict[str, Any]:
+    """Return what a part of a program holds beside its own parts and what is learned."""
+    apart = _NO_SETTINGS | _LEARNED if isinstance(part, Leaf) else _NO_SETTINGS | _noted(type(part))
+    return {
+        name: _beside_parts(value, within)
+        for name, value in part.held()
+        if name[0] != "_" and name not in apart and not isinstance(value, Node)
+    }
+
+
+def _beside_parts(value: Any, within: tuple[int, ...]) -> Any:
+    """Return `stable(value)` without the parts of the program in it, which count by their own paths."""
+    if isinstance(value, Node):
+        return type(value).__qualname__
+    if len(within) <= _DEPTH and isinstance(value, (list, tuple, dict)):
+        deeper = (*within, id(cast("object", value)))
+        if isinstance(value, dict):
+            items = cast("dict[Any, Any]", value).items()
+            return {str(name): _beside_parts(item, deeper) for name, item in items}
+        return [_beside_parts(item, deeper) for item in cast("list[Any]", value)]
+    return stable(value, within)
+
+
+def _noted(cls: type) -> set[str]:
+    """Return the attributes that the `forward` of a class assigns: what it keeps of a call."""
+    names: set[str] = set()
+    for base in cls.__mro__:
+        if not _is_ours(base):
+            for name in ("forward", "aforward"):
+                function = vars(base).get(name)
+                if isinstance(function, FunctionType):
+                    names |= _assigned(function.__code__)
+    return names
+
+
+def _assigned(code: CodeType) -> set[str]:
+    names = {one.argval for one in load("dis").get_instructions(code) if one.opname == "STORE_ATTR"}
+    return names.union(*(_assigned(inner) for inner in code.co_consts if isinstance(inner, CodeType)))
 
 
 def example_key(example: Any) -> str:
@@ -83,55 +136,80 @@ def lm_identity(lm: Any) -> Any:
 
 def settings_key() -> list[Any]:
     """Return what the settings in force here add to any call: LM, adapter, sample and options laid over."""
-    adapter = get_setting("adapter")
+    adapter, rm, retries = get_setting("adapter"), get_setting("rm"), get_setting("max_retries")
     return [
         lm_identity(get_setting("lm")),
-        None if adapter is None else type(adapter).__qualname__,
+        None if adapter is None else _described(adapter),
         get_setting("sample"),
         stable(get_setting("lm_options")),
         [get_setting(name) for name in ("max_backtracks", "bypass_assert", "bypass_suggest")],
+        *(
+            [] if rm is None else [["rm", stable(rm)]]
+        ),  # only where it is not the usual: keys of older runs hold
+        *([] if retries == DEFAULTS["max_retries"] else [["max_retries", retries]]),
     ]
 
 
-def stable(value: Any, depth: int = 0) -> Any:
-    """Return JSON-able data that stands for `value`, equal for equal values in any process."""
+def _described(adapter: Any) -> Any:
+    """Return which adapter it is: its class, its code where that is the user's, and its settings."""
+    kind: type = cast("type[Any]", type(adapter))
+    own: dict[str, Any] = getattr(adapter, "__dict__", {})
+    held = {name: value for name, value in own.items() if name[0] != "_" and name != "callbacks"}
+    return [kind.__qualname__, _class_code(kind), stable(held)]
+
+
+def stable(value: Any, inside: tuple[int, ...] = ()) -> Any:
+    """Return JSON-able data that stands for `value`, equal for equal values in any process.
+
+    Args:
+        value: Anything.
+        inside: The ids of what holds it; a value in itself, or one that lies too deep, is known by its class.
+    """
     if isinstance(value, _PLAIN):
         return value
-    if depth > _DEPTH:
+    if len(inside) > _DEPTH or id(value) in inside:
         return type(value).__qualname__
+    deeper = (*inside, id(value))
     if isinstance(value, Example):
         row: Any = cast("Any", value)  # with its hidden fields
-        fields = {str(name): stable(item, depth + 1) for name, item in row._store.items()}
+        fields = {str(name): stable(item, deeper) for name, item in row._store.items()}
         return ["example", fields, None if row._input_keys is None else sorted(row._input_keys)]
     if isinstance(value, Mapping):
         items = cast("Mapping[Any, Any]", value).items()
-        return {str(name): stable(item, depth + 1) for name, item in items}
+        return {str(name): stable(item, deeper) for name, item in items}
     if isinstance(value, (list, tuple)):
-        return [stable(item, depth + 1) for item in cast("list[Any]", value)]
+        return [stable(item, deeper) for item in cast("list[Any]", value)]
     if isinstance(value, (set, frozenset)):
-        return sorted((stable(item, depth + 1) for item in cast("set[Any]", value)), key=content_key)
-    return _stable_object(value, depth)
+        return sorted((stable(item, deeper) for item in cast("set[Any]", value)), key=content_key)
+    return _stable_object(value, deeper)
 
 
-def _stable_object(value: Any, depth: int) -> Any:
+def _stable_object(value: Any, deeper: tuple[int, ...]) -> Any:
     if isinstance(value, MethodType):
-        return ["method", _function(value.__func__, depth), stable(value.__self__, depth + 1)]
+        return ["method", _function(value.__func__, deeper), stable(value.__self__, deeper)]
     if isinstance(value, FunctionType):
-        return _function(value, depth)
+        return _function(value, deeper)
     if isinstance(value, type):
         return f"{value.__module__}.{value.__qualname__}"
     if isinstance(value, Module):
-        return [program_key(value), _class_code(type(value))]
+        return [program_key(value, inside=deeper[:-1]), _class_code(type(value))]
+    if isinstance(value, Tool):
+        return ["Tool", value.to_dict(), stable(value.func, deeper)]
     if callable(getattr(value, "dump_state", None)) and hasattr(value, "complete"):
         return lm_identity(value)
     if isinstance(value, bytes):
         return ["bytes", sha256(value).hexdigest()]
-    for name in ("tobytes", "to_dict", "model_dump"):  # arrays and pictures show only a part of themselves
+    for name in (
+        "identity",
+        "tobytes",
+        "to_dict",
+        "model_dump",
+    ):  # arrays and pictures show only a part of themselves
         method = getattr(value, name, None)
         if callable(method):
-            return [type(value).__qualname__, stable(method(), depth + 1)]
+            return [type(value).__qualname__, stable(method(), deeper)]
     if callable(value) and type(value).__module__ != "builtins":
-        return [type(value).__qualname__, _class_code(type(value)), stable(_held(value), depth + 1)]
+        return [type(value).__qualname__, _class_code(type(value)), stable(_held(value), deeper)]
     return _ADDRESS.sub("", repr(value))
 
 
@@ -147,9 +225,7 @@ def _held(value: Any) -> dict[str, Any]:
     return held | {"func": bound.func, "args": bound.args, "keywords": bound.keywords}
 
 
-def _function(function: Any, depth: int) -> Any:
-    if depth > _DEPTH:
-        return function.__qualname__
+def _function(function: Any, deeper: tuple[int, ...]) -> Any:
     closure = [_cell(cell) for cell in function.__closure__ or ()]
     by_name: dict[str, Any] = function.__kwdefaults__ or {}
     defaults: list[Any] = [*(function.__defaults__ or ()), *sorted(by_name.items())]
@@ -157,8 +233,8 @@ def _function(function: Any, depth: int) -> Any:
         "function",
         function.__qualname__,
         _code(function.__code__),
-        [stable(item, depth + 1) for item in closure],
-        [stable(item, depth + 1) for item in defaults],
+        [stable(item, deeper) for item in closure],
+        [stable(item, deeper) for item in defaults],
     ]
 
 
@@ -176,11 +252,27 @@ def _class_code(cls: type) -> Any:
     """Return the code of the methods that a class and its bases outside of telic define."""
     found: list[Any] = []
     for base in cls.__mro__:
-        if base.__module__.partition(".")[0] in ("telic", "builtins", "abc", "typing"):
+        if _is_ours(base):
             continue
-        functions = {name: item for name, item in vars(base).items() if isinstance(item, FunctionType)}
-        found.append([base.__qualname__, {name: _code(f.__code__) for name, f in sorted(functions.items())}])
+        items = sorted(vars(base).items())
+        functions = {name: _code(f.__code__) for name, item in items for f in _functions_in(item)}
+        values = {
+            name: _beside_parts(item, (id(cls),))
+            for name, item in items
+            if name[0] != "_" and isinstance(item, (*_PLAIN, tuple, list, dict, set, frozenset))
+        }
+        found.append([base.__qualname__, functions, *([values] if values else [])])
     return found
+
+
+def _is_ours(cls: type) -> bool:
+    return cls.__module__.partition(".")[0] in ("telic", "builtins", "abc", "typing")
+
+
+def _functions_in(item: Any) -> list[FunctionType]:
+    """Return the functions of a class attribute: its own, and what a static method or a property wraps."""
+    wrapped = [item, *(getattr(item, name, None) for name in ("__func__", "fget", "func"))]
+    return [one for one in wrapped if isinstance(one, FunctionType)][:1]
 
 
 def _code(code: CodeType) -> Any:

@@ -30,7 +30,7 @@ from telic.errors import (
 )
 from telic.evaluate._away import score_away
 from telic.evaluate._row_step import not_kept, packed_row, row_key, row_reader
-from telic.evaluate._score import MetricCall, callable_name
+from telic.evaluate._score import MetricCall, callable_name, own
 from telic.execution import is_async, run_coroutine, run_in_thread, stray_cancellations
 from telic.modules import Flow, adrive, drive, watched
 from telic.tracing import UsageTracker
@@ -138,14 +138,21 @@ class _AskMetric(NamedTuple):
 
     def run(self) -> Any:
         with stray_cancellations:
-            return resolved(self.metric.evaluate(self.example, self.prediction))
+            return resolved(self.metric.evaluate(self.example, self._judged))
 
     async def arun(self) -> Any:
         acall = getattr(self.metric.metric, "acall", None)
-        evaluate = self.metric.evaluate if acall is None else acall
         with stray_cancellations:
-            answer = evaluate(self.example, self.prediction)
+            if acall is None:
+                answer = self.metric.evaluate(self.example, self._judged)
+            else:
+                answer = acall(own(self.example), self._judged)
             return await answer if hasattr(answer, "__await__") else answer
+
+    @property
+    def _judged(self) -> Any:
+        """The prediction; a copy where a trace is kept, whose last step may be the same object."""
+        return self.prediction if get_setting("trace") is None else own(self.prediction)
 
 
 def _flow(job: RowJob, index: int, example: Example) -> Flow[Row]:

@@ -3,6 +3,10 @@
 A metric takes `(example, prediction)`, `(example, prediction, trace)` or the five arguments of reflective optimizers
 `(example, prediction, trace, pred_name, pred_trace)`; which one is read from its signature once, before anything is
 paid for. Outside of compiling, `trace` is left at the metric's own default, so that `trace is None` means "evaluating".
+
+Metrics get copies: one that writes on what it judges (`example.answer = example.answer.lower()`) changes neither the
+rows of the user nor the demonstrations that are made of a run. In an evaluation alone the prediction is the one of the
+result, so that a metric may put a note on it.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ from typing import Any, Final, final
 
 from telic._optional import load
 from telic._text import truncate
-from telic.data import Score
+from telic.data import Example, Score
 from telic.errors import ConfigurationError, MetricError
 
 _POSITIONAL: Final = frozenset({"POSITIONAL_ONLY", "POSITIONAL_OR_KEYWORD"})
@@ -67,18 +71,18 @@ class MetricCall:
     def evaluate(self, example: Any, prediction: Any) -> Any:
         """Return what the metric says outside of compiling: a value, or an awaitable of one."""
         if self._evaluating == 2:
-            return self.metric(example, prediction)
-        return self.metric(example, prediction, *(None,) * (self._evaluating - 2))
+            return self.metric(own(example), prediction)
+        return self.metric(own(example), prediction, *(None,) * (self._evaluating - 2))
 
     def compile(self, example: Any, prediction: Any, trace: Any) -> Any:
         """Return what the metric says of a traced run: a value, or an awaitable of one."""
         if self._compiling == 2:
-            return self.metric(example, prediction)
-        return self.metric(example, prediction, trace, *(None,) * (self._compiling - 3))
+            return self.metric(own(example), own(prediction))
+        return self.metric(own(example), own(prediction), trace, *(None,) * (self._compiling - 3))
 
     def explain(self, example: Any, prediction: Any, trace: Any, pred_name: str, pred_trace: Any) -> Any:
         """Return what the metric says of one predictor's part in a traced run; only where it `explains`."""
-        return self.metric(example, prediction, trace, pred_name, pred_trace)
+        return self.metric(own(example), own(prediction), trace, pred_name, pred_trace)
 
     def score(self, answer: Any, row: int) -> Score:
         """Return the metric's answer as a `Score`.
@@ -99,6 +103,11 @@ class MetricCall:
         """Return the error of a metric that raised."""
         said = truncate(str(error), 500)
         return MetricError(f"metric {self.name!r} raised on row {row}: {type(error).__name__}: {said}")
+
+
+def own(value: Any) -> Any:
+    """Return a copy of an example or a prediction for somebody who may write on it; anything else as it is."""
+    return value.copy() if isinstance(value, Example) else value
 
 
 _RIGHT: Final = Score(1.0)

@@ -25,6 +25,7 @@ from telic.modules._module import Module as Module
 from telic.modules._parallel import Parallel as Parallel
 from telic.modules._predict import Predict as Predict
 from telic.modules._tree import Leaf as Leaf
+from telic.modules._tree import Node as Node
 from telic.modules._tree import replace_at as replace_at
 from telic.modules._tree import walk as walk
 from telic.modules._wrappers import asyncify as asyncify

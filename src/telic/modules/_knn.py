@@ -70,14 +70,14 @@ class KNN(FlowModule):
                 f"KNN needs a vectorizer, a function from a list of texts to vectors; got {vectorizer!r}"
             )
         self.k = k
-        self._rows = _Rows(trainset, vectorizer)
+        self.rows = _Rows(trainset, vectorizer)
         if callbacks:
             self.callbacks = list(callbacks)
 
     @property
     def trainset(self) -> list[Example]:
         """The rows that are searched."""
-        return self._rows.examples
+        return self.rows.examples
 
     if TYPE_CHECKING:
 
@@ -88,7 +88,7 @@ class KNN(FlowModule):
         """Embed the inputs, and look for the nearest rows."""
         if args:
             raise InputError(f"KNN takes inputs by name, got {len(args)} by position")
-        rows = self._rows
+        rows = self.rows
         text = rows.text(inputs)
         yield _Ready(rows)
         vector = yield _Embed(rows.vectorizer, [text])
@@ -108,6 +108,10 @@ class _Rows:
         self._needed = set(self._names).intersection(*(row.inputs().keys() for row in self.examples))
         self._vectors: Any = None
         self._lock = threading.Lock()  # held while the rows are embedded: they are embedded once
+
+    def identity(self) -> dict[str, Any]:
+        """Return what tells them from other rows, for the keys of a run."""
+        return {"examples": self.examples, "vectorizer": self.vectorizer}
 
     def text(self, inputs: Mapping[str, Any]) -> str:
         """Return what is embedded of the inputs of a call.

@@ -56,6 +56,8 @@ class BM25(Searcher):
         ['Ada wrote programs.']
     """
 
+    _answers_by = ("_settings",)
+
     def __init__(
         self,
         corpus: Iterable[Any],

@@ -60,6 +60,8 @@ class ColBERTv2(Searcher):
     Cost: no LM calls; one request for each query that is not in the cache.
     """
 
+    _answers_by = ("url",)
+
     def __init__(
         self,
         url: str = "http://0.0.0.0",

@@ -130,6 +130,10 @@ class Embedder:
         shown = "".join(f", {name}={value!r}" for name, value in sorted(self.options.items()))
         return f"{self.name}{shown}"
 
+    def identity(self) -> dict[str, Any]:
+        """Return what tells its vectors from those of another, for the keys of a run."""
+        return {"model": self.model, "options": self.options}
+
     def __call__(
         self,
         inputs: str | Sequence[str],

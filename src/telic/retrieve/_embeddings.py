@@ -69,6 +69,8 @@ class Embeddings(Searcher):
         ([Passage('abc', pid=1, score=0.9999999403953552)], [1])
     """
 
+    _answers_by = ("_settings", "embedder")
+
     def __init__(
         self,
         corpus: Iterable[Any],

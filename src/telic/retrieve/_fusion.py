@@ -79,6 +79,8 @@ class Hybrid(Searcher):
         ['Ada wrote programs.', 'Grace wrote a compiler.']
     """
 
+    _answers_by = ("retrievers", "_depth", "_weights", "_constant")
+
     def __init__(
         self,
         retrievers: Sequence[Callable[..., Any]],

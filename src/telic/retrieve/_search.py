@@ -10,7 +10,7 @@ the query) is not returned either, so that fewer than `k` may come back.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from telic._replay import astep, step
 from telic.errors import ConfigurationError, InputError
@@ -29,9 +29,17 @@ class Searcher:
     """
 
     _share_on_copy = True
+    _answers_by: ClassVar[tuple[str, ...]] = ()
+    """The attributes that its answers depend on, beside `k` and `corpus`."""
 
     def __init__(self, k: int) -> None:
         self.k = checked_k(k, type(self).__name__)
+
+    def identity(self) -> dict[str, Any]:
+        """Return what tells its answers from those of another, for the keys of a run: `k`, corpus and settings."""
+        held = {name.strip("_"): value for name, value in vars(self).items() if name in self._answers_by}
+        corpus: Any = getattr(self, "corpus", None)
+        return {"k": self.k, **held, **({} if corpus is None else {"corpus": corpus.fingerprint})}
 
     def search(self, queries: Sequence[str], k: int) -> list[list[Passage]]:
         """Return for each query at most `k` passages, best first."""

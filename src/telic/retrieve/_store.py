@@ -41,6 +41,8 @@ class StoreRetriever(Searcher):
     Cost: one text embedded for each query, and one search of the store.
     """
 
+    _answers_by = ("store", "embedder")
+
     def __init__(self, store: VectorStore, embedder: Any, k: int = 5) -> None:
         super().__init__(k)
         self.store = store
