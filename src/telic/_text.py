@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from importlib import import_module
+from typing import Any
 
 
 def nearest(name: str, known: Iterable[str], *, likeness: float = 0.6) -> str | None:
@@ -34,3 +35,22 @@ def plural(count: int, noun: str) -> str:
 def truncate(text: str, limit: int = 200) -> str:
     """Return `text`, cut to `limit` characters with the number of those left out."""
     return text if len(text) <= limit else f"{text[:limit]}… (+{len(text) - limit} characters)"
+
+
+def whole_escapes(text: str) -> str:
+    r"""Return JSON text in which escaped halves of surrogate pairs, which no encoding can carry, are `\ufffd`.
+
+    Example:
+        >>> print(whole_escapes(r'["\ud83d\ude00", "\ud83d cut", "\\ud83d"]'))
+        ["\ud83d\ude00", "\ufffd cut", "\\ud83d"]
+    """
+    if "\\ud" not in text and "\\uD" not in text:
+        return text
+
+    def whole(found: Any) -> str:
+        return "\\ufffd" if found[1] else found[0]
+
+    return import_module("re").sub(_ESCAPE, whole, text)
+
+
+_ESCAPE = r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\."

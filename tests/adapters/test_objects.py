@@ -40,5 +40,10 @@ def test_what_is_no_json_is_said_to_be_none(text, why):
         read_json(text)
 
 
+def test_half_an_escaped_pair_is_a_sign_that_can_be_encoded():
+    cut = r'{"a": "\ud83d oops", "b": ["\uDE00", "\ud83d\ude00", "\\ud83d"]}'
+    assert read_json(cut)[0] == {"a": "\ufffd oops", "b": ["\ufffd", "😀", "\\ud83d"]}
+
+
 def test_brackets_in_prose_without_end_are_read_in_no_time():
     assert read_json("[a] " * 200) == (["a"], False)

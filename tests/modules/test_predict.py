@@ -4,6 +4,7 @@ from typing import Literal
 
 import pydantic
 import pytest
+from typing_extensions import TypedDict
 
 from telic.adapters import ChatAdapter, JSONAdapter
 from telic.context import context
@@ -117,6 +118,10 @@ class Stranger:
     pass
 
 
+class Sized(TypedDict):
+    size: int
+
+
 @pytest.mark.parametrize(
     ("annotation", "good", "bad"),
     [
@@ -131,6 +136,8 @@ class Stranger:
         (Person, [Person(name="A"), {"name": "A"}], [{"nom": "A"}, "A"]),
         (list[Person], [[Person(name="A")]], [["A"]]),
         (Stranger, [Stranger()], ["x"]),
+        (Sized, [{"size": 1}], [{"size": "big"}, 3]),
+        (Sized | None, [{"size": 1}, None], [[]]),
         (list, [[1]], [1]),
     ],
 )

@@ -2,7 +2,10 @@ import json
 import math
 import os
 import stat
+from datetime import date
+from enum import Enum
 from pathlib import Path
+from uuid import UUID
 
 import pydantic
 import pytest
@@ -106,6 +109,33 @@ def test_odd_text_and_numbers_survive(tmp_path):
 
     assert {name: again.demos[0][name] for name in values} == values
     assert math.isnan(again.demos[0].x)
+
+
+class Color(Enum):
+    RED = "red"
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value"),
+    [
+        (dict[Color, int], {Color.RED: 1}),
+        (dict[date, list[Color]], {date(2024, 2, 29): [Color.RED]}),
+        (dict[UUID, int], {UUID(int=7): 1}),
+    ],
+)
+def test_keys_of_demos_come_back_typed(tmp_path, annotation, value):
+    signature = Signature({"question": (str, InputField()), "found": (annotation, OutputField())})
+    predict = Predict(signature)
+    predict.demos = [Example(question="q", found=value)]
+    predict.save(tmp_path / "p.json")
+    assert Predict(signature).load(tmp_path / "p.json").demos[0].found == value
+
+
+def test_keys_that_could_not_be_told_apart_again_are_refused(tmp_path):
+    predict = Predict("question -> answer")
+    predict.demos = [Example(question={(1, 2): 3}, answer="a")]
+    with pytest.raises(StateError, match=r"the key \(1, 2\)"):
+        predict.save(tmp_path / "p.json")
 
 
 def test_values_that_are_no_data_are_refused_with_their_place(tmp_path):

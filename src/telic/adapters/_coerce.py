@@ -10,10 +10,12 @@ field's constraints hold in every case.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from telic._text import truncate
+from telic._text import truncate, whole_escapes
 from telic._unset import UNSET
 from telic.adapters._annotations import (
     bare_annotation,
@@ -81,7 +83,7 @@ def _quoted_text(restore: Restore) -> Coercer:
     def quoted_text(raw: Any) -> str:
         if isinstance(raw, str) and raw[:1] == raw[-1:] == '"' and len(raw) > 1:
             try:
-                return json.loads(raw)
+                return json.loads(whole_escapes(raw))
             except ValueError:
                 pass
         return text(raw)
@@ -97,9 +99,12 @@ def _converter(annotation: Any, field: FieldInfo, restore: Restore) -> Coercer |
         return _scalar(field, read_bool, (bool, int))
     if annotation is int:
         return _scalar(field, read_int, (int, float))
-    if annotation is float:
+    if annotation is float or _is_decimal(annotation):
         fraction = not any(_above_one(field.constraints.get(name)) for name in ("le", "lt"))
-        return _scalar(field, lambda text: read_float(text, percent_is_fraction=fraction), (int, float))
+        number = partial(read_float, percent_is_fraction=fraction, kind=annotation)
+        return _scalar(
+            field, number if annotation is float else lambda text: _finite(number(text)), (int, float)
+        )
     choices = literal_choices(annotation) or enum_choices(annotation)
     if choices:
         return _choice(field, choices, restore, enum_names=bool(enum_choices(annotation)))
@@ -110,6 +115,16 @@ def _converter(annotation: Any, field: FieldInfo, restore: Restore) -> Coercer |
         return _anything(restore)
     read = from_text_method(annotation)
     return None if read is None else _self_read(annotation, field, read, restore)
+
+
+def _is_decimal(annotation: Any) -> bool:
+    return annotation is getattr(sys.modules.get("decimal"), "Decimal", UNSET)
+
+
+def _finite(number: Any) -> Any:
+    if not number.is_finite():
+        raise ValueError("not a finite number")
+    return number
 
 
 def _above_one(limit: Any) -> bool:
@@ -228,7 +243,7 @@ def _anything(restore: Restore) -> Coercer:
         if not isinstance(raw, str):
             return raw
         try:
-            return json.loads(raw)
+            return json.loads(whole_escapes(raw))
         except (ValueError, RecursionError):
             return restore(raw)
 

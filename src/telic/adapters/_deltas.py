@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple, Protocol, final
 
+from telic._text import whole_escapes
 from telic.adapters._coerce import Coercer
 
 _GUARD_BEGUN = re.compile(r"\\\[{0,200}[^\S\n]{0,4}#?\Z|\\<[^\S\n]{0,4}/?[^\S\n]{0,4}\w{0,100}\Z")
@@ -57,7 +58,7 @@ class Deltas(NamedTuple):
 
     def read_raw(self, text: str) -> Any:
         """Return the raw value of a field that is no plain text."""
-        return json.loads(text, strict=False) if self.quoted else text
+        return json.loads(whole_escapes(text), strict=False) if self.quoted else text
 
 
 @final

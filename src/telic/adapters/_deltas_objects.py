@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Collection
 from typing import Final, final
 
+from telic._text import whole_escapes
 from telic.adapters._deltas import Piece, Trickle
 
 _BEGIN = re.compile(r'\{\s*(?:"|\Z)')
@@ -238,7 +239,7 @@ class ObjectDeltas:
         rest = "" if self._out is None else self._out.close()
         if self._whole:  # a text field whose value is no string: as the parser writes it
             try:
-                rest = json.dumps(json.loads("".join(self._whole)), ensure_ascii=False)
+                rest = json.dumps(json.loads(whole_escapes("".join(self._whole))), ensure_ascii=False)
             except (ValueError, RecursionError):
                 self._read = self._nothing
                 return
@@ -270,11 +271,11 @@ def _escape(text: str, at: int) -> tuple[int, str]:
     if first is None or first < 0:
         return (0 if first is None else -1), ""
     if not 0xD800 <= first < 0xDC00:
-        return at + 6, chr(first)
-    # The first half of a surrogate pair: the other half may follow.
+        return at + 6, "\ufffd" if 0xDC00 <= first < 0xE000 else chr(first)
+    # The first half of a surrogate pair: the other half may follow, else it stands for nothing.
     follow = text[at + 6 : at + 8]
     if not "\\u".startswith(follow):
-        return at + 6, chr(first)
+        return at + 6, "\ufffd"
     if len(follow) < 2:
         return 0, ""
     second = _code_unit(text, at + 6)
@@ -282,7 +283,7 @@ def _escape(text: str, at: int) -> tuple[int, str]:
         return 0, ""
     if 0xDC00 <= second < 0xE000:
         return at + 12, chr(0x10000 + ((first - 0xD800) << 10) + (second - 0xDC00))
-    return at + 6, chr(first)
+    return at + 6, "\ufffd"
 
 
 def _code_unit(text: str, at: int) -> int | None:

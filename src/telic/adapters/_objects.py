@@ -10,6 +10,7 @@ from collections.abc import Collection
 from typing import Any, cast
 
 from telic._optional import load
+from telic._text import whole_escapes
 from telic.adapters._reading import EMPTY, Reading, unwrap
 
 _decoder = json.JSONDecoder(strict=False)  # raw line breaks inside strings are what LMs write
@@ -68,6 +69,7 @@ def read_json(text: str) -> tuple[Any, bool]:
     Raises:
         NoJSON: There is no JSON value, not even a broken one.
     """
+    text = whole_escapes(text)
     value, whole = _as_is(text)
     if whole:
         return value, True

@@ -9,7 +9,7 @@ never changes the first letter, so "atypical" is never taken for "typical".
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 _WRAPPERS = "*_`'\"“”‘’«» \t"
@@ -61,21 +61,22 @@ def read_int(text: str) -> int:
     return int(f"{sign}{digits or '0'}")
 
 
-def read_float(text: str, *, percent_is_fraction: bool = True) -> float:
+def read_float(text: str, *, percent_is_fraction: bool = True, kind: Callable[[str], Any] = float) -> Any:
     """Return the number that `text` states.
 
     Args:
         text: What the LM wrote.
         percent_is_fraction: `85%` is 0.85; False: it is 85.0, for a field whose limits lie above 1.
+        kind: `float`, or `Decimal`, which keeps all digits.
 
     Raises:
         ValueError: It states none.
     """
     try:
-        return float(text)
-    except ValueError:
+        return kind(text)
+    except (ValueError, ArithmeticError):
         sign, digits, fraction, exponent, percent = _split(text)
-    number = float(f"{sign}{digits or '0'}{fraction}{exponent}")
+    number = kind(f"{sign}{digits or '0'}{fraction}{exponent}")
     return number / 100 if percent and percent_is_fraction else number
 
 

@@ -191,6 +191,10 @@ def _class_test(cls: type) -> Test:
         slow = _adapter_test(cls)
         return lambda value: type(value) in quick or slow(value)
     convert = _adapter_test(cls)
+    try:
+        isinstance(None, cls)
+    except TypeError:  # a TypedDict, a protocol: a class that takes no such question
+        return convert
     return lambda value: isinstance(value, cls) or convert(value)
 
 

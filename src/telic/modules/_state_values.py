@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from enum import Enum
 from typing import Any, cast
 
 from telic._optional import load
@@ -57,9 +58,15 @@ def plain_value(value: Any, where: str) -> Any:
 
 
 def _key(key: Any, where: str) -> str:
-    if not isinstance(key, (str, int, float, bool)) and key is not None:
-        raise StateError(f"{where} has the key {key!r}, and the keys of JSON objects are text")
-    return key if isinstance(key, str) else str(key)
+    if isinstance(key, Enum):
+        key = key.value
+    if isinstance(key, (str, int, float, bool)) or key is None:
+        return str(key)
+    try:  # a date, a UUID …: as their types are read; a tuple's parts would not be told apart again
+        name = None if isinstance(key, tuple) else load("pydantic_core").to_jsonable_python({key: 0})
+        return next(iter(cast("dict[str, int]", name)))
+    except (ValueError, TypeError):
+        raise StateError(f"{where} has the key {key!r}, and the keys of JSON objects are text") from None
 
 
 def typed_value(value: Any, field: Any, where: str) -> Any:

@@ -229,6 +229,18 @@ def test_a_stream_is_put_together():
     assert response.usage[:2] == (5, 7)
 
 
+def test_arguments_of_a_call_that_was_cut_stay_text():
+    tool = {"type": "tool_use", "id": "1", "name": "f", "input": {}}
+    _, stream = feed(
+        {"type": "content_block_start", "index": 0, "content_block": tool},
+        block(0, type="input_json_delta", partial_json='{"a": "long'),
+        {"type": "message_delta", "delta": {"stop_reason": "max_tokens"}},
+        {"type": "message_stop"},
+    )
+    (read,) = stream.finish().completions
+    assert (read.finish_reason, read.tool_calls[0]["arguments"]) == ("length", '{"a": "long')
+
+
 def test_a_stream_that_fails_or_ends_early_is_an_error():
     with pytest.raises(LMServerError):
         feed({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}})

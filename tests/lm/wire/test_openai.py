@@ -236,6 +236,25 @@ def test_arguments_that_are_no_json_stay_text():
     assert [call["arguments"] for call in read.tool_calls] == ['{"a": ', {}]
 
 
+REPLY = '{"choices": [{"message": {"content": "%s", "role": "assistant"}, "logprobs": %s}]}'
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (b"\xef\xbb\xbf" + (REPLY % ("hé", "null")).encode(), "hé"),
+        ((REPLY % ("hé", "null")).encode("latin-1"), "h\ufffd"),
+        ((REPLY % ("cut \\ud83d", "null")).encode(), "cut \ufffd"),
+        ((REPLY % ("sure", "[-Infinity]")).encode(), "sure"),
+    ],
+)
+def test_an_answer_that_was_paid_for_is_not_lost_to_a_few_bytes(body, text):
+    assert dialect().decode(HttpResponse(200, {}, body)).text == text
+    stream = dialect().open_stream()
+    stream.feed(b"", body.replace(b'"message"', b'"finish_reason": "stop", "delta"'))
+    assert stream.finish().text == text
+
+
 @pytest.mark.parametrize(
     ("body", "says"),
     [
@@ -248,6 +267,7 @@ def test_arguments_that_are_no_json_stay_text():
         (b'{"choices": [{"message": null}]}', "a shape"),
         (b'{"choices": [7]}', "a shape"),
         (b"data: {}\n\n", "a stream that was not asked for"),
+        (b"[" * 100_000, "instead of JSON"),
     ],
 )
 def test_an_answer_that_is_none_shows_its_start_and_a_hint(body, says):

@@ -11,7 +11,6 @@ import hashlib
 from typing import TYPE_CHECKING, Any, Final, cast, final
 
 from telic._http import Endpoint, HttpRequest, HttpResponse
-from telic._optional import load
 from telic.data import Completion, Request, Response, Usage
 from telic.errors import (
     ContentFilterError,
@@ -21,8 +20,9 @@ from telic.errors import (
     NotConfiguredError,
 )
 from telic.lm.wire._anthropic_request import DEFAULT_MAX_TOKENS, rewrite_options, split_messages
-from telic.lm.wire._dialect import Place, dump_json, excerpt, failure, load_json
+from telic.lm.wire._dialect import Place, dump_json, excerpt, failure, load_json, read_json
 from telic.lm.wire._hosts import from_environment
+from telic.lm.wire._openai_reply import read_arguments
 from telic.protocols import Capabilities, Delta
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ class AnthropicDialect:
 
     def stream_failure(self, data: bytes) -> LMError:
         """Return the error that an `error` event stands for."""
-        event: dict[str, Any] = load("orjson").loads(data)
+        event: dict[str, Any] = read_json(data)
         error: dict[str, Any] = event.get("error") or {}
         return failure(self._place, _STATUS.get(str(error.get("type")), 500), {}, data)
 
@@ -222,7 +222,7 @@ class AnthropicStream:
     def feed(self, name: bytes, data: bytes) -> list[Delta]:
         """See `StreamDecoder.feed`."""
         try:
-            event: dict[str, Any] = load("orjson").loads(data)
+            event: dict[str, Any] = read_json(data)
             kind = event.get("type")
             if kind == "error":
                 raise self._dialect.stream_failure(data)
@@ -255,7 +255,7 @@ class AnthropicStream:
                 provider="anthropic",
             )
         for index, pieces in self._input.items():
-            self._blocks[index]["input"] = load("orjson").loads("".join(pieces) or "{}")
+            self._blocks[index]["input"] = read_arguments("".join(pieces))
         blocks = [self._blocks[index] for index in sorted(self._blocks)]
         return self._dialect.build(blocks, self._stop, self._usage, self._id)
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from telic._optional import load
-from telic._text import truncate
+from telic._text import truncate, whole_escapes
 from telic.errors import ConfigurationError, LMError, LMInvalidRequestError, LMResponseError
 
 if TYPE_CHECKING:
@@ -149,6 +149,25 @@ def _refuse_surrogates(value: Any, place: str, model: str) -> None:
             _refuse_surrogates(item, f"{place}[{index}]", model)
 
 
+def read_json(data: bytes) -> Any:
+    """Return JSON as servers write it: what was paid for is not lost to a few bytes of it.
+
+    A byte order mark is left out; bytes that are no UTF-8, and halves of surrogate pairs, which gateways make by
+    cutting text, become U+FFFD; NaN and the infinities, as Python servers write them, are read.
+
+    Raises:
+        ValueError: It is no JSON.
+    """
+    try:
+        return load("orjson").loads(data)
+    except ValueError:
+        text = data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace")
+        try:
+            return load("json").loads(whole_escapes(text))
+        except RecursionError as error:
+            raise ValueError("JSON that is nested too deeply") from error
+
+
 def load_json(response: HttpResponse, *, where: str) -> dict[str, Any]:
     """Return the object in the body of a 2xx answer.
 
@@ -156,7 +175,7 @@ def load_json(response: HttpResponse, *, where: str) -> dict[str, Any]:
         LMResponseError: It is HTML, broken JSON, or no object; the message shows its first 200 characters.
     """
     try:
-        value = load("orjson").loads(response.body)
+        value = read_json(response.body)
     except ValueError as error:
         raise LMResponseError(
             f"{where} answered {response.status} with {_kind(response)} instead of JSON: {excerpt(response.body)}",

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, final
 
-from telic._optional import load
 from telic.data import Completion, Response
 from telic.errors import LMResponseError, LMTransportError
-from telic.lm.wire._dialect import excerpt
+from telic.lm.wire._dialect import excerpt, read_json
 from telic.lm.wire._openai_reply import (
     finish_reason,
     inner_failure,
@@ -43,7 +42,7 @@ class OpenAIStream:
             self._ended = True
             return []
         try:
-            event: dict[str, Any] = load("orjson").loads(data)
+            event: dict[str, Any] = read_json(data)
             if event.get("error"):
                 raise inner_failure(self._place, event, {})
             usage = event.get("usage")
