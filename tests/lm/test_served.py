@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import signal
@@ -12,9 +13,9 @@ import time
 import pytest
 
 from telic import LM
-from telic.errors import ConfigurationError, LMServerError, LMTimeoutError
+from telic.errors import ConfigurationError, LMServerError, LMTimeoutError, MissingExtraError
 from telic.lm._registry import ClientSpec
-from telic.lm._served import command_of, read_launch, served_name
+from telic.lm._served import command_of, last_words, read_launch, served_name
 
 SERVER = """
 import json, os, subprocess, sys, time
@@ -179,12 +180,24 @@ def words(spec, **given):
     return command_of(spec, read_launch(spec.model, given), "name", 8123)[1:]
 
 
-def test_the_commands_of_the_servers(tmp_path):
+@pytest.fixture
+def vllm(tmp_path, monkeypatch):
+    """A `vllm` on the path, in an environment of its own."""
+    if importlib.util.find_spec("vllm") is not None:
+        pytest.skip("vLLM is installed in this one")
+    command = tmp_path / "bin" / "vllm"
+    command.parent.mkdir()
+    command.write_text("#!/bin/sh\n")
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", str(command.parent))
+    return command
+
+
+def test_the_commands_of_the_servers(vllm):
     spec = ClientSpec("local", "org/model")
 
-    assert words(spec) == [
-        "-m", "vllm.entrypoints.openai.api_server", "--model", "org/model", "--served-model-name", "name",
-        "--host", "127.0.0.1", "--port", "8123",
+    assert command_of(spec, read_launch(spec.model, {}), "name", 8123) == [
+        str(vllm), "serve", "org/model", "--served-model-name", "name", "--host", "127.0.0.1", "--port", "8123",
     ]  # fmt: skip
     assert words(spec, server="transformers", options=["--dtype", "bfloat16"])[-4:] == [
         "--port",
@@ -195,15 +208,41 @@ def test_the_commands_of_the_servers(tmp_path):
     assert words(spec, server="telic") == ["-m", "telic", "serve-lm", "local/org/model", "--port", "8123"]
 
 
-def test_an_adapter_is_served_over_its_base(tmp_path):
+def test_an_adapter_is_served_over_its_base(tmp_path, vllm):
     (tmp_path / "adapter_config.json").write_text(
         json.dumps({"base_model_name_or_path": "org/base", "r": 12})
     )
     made = words(ClientSpec("local", str(tmp_path)))
 
-    assert made[2:9] == [
-        "--model", "org/base", "--enable-lora", "--max-lora-rank", "16", "--lora-modules", f"name={tmp_path}",
+    assert made[:8] == [
+        "serve", "org/base", "--enable-lora", "--max-lora-rank", "16", "--lora-modules", f"name={tmp_path}", "--host",
     ]  # fmt: skip
+
+
+def test_vllm_that_is_not_there_is_told_with_how_to_install_it(vllm):
+    vllm.unlink()
+    with pytest.raises(MissingExtraError, match=r"'local/org/model' needs vLLM.*; run: pip install vllm"):
+        LM("local/org/model").launch()
+
+
+def test_an_error_shows_the_first_exception_and_the_logs_end():
+    """vLLM's processes each write what they died of, and the last one knows only that another did."""
+    prefix = "(Worker pid=7) ERROR 11-21 12:24:30 [cpu_worker.py:953]"
+    log = "\n".join((
+        "(Api pid=1) WARNING 11-21 [x.py:1] this may cause errors like `OSError: [Errno 24] Too many open files`",
+        f"{prefix} Traceback (most recent call last):",
+        f"{prefix} ValueError: 2 GB of memory are too few",
+        *["    at some line of some file"] * 100,
+        "RuntimeError: the engine did not start",
+    ))  # fmt: skip
+
+    told = last_words(log)
+
+    assert told.startswith("ValueError: 2 GB of memory are too few\n…")
+    assert told.endswith("RuntimeError: the engine did not start")
+    assert len(told) < 2_100
+    assert last_words("") == "it wrote nothing"
+    assert last_words("x" * 3_000) == "…" + "x" * 2_000
 
 
 def test_an_adapter_is_not_given_to_transformers_server(tmp_path):

@@ -213,6 +213,7 @@ class LM(BaseLM):
 
         Raises:
             ConfigurationError: The model is not one of this machine, or an option cannot work.
+            MissingExtraError: vLLM is not installed, in this environment or on the path.
             LMServerError: The server ended before it answered; with its last words.
             LMTimeoutError: It did not answer in time, and was ended.
         """

