@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, cast
 
+from telic._counts import checked_count
 from telic._text import did_you_mean
 from telic.context import get as get_setting
 from telic.data import Example
@@ -40,15 +41,13 @@ def refuse_unknown(where: str, given: dict[str, Any], known: Sequence[str]) -> N
 
 
 def check_count(name: str, value: Any, least: int, *, optional: bool = False) -> None:
-    """Refuse a count that is no integer of at least `least`; None passes where it is `optional`.
+    """Refuse a count that is no whole number of at least `least`; None passes where it is `optional`.
 
     Raises:
         ConfigurationError: It is.
     """
-    if value is None and optional:
-        return
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ConfigurationError(f"{name} must be an integer of {least} or more, got {value!r}")
+    if value is not None or not optional:
+        checked_count(value, name, least)
 
 
 def checked_examples(name: str, examples: Any) -> list[Example]:

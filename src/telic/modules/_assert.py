@@ -10,12 +10,13 @@ from __future__ import annotations
 import sys
 from typing import Any, Final
 
+from telic._counts import checked_count
 from telic._optional import load
 from telic._replay import ACTIVE
 from telic._text import plural, truncate
 from telic.context import get as setting
 from telic.data import AssertionOutcome
-from telic.errors import AssertionFailed, ConfigurationError, InputError
+from telic.errors import AssertionFailed, InputError
 from telic.modules._assert_target import Found, NotFound, check_target, find_target
 from telic.modules._frame import Backtrack, Frame
 from telic.modules._script import Note
@@ -182,9 +183,7 @@ def _limit(frame: Frame | None, limit: Any) -> int:
         limit = _own(frame, "max_backtracks")
     if limit is None:
         limit = setting("max_backtracks")
-    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:
-        raise ConfigurationError(f"max_backtracks must be a whole number of 0 or more, got {limit!r}")
-    return limit
+    return checked_count(limit, "max_backtracks", 0)
 
 
 def _key(found: Found, name: str) -> tuple[str, int, int]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, final
 
+from telic._counts import checked_count
 from telic._text import plural
 from telic.context import context
 from telic.context import get as setting
@@ -103,9 +104,9 @@ class Sampling(FlowModule):
             )
         if isinstance(threshold, bool) or not isinstance(threshold, (int, float)):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError(f"{title}: threshold must be a number, got {threshold!r}")
-        check_count(N, 1, f"{title}: N")
+        checked_count(N, f"{title}: N")
         if fail_count is not None:
-            check_count(fail_count, 0, f"{title}: fail_count")
+            checked_count(fail_count, f"{title}: fail_count", 0)
         self.module = module
         self.N = N
         self.threshold = float(threshold)
@@ -205,12 +206,6 @@ class BestOfN(Sampling):
         if best is None:
             raise self.last(failures)
         return self.chosen(best)
-
-
-def check_count(value: Any, lowest: int, what: str) -> None:
-    """Raise ConfigurationError where `value` is no whole number of `lowest` or more."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < lowest:
-        raise ConfigurationError(f"{what} must be a whole number of {lowest} or more, got {value!r}")
 
 
 def _closed(program: Any) -> Callable[[dict[str, Any], Any], Any]:

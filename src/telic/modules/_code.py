@@ -286,14 +286,3 @@ def refuse_fields(signature: Any, names: Sequence[str], owner: str) -> None:
             raise ConfigurationError(
                 f"{owner} has a field {name!r} of its own; rename that field of the signature"
             )
-
-
-def checked_count(value: Any, name: str, owner: str) -> int:
-    """Return a number of steps or characters.
-
-    Raises:
-        ConfigurationError: It is no whole number of 1 or more.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigurationError(f"{owner}: {name} must be a whole number of 1 or more, got {value!r}")
-    return value

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from telic._counts import checked_count
 from telic._optional import load
 from telic._text import join_names
 from telic.data import Prediction
@@ -17,7 +18,6 @@ from telic.modules._chain_of_thought import ChainOfThought
 from telic.modules._code import (
     Execute,
     InterpreterLike,
-    checked_count,
     checked_interpreter,
     checked_tools,
     code_of,
@@ -100,8 +100,8 @@ class CodeAct(Strategy[S]):
     ) -> None:
         self.signature = ensure_signature(signature)
         refuse_fields(self.signature, _OWN_FIELDS, "CodeAct")
-        self.max_iters = checked_count(max_iters, "max_iters", "CodeAct")
-        self.max_output_chars = checked_count(max_output_chars, "max_output_chars", "CodeAct")
+        self.max_iters = checked_count(max_iters, "CodeAct: max_iters")
+        self.max_output_chars = checked_count(max_output_chars, "CodeAct: max_output_chars")
         self.tools = checked_tools(tools, "CodeAct", tuple(self.signature.input_fields))
         self._open = checked_interpreter(interpreter, interpreter_factory, "CodeAct")
         self.codeact = Predict(_acting(self.signature, functions_in_words(list(self.tools.values()))))
@@ -117,7 +117,7 @@ class CodeAct(Strategy[S]):
             raise InputError("the trajectory of a CodeAct begins empty; it is no input")
         steps = self.max_iters
         if "max_iters" in inputs and "max_iters" not in self.signature.input_fields:
-            steps = checked_count(inputs.pop("max_iters"), "max_iters", "CodeAct")
+            steps = checked_count(inputs.pop("max_iters"), "CodeAct: max_iters")
         variables = variables_of(self.signature, inputs)
         log = Log("trajectory", "CodeAct", self.max_output_chars, "max_output_chars")
         trajectory: dict[str, Any] = {}

@@ -10,13 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from telic._counts import checked_count
 from telic._hash import content_key
 from telic._seed import derive
 from telic._text import plural
 from telic.context import get as setting
 from telic.data import Step
 from telic.errors import ConfigurationError, InputError
-from telic.modules._best_of_n import FATAL, Under, check_count
+from telic.modules._best_of_n import FATAL, Under
 from telic.modules._flow import Call, Flow, Gather, UseTool
 from telic.modules._module import FlowModule
 
@@ -69,7 +70,7 @@ class Ensemble(FlowModule):
                 f"Ensemble needs one program or more, each of which can be called; got {programs!r}"
             )
         if size is not None:
-            check_count(size, 1, "Ensemble: size")
+            checked_count(size, "Ensemble: size")
             if size > len(members):
                 raise ConfigurationError(
                     f"Ensemble: size is {size}, and there are {plural(len(members), 'program')}"
@@ -78,7 +79,7 @@ class Ensemble(FlowModule):
             raise ConfigurationError(
                 f"Ensemble: reduce_fn must be a function of the list of answers, got {reduce_fn!r}"
             )
-        check_count(fail_count, 0, "Ensemble: fail_count")
+        checked_count(fail_count, "Ensemble: fail_count", 0)
         self.programs = members
         self.reduce_fn = reduce_fn
         self.size = size

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+from telic._counts import checked_count
 from telic._text import did_you_mean, join_names, plural
 from telic.data import Completions, Prediction
 from telic.errors import ConfigurationError, InputError
@@ -66,11 +67,7 @@ class MultiChainComparison(Strategy[S]):
         callbacks: Sequence[Any] | None = None,
         **config: Any,
     ) -> None:
-        if isinstance(M, bool) or not isinstance(M, int) or M < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ConfigurationError(
-                f"MultiChainComparison: M must be a whole number of 1 or more, got {M!r}"
-            )
-        self.M = M
+        self.M = checked_count(M, "MultiChainComparison: M")
         self.signature = ensure_signature(signature)
         if "completions" in self.signature.input_fields:
             raise ConfigurationError(

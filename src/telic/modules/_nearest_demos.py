@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, cast, final
 
+from telic._counts import checked_count
 from telic.data import Example
 from telic.errors import ConfigurationError, InputError, StateError
 from telic.modules._flow import Call, Flow
@@ -202,16 +203,9 @@ class NearestDemos(FlowModule):
     ) -> None:
         if not isinstance(program, Module):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are users
             raise ConfigurationError(f"NearestDemos runs a module with predictors, got {program!r}")
-        sizes = {
-            "k": k,
-            "max_bootstrapped_demos": max_bootstrapped_demos,
-            "max_labeled_demos": max_labeled_demos,
-        }
-        for name, size in sizes.items():
-            if type(size) is not int or size < (name == "k"):
-                raise ConfigurationError(
-                    f"NearestDemos: {name} must be an integer of {int(name == 'k')} or more, got {size!r}"
-                )
+        checked_count(k, "NearestDemos: k")
+        checked_count(max_bootstrapped_demos, "NearestDemos: max_bootstrapped_demos", 0)
+        checked_count(max_labeled_demos, "NearestDemos: max_labeled_demos", 0)
         if not callable(vectorizer):
             raise ConfigurationError(f"NearestDemos: the vectorizer {vectorizer!r} cannot be called")
         self.program = program

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from telic._counts import checked_count
 from telic._text import truncate
 from telic.data import Prediction
 from telic.errors import CodeExecutionError
@@ -18,7 +19,6 @@ from telic.modules._code import (
     Execute,
     InterpreterLike,
     assigned_last,
-    checked_count,
     checked_interpreter,
     code_of,
     opened,
@@ -94,7 +94,7 @@ class ProgramOfThought(Strategy[S]):
     ) -> None:
         self.signature = ensure_signature(signature)
         refuse_fields(self.signature, _OWN_FIELDS, "ProgramOfThought")
-        self.max_iters = checked_count(max_iters, "max_iters", "ProgramOfThought")
+        self.max_iters = checked_count(max_iters, "ProgramOfThought: max_iters")
         self._open = checked_interpreter(interpreter, interpreter_factory, "ProgramOfThought")
         self.code_generate = ChainOfThought(_writing(self.signature))
         self.code_regenerate = ChainOfThought(_mending(self.signature))

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, cast, final
 
+from telic._counts import checked_count
 from telic._optional import load
 from telic._text import join_names
 from telic.data import Prediction
@@ -144,8 +145,8 @@ class ReAct(Strategy[S]):
         callbacks: Sequence[Any] | None = None,
     ) -> None:
         self.signature = ensure_signature(signature)
-        self.max_iters = _checked_count(max_iters, "max_iters")
-        self.max_observation_chars = _checked_count(max_observation_chars, "max_observation_chars")
+        self.max_iters = checked_count(max_iters, "ReAct: max_iters")
+        self.max_observation_chars = checked_count(max_observation_chars, "ReAct: max_observation_chars")
         self.tool_timeout = checked_timeout(tool_timeout, "ReAct: tool_timeout")
         if native is not None and not isinstance(native, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError(f"ReAct: native must be True, False or None, got {native!r}")
@@ -178,7 +179,7 @@ class ReAct(Strategy[S]):
             raise InputError("the trajectory of a ReAct begins empty; it is no input")
         steps = self.max_iters
         if "max_iters" in inputs and "max_iters" not in self.signature.input_fields:
-            steps = _checked_count(inputs.pop("max_iters"), "max_iters")
+            steps = checked_count(inputs.pop("max_iters"), "ReAct: max_iters")
         record = Record(self)
         reason = yield from self._take_steps(past_turns(self.signature, inputs), record, steps)
         answer = yield from self._ask(self.extract, inputs, record)
@@ -271,12 +272,6 @@ def _finish() -> str:
 def _bare_name(name: str) -> str:
     """Return the name of a tool without what LMs put around it: quotes, a call's brackets."""
     return name.strip().partition("(")[0].strip(" \t`'\".")
-
-
-def _checked_count(value: Any, name: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigurationError(f"ReAct: {name} must be a whole number of 1 or more, got {value!r}")
-    return value
 
 
 def _by_name(tools: Sequence[Callable[..., Any]]) -> dict[str, Tool]:

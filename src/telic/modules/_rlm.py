@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, cast
 
+from telic._counts import checked_count
 from telic._optional import load
 from telic._text import join_names
 from telic.data import Prediction
@@ -17,7 +18,6 @@ from telic.errors import AdapterParseError, ConfigurationError
 from telic.modules._code import (
     Execute,
     InterpreterLike,
-    checked_count,
     checked_interpreter,
     checked_tools,
     code_of,
@@ -100,9 +100,9 @@ class RLM(Strategy[S]):
     ) -> None:
         self.signature = ensure_signature(signature)
         _refuse_names(self.signature)
-        self.max_iters = checked_count(max_iters, "max_iters", "RLM")
-        self.max_llm_calls = checked_count(max_llm_calls, "max_llm_calls", "RLM")
-        self.max_output_chars = checked_count(max_output_chars, "max_output_chars", "RLM")
+        self.max_iters = checked_count(max_iters, "RLM: max_iters")
+        self.max_llm_calls = checked_count(max_llm_calls, "RLM: max_llm_calls")
+        self.max_output_chars = checked_count(max_output_chars, "RLM: max_output_chars")
         self.verbose = verbose
         self.sub_lm = sub_lm
         self.tools = checked_tools(tools or (), "RLM", (*_RESERVED, *self.signature.input_fields))

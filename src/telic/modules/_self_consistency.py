@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from telic._counts import checked_count
 from telic.context import get as setting
 from telic.data import Prediction, Step
 from telic.errors import ConfigurationError, InputError, ProgramError
 from telic.modules._aggregate import Normalize, default_normalize, vote
-from telic.modules._best_of_n import FATAL, check_count, drawn
+from telic.modules._best_of_n import FATAL, drawn
 from telic.modules._flow import Call, Flow, Gather
 from telic.modules._module import FlowModule
 
@@ -67,13 +68,13 @@ class SelfConsistency(FlowModule):
     ) -> None:
         if not callable(module):
             raise ConfigurationError(f"SelfConsistency samples a program, and {module!r} cannot be called")
-        check_count(N, 1, "SelfConsistency: N")
+        checked_count(N, "SelfConsistency: N")
         if isinstance(temperature, bool) or not isinstance(temperature, (int, float)) or not temperature >= 0:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError(
                 f"SelfConsistency: temperature must be a number of 0 or more, got {temperature!r}"
             )
         if fail_count is not None:
-            check_count(fail_count, 0, "SelfConsistency: fail_count")
+            checked_count(fail_count, "SelfConsistency: fail_count", 0)
         self.module = module
         self.N = N
         self.temperature = temperature
