@@ -11,8 +11,13 @@ from telic._optional import later
 from telic.optimizers._base import Optimizer as Optimizer
 
 if TYPE_CHECKING:
+    from telic._seed import derive as derive
     from telic.optimizers._better_together import BetterTogether as BetterTogether
     from telic.optimizers._bootstrap import BootstrapFewShot as BootstrapFewShot
+    from telic.optimizers._checks import check_student as check_student
+    from telic.optimizers._choice import Scored as Scored
+    from telic.optimizers._choice import Tally as Tally
+    from telic.optimizers._choice import best_of as best_of
     from telic.optimizers._compile import Compile as Compile
     from telic.optimizers._copro import COPRO as COPRO
     from telic.optimizers._ensemble import Ensemble as Ensemble
@@ -37,6 +42,8 @@ if TYPE_CHECKING:
     from telic.optimizers._report import Candidate as Candidate
     from telic.optimizers._report import CandidatePrograms as CandidatePrograms
     from telic.optimizers._report import Report as Report
+    from telic.optimizers._selection import split_rows as split_rows
+    from telic.optimizers._selection import split_sizes as split_sizes
     from telic.optimizers._simba import SIMBA as SIMBA
     from telic.optimizers._stops import CompileInterrupted as CompileInterrupted
     from telic.optimizers._stops import CompileStopped as CompileStopped
@@ -71,6 +78,13 @@ __getattr__ = later(
         "Work": "telic.optimizers._plan",
         "improve": "telic.optimizers._improve",
         "plan_of": "telic.optimizers._plan",
+        "Scored": "telic.optimizers._choice",
+        "Tally": "telic.optimizers._choice",
+        "best_of": "telic.optimizers._choice",
+        "check_student": "telic.optimizers._checks",
+        "derive": "telic._seed",
+        "split_rows": "telic.optimizers._selection",
+        "split_sizes": "telic.optimizers._selection",
     },
 )
 
