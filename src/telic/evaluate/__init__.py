@@ -2,6 +2,8 @@
 
 from telic.evaluate._auto_evaluation import CompleteAndGrounded as CompleteAndGrounded
 from telic.evaluate._auto_evaluation import SemanticF1 as SemanticF1
+from telic.evaluate._away import check_sendable as check_sendable
+from telic.evaluate._away import done_away as done_away
 from telic.evaluate._checks import check_count as check_count
 from telic.evaluate._checks import checked_examples as checked_examples
 from telic.evaluate._evaluate import Evaluate as Evaluate

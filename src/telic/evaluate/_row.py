@@ -26,9 +26,8 @@ from telic.errors import (
     NotConfiguredError,
     ProgramError,
     TelicError,
-    WorkerLostError,
 )
-from telic.evaluate._away import score_away
+from telic.evaluate._away import done_away
 from telic.evaluate._row_step import not_kept, packed_row, row_key, row_reader
 from telic.evaluate._score import MetricCall, callable_name, own
 from telic.execution import is_async, run_coroutine, run_in_thread, stray_cancellations
@@ -290,10 +289,11 @@ def _score_row(job: RowJob, index: int, example: Example) -> Row:
     if executor is None:
         return _score_here(job, index, example)
     try:
-        return score_away(executor, job, index, example, _score_here)
-    except WorkerLostError as lost:
+        row: Row = done_away(executor, job, _score_here, index, example)
+    except ProgramError as lost:  # its process ended, or it could not be sent
         failure = program_failure(job.program, lost, index)
         return Row(index, example, Prediction(), job.failure_score, error=failure)
+    return row._replace(example=example)
 
 
 def _score_here(job: RowJob, index: int, example: Example) -> Row:

@@ -1,5 +1,8 @@
 """Crash-safe runs: a journal of what was done, the replies that were paid for, and the way to go on from there."""
 
+from telic.journal._lent import Lent as Lent
+from telic.journal._lent import LentRun as LentRun
+from telic.journal._lent import Returned as Returned
 from telic.journal._lines import LinesFile as LinesFile
 from telic.journal._lines import Place as Place
 from telic.journal._lines import scan as scan

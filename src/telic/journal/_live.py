@@ -22,22 +22,21 @@ import time
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timezone
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, TypeVar, final
 
-from telic._hash import canonical_json, content_key
-from telic._optional import load
+from telic._hash import content_key
 from telic.context import get as setting
 from telic.context import pop, push
 from telic.data import Usage
 from telic.errors import RunDivergedError, RunMismatchError
 from telic.journal._callers import Callers
+from telic.journal._lent import Lent, Returned
 from telic.journal._lines import LinesFile, Place, scan
 from telic.journal._lock import RunLock
 from telic.journal._outage import Outages
 from telic.journal._places import JOURNAL, REPLIES, make_folder
-from telic.journal._replies import Replies, Slot, Spend
+from telic.journal._replies import Replies, Slot, Spend, step_digest
 from telic.journal._values import Unstorable, pack, unpack
 
 T = TypeVar("T")
@@ -307,6 +306,20 @@ class LiveRun:
         role, predictor = self._callers.present()
         self.replies.failed(role=role, predictor=predictor, model=model, at=self.seconds)
 
+    def lend(self) -> Lent:
+        """Return what goes along with the work of the present step to another process; see `LentRun`."""
+        step = setting("run_step")
+        return Lent(step, *self.replies.lend(step))
+
+    def take_back(self, step: str, returned: Returned) -> None:
+        """Write down what the calls of lent work came to."""
+        if returned.records:
+            self._tapped("reply")
+            self.replies.take_back(
+                step, returned.records, self.seconds, returned.asked if returned.away is None else None
+            )
+            self._sync_soon()
+
     # State
 
     @property
@@ -372,16 +385,6 @@ class LiveRun:
         while not self._closed.wait(SYNC_S):
             self.replies.file.sync()
             self._file.sync()
-
-
-def step_digest(key: object) -> str:
-    """Return what a step is known by."""
-    orjson = load("orjson")  # for each row of an evaluation: three times as fast as canonical JSON
-    try:
-        text: bytes = orjson.dumps(key, option=orjson.OPT_SORT_KEYS)
-    except TypeError:  # large integers, lone surrogates, odd objects
-        text = canonical_json(key)
-    return sha256(text).hexdigest()[:32]
 
 
 def _now() -> str:

@@ -67,6 +67,11 @@ class Outages:
         self._closing.set()
 
     @property
+    def moment(self) -> int:
+        """Now, as `succeeded` takes it."""
+        return self._failures
+
+    @property
     def told(self) -> str:
         """Who is away, as words for the progress line; "" where nobody is."""
         with self._lock:

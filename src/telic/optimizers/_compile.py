@@ -34,6 +34,7 @@ from telic.evaluate import (
     Evaluate,
     EvaluationResult,
     callable_key,
+    check_sendable,
     example_key,
     program_key,
     settings_key,
@@ -284,9 +285,10 @@ class Compile:
     # Opening and closing
 
     def __enter__(self) -> Self:
-        outer: LiveRun | None = get_setting("run")
+        outer: Any = get_setting("run")  # in a process of an executor no `LiveRun`
+        check_sendable(self.student, getattr(self.optimizer, "metric", None))
         try:
-            if outer is not None and self._run_dir is None:
+            if isinstance(outer, LiveRun) and self._run_dir is None:
                 self.live, self.prefix = outer, f"{outer.nested(self._name)}/"
                 self._folder = str(outer.folder)
             else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, final
 
 from telic._hash import content_key
@@ -14,6 +15,7 @@ from telic.evaluate import (
     FATAL,
     MetricCall,
     callable_key,
+    done_away,
     inputs_of,
     program_failure,
     program_key,
@@ -46,7 +48,8 @@ class Teacher:
         collect: What is made of a run that is right, from its trace, the paths of its predictors by their `id`, and its
             score; None: one demo for each predictor.
 
-    A run in which an assertion did not hold in the end shows nothing, whatever the metric says of it.
+    A run in which an assertion did not hold in the end shows nothing, whatever the metric says of it. Where the setting
+    `executor` holds one, an attempt, with all its rounds, is made there.
     """
 
     def __init__(
@@ -61,7 +64,9 @@ class Teacher:
         counter_examples: bool = False,
         collect: Callable[[list[Step], Mapping[int, str], float], Any] | None = None,
     ) -> None:
-        self._program = program
+        self.program = program
+        self.sent: Any = None
+        """What stands for it where an executor works, from the first attempt on."""
         self._collect = collect
         self._metric = metric
         self._threshold = threshold
@@ -72,6 +77,19 @@ class Teacher:
         self._predictors = program.named_predictors()
         self._key: str | None = None
         self._paths = {id(predictor): path for path, predictor in self._predictors}
+
+    def __reduce__(self) -> Any:
+        """For other processes: `id`s are of this one."""
+        made = partial(
+            Teacher,
+            threshold=self._threshold,
+            settings=self._settings,
+            max_rounds=self._max_rounds,
+            seed=self._seed,
+            counter_examples=self._counter_examples,
+            collect=self._collect,
+        )
+        return made, (self.program, self._metric)
 
     def attempt(self, index: int, example: Example) -> Try:
         """Run one example, up to `max_rounds` times, until the metric accepts it.
@@ -84,7 +102,7 @@ class Teacher:
         """
         run = get_setting("run")
         if run is None:
-            return self._attempt(index, example)
+            return self._tried(index, example)
         if self._key is None:
             self._key = self._own_key()
         key = ["teach", self._key, index, stable(example)]
@@ -93,17 +111,27 @@ class Teacher:
             demos, asserted = unpack(form)
             return Try(index, demos, (), tuple(AssertionOutcome(*one) for one in asserted))
 
-        return run.step(key, lambda: self._attempt(index, example), packed=_packed_try, unpacked=read)
+        return run.step(key, lambda: self._tried(index, example), packed=_packed_try, unpacked=read)
+
+    def _tried(self, index: int, example: Example) -> Try:
+        executor = get_setting("executor")
+        if executor is None:
+            return self.try_here(index, example)
+        try:
+            return done_away(executor, self, Teacher.try_here, index, example)
+        except ProgramError as lost:  # its process ended, or it could not be sent
+            return Try(index, None, (program_failure(self.program, lost, index),))
 
     def _own_key(self) -> str:
         """Return the part of its steps' keys that all examples share; settings do not change meanwhile."""
-        program, metric = program_key(self._program, code=True), callable_key(self._metric.metric)
+        program, metric = program_key(self.program, code=True), callable_key(self._metric.metric)
         own = [self._threshold, stable(self._settings), self._max_rounds, self._seed]
         if self._collect is not None:
             own.append(self._collect.__qualname__)
         return content_key([program, metric, own, settings_key()])
 
-    def _attempt(self, index: int, example: Example) -> Try:
+    def try_here(self, index: int, example: Example) -> Try:
+        """Return what comes of an attempt, made in this process."""
         program, paths = self._without(example)
         failures: list[Exception] = []
         outcomes: list[AssertionOutcome] = []
@@ -167,8 +195,8 @@ class Teacher:
             path for path, predictor in self._predictors if any(_same(d, example) for d in predictor.demos)
         ]
         if not shown:
-            return self._program, self._paths
-        program = self._program.deepcopy()
+            return self.program, self._paths
+        program = self.program.deepcopy()
         predictors = program.named_predictors()
         for _, predictor in predictors:
             predictor.demos = [demo for demo in predictor.demos if not _same(demo, example)]

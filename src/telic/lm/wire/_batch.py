@@ -28,6 +28,7 @@ from telic.errors import (
     LMServerError,
     LMTimeoutError,
 )
+from telic.journal import LentRun
 from telic.lm._prices import price_of
 from telic.lm._usage import priced
 from telic.lm.wire._batch_jobs import ENDED, Answer, BatchJobs, Job, is_passing
@@ -153,7 +154,7 @@ class BatchClient:
 
     # On the portal's loop.
 
-    async def _complete(self, request: Request, run: LiveRun | None, slot: str) -> Response:
+    async def _complete(self, request: Request, run: LiveRun | LentRun | None, slot: str) -> Response:
         if request.options.get("extra_headers"):
             raise ConfigurationError("extra_headers= cannot go with one request of a batch; leave it out")
         ledger = self._ledger(run)
@@ -170,8 +171,8 @@ class BatchClient:
         found += await load("asyncio").gather(*(self._ask(alone, slot, ledger) for _ in range(missing)))
         return join_responses(found)
 
-    def _ledger(self, run: LiveRun | None) -> Ledger:
-        if run is None:
+    def _ledger(self, run: LiveRun | LentRun | None) -> Ledger:
+        if run is None or isinstance(run, LentRun):  # whose folder is elsewhere
             return self._outside
         known = self._ledgers.get(run)
         if known is None:
