@@ -69,7 +69,9 @@ class _Call:
         self.response = priced(delta.response, price_of(self.paid.model))
         return delta._replace(response=self.response)
 
-    def close(self, error: BaseException | None) -> None:
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         """Settle, keep and record what came of it."""
         if self.response is None:
             failure = error if error is not None else _LEFT_EARLY
@@ -112,19 +114,15 @@ def stream_through(
         finally:
             call.record_end(hit, None)
         return
-    failure: BaseException | None = None
     deltas: Any = client.stream(request)
-    try:
-        for delta in deltas:
-            yield call.passed_on(delta)
-        call.check_end()
-    except BaseException as error:
-        failure = error
-        raise
-    finally:
-        if hasattr(deltas, "close"):  # now, not when it is collected: the connection closes with it
-            deltas.close()
-        call.close(failure)
+    with call:
+        try:
+            for delta in deltas:
+                yield call.passed_on(delta)
+            call.check_end()
+        finally:
+            if hasattr(deltas, "close"):  # now, not when it is collected: the connection closes with it
+                deltas.close()
 
 
 async def astream_through(
@@ -145,16 +143,12 @@ async def astream_through(
         finally:
             call.record_end(hit, None)
         return
-    failure: BaseException | None = None
     deltas: Any = client.astream(request)
-    try:
-        async for delta in deltas:
-            yield call.passed_on(delta)
-        call.check_end()
-    except BaseException as error:
-        failure = error
-        raise
-    finally:
-        if hasattr(deltas, "aclose"):
-            await deltas.aclose()
-        call.close(failure)
+    with call:
+        try:
+            async for delta in deltas:
+                yield call.passed_on(delta)
+            call.check_end()
+        finally:
+            if hasattr(deltas, "aclose"):
+                await deltas.aclose()
