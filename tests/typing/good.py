@@ -1,9 +1,10 @@
 """A program that a type checker must accept, with the types that it must find."""
 
-from typing import Literal, assert_type
+from typing import Any, Literal, assert_type
 
-from telic.data import Completions, Prediction
+from telic.data import Completions, Example, Prediction
 from telic.modules import ChainOfThought, Module, Predict, ReAct
+from telic.optimizers import BootstrapFewShot, improve
 from telic.signatures import InputField, OutputField, Signature
 
 
@@ -23,7 +24,9 @@ def signatures_are_classes_and_edits_keep_them() -> None:
     assert_type(QA.append("hint", InputField()).prepend("a", OutputField(), int).delete("a"), type[QA])
     assert_type(QA.instructions, str)
     assert_type(QA.output_fields["answer"].desc, str)
-    assert_type(Signature("question -> answer"), type[Signature])
+    made: type[Signature] = Signature("question -> answer")
+    assert_type(made.instructions, str)
+    assert_type(Predict(Signature("question -> answer"))(question="x").answer, Any)
     assert_type(Signature("question: T -> answer", "Do it.", custom_types={"T": int}).signature, str)
 
 
@@ -72,3 +75,10 @@ def a_predictor_of_a_class_serves_where_any_may() -> None:
 async def async_calls_have_the_same_types() -> None:
     assert_type((await Predict(QA).acall(question="x")).answer, str)
     assert_type(await Predict("a -> b").acall(a="x"), Prediction)
+
+
+def compiling_keeps_the_class_of_a_program(rows: list[Example]) -> None:
+    predict = BootstrapFewShot(metric=lambda example, prediction: 1.0).compile(Predict(QA), trainset=rows)
+    assert_type(predict, Predict[QA])
+    assert_type(predict(question="x").score, float)
+    assert_type(improve(ChainOfThought(QA), rows, lambda example, prediction: 1.0), ChainOfThought[QA])

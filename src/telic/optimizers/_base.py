@@ -27,7 +27,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from telic.errors import ConfigurationError
 from telic.optimizers._checks import check_student, checked_sets
@@ -38,7 +38,9 @@ if TYPE_CHECKING:
 
     from telic.budget import Budget
     from telic.data import Example
+    from telic.modules import Module
 
+P = TypeVar("P", bound="Module")  # a program: what is compiled is of its class
 _BESIDE_THE_POINT = frozenset(("num_threads", "display_progress", "max_errors", "provide_traceback"))
 
 
@@ -51,14 +53,14 @@ class Optimizer(ABC):
     @abstractmethod
     def compile(
         self,
-        student: Any,
+        student: P,
         *,
         trainset: Sequence[Example],
         teacher: Any = None,
         valset: Sequence[Example] | None = None,
         run_dir: str | os.PathLike[str] | None = None,
         budget: Budget | None = None,
-    ) -> Any:
+    ) -> P:
         """Return a new program that is better than `student` by the optimizer's metric, with `.report`.
 
         Args:
@@ -78,6 +80,17 @@ class Optimizer(ABC):
             CompileStopped: `max_errors` failures; `.program` has what was found so far, or is None.
             CompileInterrupted: Ctrl-C (a `KeyboardInterrupt`); the same.
         """
+
+    def check(self, program: Any) -> None:
+        """Refuse a program that this optimizer can see it will not compile, by its LMs and settings alone.
+
+        `compile` does it too; who runs several optimizers one after the other does it for all before the first.
+
+        Raises:
+            ConfigurationError: An LM cannot be trained, or settings do not go with the program.
+            MissingExtraError: A package is not installed.
+        """
+        check_student(program)
 
     def plan(
         self,

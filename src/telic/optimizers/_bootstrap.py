@@ -14,7 +14,7 @@ from telic._text import plural
 from telic.data import count_assertions
 from telic.errors import BudgetExceeded, EvaluationError, LMOutageError
 from telic.evaluate import MetricCall, check_count
-from telic.optimizers._base import Optimizer
+from telic.optimizers._base import Optimizer, P
 from telic.optimizers._checks import (
     check_settings,
     check_student,
@@ -242,14 +242,14 @@ class BootstrapFewShot(Optimizer):
 
     def compile(
         self,
-        student: Any,
+        student: P,
         *,
         teacher: Any = None,
         trainset: Sequence[Example],
         valset: Sequence[Example] | None = None,
         run_dir: str | os.PathLike[str] | None = None,
         budget: Budget | None = None,
-    ) -> Any:
+    ) -> P:
         """Return a copy of `student` with bootstrapped and labelled demos.
 
         Args:

@@ -27,7 +27,7 @@ from telic.context import context
 from telic.context import get as get_setting
 from telic.errors import ConfigurationError
 from telic.evaluate import MetricCall, check_count
-from telic.optimizers._base import Optimizer
+from telic.optimizers._base import Optimizer, P
 from telic.optimizers._checks import check_student, checked_sets, error_limit
 from telic.optimizers._choice import Tally, best_of
 from telic.optimizers._compile import Compile
@@ -130,7 +130,7 @@ class COPRO(Optimizer):
 
     def compile(
         self,
-        student: Any,
+        student: P,
         *,
         trainset: Sequence[Example],
         teacher: Any = None,
@@ -138,7 +138,7 @@ class COPRO(Optimizer):
         eval_kwargs: Mapping[str, Any] | None = None,
         run_dir: str | os.PathLike[str] | None = None,
         budget: Budget | None = None,
-    ) -> Any:
+    ) -> P:
         """Return the program with the best instructions that were found, with `.report` and `.candidate_programs`.
 
         Args:

@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, final
 from telic.context import get as get_setting
 from telic.errors import ConfigurationError
 from telic.evaluate import MetricCall
-from telic.optimizers._base import Optimizer
+from telic.optimizers._base import Optimizer, P
 from telic.optimizers._checks import check_student, checked_sets, error_limit
 from telic.optimizers._choice import Tally, best_of
 from telic.optimizers._compile import Compile
@@ -206,14 +206,14 @@ class GEPA(Optimizer):
 
     def compile(
         self,
-        student: Any,
+        student: P,
         *,
         trainset: Sequence[Example],
         teacher: Any = None,
         valset: Sequence[Example] | None = None,
         run_dir: str | os.PathLike[str] | None = None,
         budget: Budget | None = None,
-    ) -> Any:
+    ) -> P:
         """Return the program with the best instructions that were found, with `.report`.
 
         Args:

@@ -17,7 +17,7 @@ from telic._text import plural
 from telic.context import get as get_setting
 from telic.errors import ConfigurationError
 from telic.evaluate import MetricCall, check_count
-from telic.optimizers._base import Optimizer
+from telic.optimizers._base import Optimizer, P
 from telic.optimizers._checks import check_settings, check_student, checked_sets, error_limit
 from telic.optimizers._choice import Scored
 from telic.optimizers._compile import Compile
@@ -142,14 +142,14 @@ class Improve(Optimizer):
 
     def compile(
         self,
-        student: Any,
+        student: P,
         *,
         trainset: Sequence[Example],
         teacher: Any = None,
         valset: Sequence[Example] | None = None,
         run_dir: str | os.PathLike[str] | None = None,
         budget: Budget | None = None,
-    ) -> Any:
+    ) -> P:
         """Return a better program, or the given one where none was shown to be, with its `.report`.
 
         Args:
@@ -326,7 +326,7 @@ class Improve(Optimizer):
 
 
 def improve(
-    program: Any,
+    program: P,
     trainset: Sequence[Example],
     metric: Any,
     budget: Budget | None = None,
@@ -334,7 +334,7 @@ def improve(
     valset: Sequence[Example] | None = None,
     run_dir: str | os.PathLike[str] | None = None,
     **options: Unpack[ImproveOptions],
-) -> Any:
+) -> P:
     """Return a better program, or the given one where none was shown to be better; `.report` says which, and why.
 
     Args:

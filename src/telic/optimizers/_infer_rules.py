@@ -14,7 +14,7 @@ from telic._seed import derive, derive_seed
 from telic.context import get as get_setting
 from telic.errors import ConfigurationError
 from telic.evaluate import EvaluationResult, MetricCall, check_count
-from telic.optimizers._base import Optimizer
+from telic.optimizers._base import Optimizer, P
 from telic.optimizers._bootstrap import Bootstrap, BootstrapOptions, check_bootstrap
 from telic.optimizers._checks import check_settings, check_student, check_teacher, checked_sets, error_limit
 from telic.optimizers._choice import Scored, Tally, best_of
@@ -135,14 +135,14 @@ class InferRules(Optimizer):
 
     def compile(
         self,
-        student: Any,
+        student: P,
         *,
         teacher: Any = None,
         trainset: Sequence[Example],
         valset: Sequence[Example] | None = None,
         run_dir: str | os.PathLike[str] | None = None,
         budget: Budget | None = None,
-    ) -> Any:
+    ) -> P:
         """Return the best candidate, with `.report` and `.candidate_programs`.
 
         Args:

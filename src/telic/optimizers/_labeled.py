@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from telic.errors import ConfigurationError
 from telic.evaluate import check_count, checked_examples
-from telic.optimizers._base import Optimizer
+from telic.optimizers._base import Optimizer, P
 from telic.optimizers._checks import check_student
 from telic.optimizers._compile import Compile
 from telic.optimizers._demos import labelled_demos
@@ -45,7 +45,7 @@ class LabeledFewShot(Optimizer):
 
     def compile(
         self,
-        student: Any,
+        student: P,
         *,
         trainset: Sequence[Example],
         teacher: Any = None,
@@ -53,7 +53,7 @@ class LabeledFewShot(Optimizer):
         sample: bool = True,
         run_dir: str | os.PathLike[str] | None = None,
         budget: Budget | None = None,
-    ) -> Any:
+    ) -> P:
         """Return a copy of `student` with labelled demos.
 
         Args:

@@ -39,7 +39,7 @@ from telic.context import context
 from telic.context import get as get_setting
 from telic.errors import ConfigurationError
 from telic.evaluate import MetricCall
-from telic.optimizers._base import Optimizer
+from telic.optimizers._base import Optimizer, P
 from telic.optimizers._bootstrap import BootstrapOptions, check_bootstrap
 from telic.optimizers._checks import check_settings, check_student, check_teacher, checked_sets, error_limit
 from telic.optimizers._choice import Tally, best_of
@@ -159,7 +159,7 @@ class MIPROv2(Optimizer):
 
     def compile(
         self,
-        student: Any,
+        student: P,
         *,
         trainset: Sequence[Example],
         teacher: Any = None,
@@ -169,7 +169,7 @@ class MIPROv2(Optimizer):
         requires_permission_to_run: bool | None = None,
         provide_traceback: bool | None = None,
         **asked: Unpack[AskedOptions],
-    ) -> Any:
+    ) -> P:
         """Return the best combination, with `.report`, `.candidate_programs`, `.score` and `.trial_logs`.
 
         Args:

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, final
 
 from telic.evaluate import EvaluationResult, MetricCall, check_count
-from telic.optimizers._base import Optimizer
+from telic.optimizers._base import Optimizer, P
 from telic.optimizers._bootstrap import Bootstrap, BootstrapOptions, check_bootstrap
 from telic.optimizers._checks import check_settings, check_student, check_teacher, checked_sets, error_limit
 from telic.optimizers._choice import Tally, best_of
@@ -109,7 +109,7 @@ class BootstrapFewShotWithOptuna(Optimizer):
 
     def compile(
         self,
-        student: Any,
+        student: P,
         *,
         trainset: Sequence[Example],
         teacher: Any = None,
@@ -117,7 +117,7 @@ class BootstrapFewShotWithOptuna(Optimizer):
         valset: Sequence[Example] | None = None,
         run_dir: str | os.PathLike[str] | None = None,
         budget: Budget | None = None,
-    ) -> Any:
+    ) -> P:
         """Return the program with the best demonstration for each predictor, with `.report`.
 
         Args:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, final
 from telic._seed import derive
 from telic.errors import ConfigurationError
 from telic.evaluate import MetricCall, check_count
-from telic.optimizers._base import Optimizer
+from telic.optimizers._base import Optimizer, P
 from telic.optimizers._bootstrap import Bootstrap, BootstrapOptions, check_bootstrap
 from telic.optimizers._checks import check_settings, check_student, check_teacher, checked_sets, error_limit
 from telic.optimizers._choice import Scored, Tally, best_of
@@ -104,7 +104,7 @@ class BootstrapFewShotWithRandomSearch(Optimizer):
 
     def compile(
         self,
-        student: Any,
+        student: P,
         *,
         teacher: Any = None,
         trainset: Sequence[Example],
@@ -113,7 +113,7 @@ class BootstrapFewShotWithRandomSearch(Optimizer):
         budget: Budget | None = None,
         restrict: Collection[int] | None = None,
         labeled_sample: bool = True,
-    ) -> Any:
+    ) -> P:
         """Return the best candidate, with `.report` and `.candidate_programs`.
 
         Args:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, final
 from telic.context import get as get_setting
 from telic.errors import ConfigurationError
 from telic.evaluate import MetricCall, check_count, checked_examples
-from telic.optimizers._base import Optimizer
+from telic.optimizers._base import Optimizer, P
 from telic.optimizers._checks import check_settings, check_student, error_limit
 from telic.optimizers._choice import Tally, best_of
 from telic.optimizers._compile import Compile
@@ -141,7 +141,7 @@ class SIMBA(Optimizer):
 
     def compile(
         self,
-        student: Any,
+        student: P,
         *,
         trainset: Sequence[Example],
         teacher: Any = None,
@@ -149,7 +149,7 @@ class SIMBA(Optimizer):
         seed: int | None = None,
         run_dir: str | os.PathLike[str] | None = None,
         budget: Budget | None = None,
-    ) -> Any:
+    ) -> P:
         """Return the best of the step winners and the given program, with `.report`, `.candidate_programs` and logs.
 
         Args:

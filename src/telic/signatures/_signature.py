@@ -53,7 +53,7 @@ class SignatureMeta(Facts):
             signature: str | Mapping[str, Any],
             instructions: str | None = None,
             custom_types: Mapping[str, Any] | None = None,
-        ) -> type[Signature]: ...
+        ) -> type[UntypedSignature]: ...
 
     else:
 
@@ -314,6 +314,23 @@ def _reduce(cls: Any) -> Any:
 
 class Signature(_Instance, metaclass=SignatureMeta):
     """"""  # noqa: D419  # a docstring is instructions, and the base has none
+
+    if TYPE_CHECKING:
+
+        def __new__(
+            cls,
+            signature: str | Mapping[str, Any],
+            instructions: str | None = None,
+            custom_types: Mapping[str, Any] | None = None,
+        ) -> type[UntypedSignature]: ...  # pyright: ignore[reportIncompatibleMethodOverride] - for mypy
+
+
+if TYPE_CHECKING:
+
+    class UntypedSignature(Signature):
+        """What `Signature("question -> answer")` is to type checkers: they cannot know its fields."""
+
+        def __getattr__(self, name: str) -> Any: ...
 
 
 copyreg.pickle(cast("Any", SignatureMeta), _reduce)
