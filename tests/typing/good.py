@@ -77,8 +77,12 @@ async def async_calls_have_the_same_types() -> None:
     assert_type(await Predict("a -> b").acall(a="x"), Prediction)
 
 
+def exact(example: Example, prediction: Prediction) -> bool:
+    return bool(example.answer == prediction.answer)
+
+
 def compiling_keeps_the_class_of_a_program(rows: list[Example]) -> None:
-    predict = BootstrapFewShot(metric=lambda example, prediction: 1.0).compile(Predict(QA), trainset=rows)
+    predict = BootstrapFewShot(metric=exact).compile(Predict(QA), trainset=rows)
     assert_type(predict, Predict[QA])
     assert_type(predict(question="x").score, float)
-    assert_type(improve(ChainOfThought(QA), rows, lambda example, prediction: 1.0), ChainOfThought[QA])
+    assert_type(improve(ChainOfThought(QA), rows, exact), ChainOfThought[QA])
