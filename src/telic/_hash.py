@@ -13,9 +13,7 @@ def canonical_json(value: Any) -> bytes:
     Objects with a `to_dict` or pydantic's `model_dump` are taken through it; lone surrogates are kept as escapes,
     so that any Python string has a key.
     """
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=_plain, allow_nan=True
-    ).encode()
+    return _ENCODER.encode(value).encode()
 
 
 def content_key(value: Any) -> str:
@@ -33,3 +31,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return {"bytes": value.hex()}
     return repr(value)
+
+
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=_plain)

@@ -88,24 +88,27 @@ class Traced:
         def work() -> Trajectory:
             with context(**settings):
                 known = [program_key(program, code=True), callable_key(self._metric.metric), settings_key()]
-                key = ["trajectory", content_key(known), index, stable(row)]
+                job = RowJob(program, self._metric, suggest_cost=SUGGEST_COST)
+                job.key = content_key(known)
+                key = ["trajectory", job.key, index, stable(row)]
                 # kept as a plain tuple, which is what comes back on resume
-                values: Any = self._run.step(key, lambda: tuple(self._traced(program, row, index)))
+                values: Any = self._run.step(key, lambda: tuple(_traced(job, row, index)))
                 return Trajectory(*values)
 
         return work
 
-    def _traced(self, program: Any, row: Example, index: int) -> Trajectory:
-        trace: list[Step] = []
-        paths = {id(predictor): path for path, predictor in program.named_predictors()}
-        with context(trace=trace):
-            scored = score_row(RowJob(program, self._metric, suggest_cost=SUGGEST_COST), index, row)
-        steps = tuple(
-            (paths[id(step.predictor)], dict(step.inputs), dict(step.prediction.items()))
-            for step in trace
-            if id(step.predictor) in paths
-        )
-        return _of(scored, steps)
+
+def _traced(job: RowJob, row: Example, index: int) -> Trajectory:
+    trace: list[Step] = []
+    paths = {id(predictor): path for path, predictor in job.program.named_predictors()}
+    with context(trace=trace):
+        scored = score_row(job, index, row)
+    steps = tuple(
+        (paths[id(step.predictor)], dict(step.inputs), dict(step.prediction.items()))
+        for step in trace
+        if id(step.predictor) in paths
+    )
+    return _of(scored, steps)
 
 
 def _of(row: Row, steps: tuple[StepOf, ...]) -> Trajectory:
