@@ -17,12 +17,13 @@ from telic._hash import content_key
 from telic._seed import derive
 from telic._text import join_names, plural
 from telic.context import context
+from telic.context import get as get_setting
 from telic.data import Prediction
 from telic.errors import ConfigurationError, ProgramError
 from telic.evaluate import EvaluationResult, Row
 from telic.lm import LM
 from telic.optimizers._finetune_groups import own_settings, shared_lms
-from telic.optimizers._grpo_rollouts import Rewards, RolloutMaker
+from telic.optimizers._grpo_rollouts import Rewards, RolloutJob, RolloutMaker, check_openable
 from telic.optimizers._pool import Standing, run_pool
 from telic.optimizers._progress import shown_progress
 from telic.optimizers._simba_runs import Runs
@@ -164,9 +165,9 @@ class Climb:
             EvaluationError: Too many faults.
         """
         course = self._course
-        # Rollouts are heard, and the weights of this moment are, in this process: no executor elsewhere has them.
-        with context(**self._settings, executor=None), shown_progress("GRPO", show) as tell:
+        with context(**self._settings), shown_progress("GRPO", show) as tell:
             first = self._open()
+            check_openable(self._job("first"), join_names([group.name for group in self._groups]))
             for step in range(course.steps + 1):
                 if self._is_due(step):
                     self._validate(step)
@@ -201,10 +202,8 @@ class Climb:
 
     def _step(self, step: int) -> str | None:
         course = self._course
-        lms: dict[str, Any] = {}
-        for group, learner in zip(self._groups, self._learners, strict=True):
-            lms |= group.renamed(learner.folder / f"drawn-{step:06d}", learner.network.client(), cache=False)
-        maker = RolloutMaker(self._run, self._program, lms, self._rewards, self._settings, course.seed, step)
+        job = self._job(f"drawn-{step:06d}")
+        maker = RolloutMaker(self._run, job, self._settings, course.seed, step)
         rows = self._rows_of(step)
         runs = Runs(
             [maker.work(row, at, number) for at, row in enumerate(rows) for number in range(course.rollouts)],
@@ -219,7 +218,7 @@ class Climb:
         for at in range(len(rows)):
             own: list[Rollout] = found[at * course.rollouts : (at + 1) * course.rollouts]
             rng = derive(course.seed, "fill", step, at)
-            groups += groups_of_rollouts(own, list(lms), course.grouping, course.fill or "max", rng)
+            groups += groups_of_rollouts(own, list(job.lms), course.grouping, course.fill or "max", rng)
         for group, learner in zip(self._groups, self._learners, strict=True):
             learner.step([one for one in groups if one.predictor in group.lms])
         if (
@@ -230,6 +229,13 @@ class Climb:
             for learner in self._learners:
                 learner.keep()
         return self._spent()
+
+    def _job(self, name: str) -> RolloutJob:
+        """Return what rollouts by the weights of this moment have in common."""
+        lms: dict[str, Any] = {}
+        for group, learner in zip(self._groups, self._learners, strict=True):
+            lms |= group.renamed(learner.folder / name, _client(learner), cache=False)
+        return RolloutJob(self._program, lms, self._rewards)
 
     def _spent(self) -> str | None:
         over = [name for name, left in self._run.remaining.items() if left <= 0]
@@ -288,7 +294,7 @@ class Climb:
             return program
         lms: dict[str, Any] = {}
         for group, learner in zip(self._groups, self._learners, strict=True):
-            client = learner.network.client() if live else None
+            client = _client(learner) if live else None
             lms |= group.renamed(self._place(learner, step), client)
         for path, predictor in program.named_predictors():
             predictor.lm = lms.get(path, predictor.lm)
@@ -345,6 +351,11 @@ class Climb:
         best = self._best_validated()
         words = f"reward {told[-1].reward:.3f}" if told else ""
         return words if best is None else f"{words}, best {best.result.score:.1f} % ({best.label})"
+
+
+def _client(learner: GRPOLearner) -> Any:
+    """Return a client of the weights of this moment, for where the program runs."""
+    return learner.network.client() if get_setting("executor") is None else learner.sent_client()
 
 
 def _mean(values: Sequence[float]) -> float:

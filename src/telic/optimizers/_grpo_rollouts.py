@@ -14,8 +14,16 @@ from telic._seed import derive_seed
 from telic.context import context
 from telic.context import get as get_setting
 from telic.data import Request
-from telic.errors import AdapterParseError
-from telic.evaluate import MetricCall, Row, RowJob, is_unreadable, score_row
+from telic.errors import AdapterParseError, ConfigurationError, LMError, MissingExtraError, ProgramError
+from telic.evaluate import (
+    MetricCall,
+    Row,
+    RowJob,
+    done_away,
+    is_unreadable,
+    program_failure,
+    score_row,
+)
 from telic.optimizers._simba_runs import without
 from telic.training import HeardCall, Rollout, format_reward
 
@@ -85,68 +93,49 @@ class Rewards(NamedTuple):
 
 
 @final
-class RolloutMaker:
-    """Makes rollouts of one step.
+class RolloutJob:
+    """What all rollouts of one step have in common; picklable, if the LMs' clients are.
 
     Args:
-        run: The compile.
         program: What is run.
         lms: By path of the predictor: LMs that answer with the weights of this moment.
-        rewards: What they are worth.
-        settings: For the runs: the adapter.
-        seed: Of the draws.
-        step: Which step.
+        rewards: What rollouts are worth.
     """
 
-    def __init__(
-        self,
-        run: Compile,
-        program: Any,
-        lms: Mapping[str, Any],
-        rewards: Rewards,
-        settings: Mapping[str, Any],
-        seed: int,
-        step: int,
-    ) -> None:
-        self._run, self._program, self._lms, self._rewards = run, program, lms, rewards
-        self._settings, self._seed, self._step = settings, seed, step
+    def __init__(self, program: Any, lms: Mapping[str, Any], rewards: Rewards) -> None:
+        self.program, self.lms, self.rewards = program, lms, rewards
+        self.sent: Any = None
+        """What stands for it where an executor works, from the first rollout on."""
 
-    def work(self, row: Example, index: int, number: int) -> Callable[[], Rollout]:
-        """Return the work of one rollout.
+    def __reduce__(self) -> Any:
+        return RolloutJob, (self.program, self.lms, self.rewards)
 
-        Args:
-            row: On what.
-            index: The row's place among those of this step.
-            number: Which of its rollouts.
+    def check(self) -> None:
+        """Open the weights.
+
+        Raises:
+            TelicError: They cannot be opened in this process.
         """
-        sample = 1 + derive_seed(self._seed, "rollout", self._step, index, number) % _SAMPLES
+        for lm in self.lms.values():
+            lm.client.open()
 
-        def work() -> Rollout:
-            key = ["rollout", self._step, index, number]
-            with context(**self._settings):
-                form: Any = self._run.step(key, lambda: _packed(self._made(row, index, sample)))
-            return _unpacked(form)
-
-        return work
-
-    def _made(self, row: Example, index: int, sample: int) -> Rollout:
+    def made(self, row: Example, index: int, sample: int) -> Rollout:
+        """Return a rollout, made in this process."""
         heard: list[HeardCall | None] = []
-        program = without(self._program, row)
-        program = program.deepcopy() if program is self._program else program
+        program = without(self.program, row)
+        program = program.deepcopy() if program is self.program else program
         for path, predictor in program.named_predictors():
-            if path in self._lms:
-                predictor.lm = _HearingLM(self._lms[path], path, heard, sample)
-                predictor.config = {
-                    **predictor.config,
-                    "max_retries": 0,
-                }  # what cannot be read is its own lesson
-        job = RowJob(program, self._rewards.metric, self._rewards.failure_score)
+            if path in self.lms:
+                predictor.lm = _HearingLM(self.lms[path], path, heard, sample)
+                # what cannot be read is its own lesson
+                predictor.config = {**predictor.config, "max_retries": 0}
+        job = RowJob(program, self.rewards.metric, self.rewards.failure_score)
         with context(trace=[]):
             scored = score_row(job, index, row)
         return self._rollout(scored, [call for call in heard if call is not None])
 
     def _rollout(self, scored: Row, calls: Sequence[HeardCall]) -> Rollout:
-        own = self._rewards
+        own = self.rewards
         if scored.error is None:
             return Rollout(tuple(calls), scored.score)
         cause = scored.error.__cause__
@@ -161,6 +150,71 @@ class RolloutMaker:
             reward = format_reward(read, expected, own.format_failure_score, own.failure_score)
         fault = not is_unreadable(scored.error)
         return Rollout(tuple(calls), own.failure_score, unread, reward, str(scored.error), fault)
+
+
+@final
+class RolloutMaker:
+    """Makes rollouts of one step, here or where the setting `executor` does.
+
+    Args:
+        run: The compile.
+        job: What they have in common.
+        settings: For the runs: the adapter.
+        seed: Of the draws.
+        step: Which step.
+    """
+
+    def __init__(
+        self, run: Compile, job: RolloutJob, settings: Mapping[str, Any], seed: int, step: int
+    ) -> None:
+        self._run, self._job, self._settings, self._seed, self._step = run, job, settings, seed, step
+
+    def work(self, row: Example, index: int, number: int) -> Callable[[], Rollout]:
+        """Return the work of one rollout.
+
+        Args:
+            row: On what.
+            index: The row's place among those of this step.
+            number: Which of its rollouts.
+        """
+        sample = 1 + derive_seed(self._seed, "rollout", self._step, index, number) % _SAMPLES
+
+        def work() -> Rollout:
+            key = ["rollout", self._step, index, number]
+            try:
+                with context(**self._settings):
+                    form: Any = self._run.step(key, lambda: _packed(self._made(row, index, sample)))
+            except ProgramError as lost:  # its process ended, or it could not be sent
+                failure = program_failure(self._job.program, lost, index)
+                return Rollout((), self._job.rewards.failure_score, error=str(failure), is_fault=True)
+            return _unpacked(form)
+
+        return work
+
+    def _made(self, row: Example, index: int, sample: int) -> Rollout:
+        executor = get_setting("executor")
+        if executor is None:
+            return self._job.made(row, index, sample)
+        return done_away(executor, self._job, RolloutJob.made, row, index, sample)
+
+
+def check_openable(job: RolloutJob, about: str) -> None:
+    """Have an executor open the weights once, before anything else is done.
+
+    Raises:
+        ConfigurationError: It cannot.
+    """
+    executor = get_setting("executor")
+    if executor is None:
+        return
+    try:
+        done_away(executor, job, RolloutJob.check)
+    except (ConfigurationError, MissingExtraError, LMError, ProgramError) as error:
+        raise ConfigurationError(
+            f"GRPO makes its rollouts where the executor works, with the weights of {about}, and that cannot begin: "
+            f"{error}. The extra `train` and the model must be there too (a folder under the same path); or leave "
+            "executor= out"
+        ) from error
 
 
 def _packed(rollout: Rollout) -> list[Any]:

@@ -32,6 +32,7 @@ from telic.training._grpo_loss import advantages, deviation, token_losses, token
 from telic.training._grpo_plan import short_of_room
 from telic.training._grpo_settings import GRPOSettings
 from telic.training._open import model_of, open_trainable, tiny_files
+from telic.training._sent import SentClient, Source, sent_client
 from telic.training._trainable import TokenRow, Trainable
 
 _ADAM: Final = ("exp_avg", "exp_avg_sq")
@@ -103,6 +104,7 @@ class GRPOLearner:
         network: Trainable | None = None,
     ) -> None:
         self.folder = folder
+        self._model = model_of(lm)
         self.told: list[GRPOProgress] = []
         self._settings, self._steps, self._seed, self._longest = settings, steps, seed, longest
         try:
@@ -126,6 +128,12 @@ class GRPOLearner:
     def done(self) -> int:
         """How many steps were made."""
         return len(self.told)
+
+    def sent_client(self) -> SentClient:
+        """Return a client of the weights of this moment for other processes."""
+        own = self._settings
+        opened = (self._model, own.adaptation(self._seed), own.device, own.dtype)
+        return sent_client(self.network, Source(*opened, str(self.folder.parent), self.folder.name))
 
     # A step
 
