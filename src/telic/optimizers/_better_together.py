@@ -18,7 +18,7 @@ from telic._text import did_you_mean, join_names
 from telic.context import context
 from telic.errors import BudgetExceeded, ConfigurationError, LMOutageError, TrainingError
 from telic.evaluate import MetricCall, check_count, stable
-from telic.optimizers._base import Optimizer
+from telic.optimizers._base import Optimizer, P
 from telic.optimizers._checks import check_student, checked_sets
 from telic.optimizers._compile import Compile
 from telic.optimizers._finetune import BootstrapFinetune
@@ -103,7 +103,7 @@ class BetterTogether(Optimizer):
 
     def compile(
         self,
-        student: Any,
+        student: P,
         *,
         trainset: Sequence[Example],
         teacher: Any = None,
@@ -118,7 +118,7 @@ class BetterTogether(Optimizer):
         optimizer_compile_args: Mapping[str, Mapping[str, Any]] | None = None,
         run_dir: str | os.PathLike[str] | None = None,
         budget: Budget | None = None,
-    ) -> Any:
+    ) -> P:
         """Return the best program on the way, with `.report`; its candidates are named by the steps behind them.
 
         Args:
@@ -139,7 +139,8 @@ class BetterTogether(Optimizer):
             budget: Limits of all steps together; at a limit the best so far is returned.
 
         Raises:
-            ConfigurationError: The strategy names no optimizer, or something else cannot work; nothing was paid for.
+            ConfigurationError: The strategy names no optimizer, or one of its optimizers cannot work with this program;
+                nothing was paid for.
             TrainingError: The first step could not train. A later one ends the run early, with the best so far.
         """
         check_student(student)
@@ -150,6 +151,8 @@ class BetterTogether(Optimizer):
             raise ConfigurationError(f"valset_ratio={valset_ratio!r}: a share, 0 or more and below 1")
         check_count("num_threads", num_threads, 1, optional=True)
         check_count("max_errors", max_errors, 1, optional=True)
+        for name in dict.fromkeys(names):
+            self.optimizers[name].check(student)
         given = dict(zip(_SETTINGS, (num_threads, max_errors, provide_traceback), strict=True))
         settings = {name: value for name, value in given.items() if value is not None}
         start = 0 if seed is None else seed
@@ -191,7 +194,7 @@ class BetterTogether(Optimizer):
             before._compiled = False  # what was learned so far is open to the next step
             try:
                 made = optimizer.compile(before, **{**given, **course.args.get(name, {})})
-            except TrainingError as error:
+            except (ConfigurationError, TrainingError) as error:
                 if not at:
                     raise
                 return f"step {at + 1} ({name}): {error}"

@@ -16,11 +16,11 @@ from telic._text import join_names, plural
 from telic.context import get as get_setting
 from telic.errors import ConfigurationError, TrainingError
 from telic.evaluate import MetricCall, check_count, checked_examples
-from telic.optimizers._base import Optimizer
+from telic.optimizers._base import Optimizer, P
 from telic.optimizers._bootstrap import any_run
 from telic.optimizers._checks import check_settings, check_student, check_teacher
 from telic.optimizers._compile import Compile
-from telic.optimizers._finetune_groups import Group, groups_of
+from telic.optimizers._finetune_groups import Group, groups_of, result_settings
 from telic.optimizers._finetune_traces import Traces, labelled_calls
 from telic.optimizers._frozen import check_excluded
 from telic.optimizers._measure import measured
@@ -108,14 +108,14 @@ class BootstrapFinetune(Optimizer):
 
     def compile(
         self,
-        student: Any,
+        student: P,
         *,
         trainset: Sequence[Example],
         teacher: Any = None,
         valset: Sequence[Example] | None = None,
         run_dir: str | os.PathLike[str] | None = None,
         budget: Budget | None = None,
-    ) -> Any:
+    ) -> P:
         """Return a copy of `student` whose predictors call finetuned LMs.
 
         Args:
@@ -135,8 +135,7 @@ class BootstrapFinetune(Optimizer):
         Cost: see the class; and with `valset`, two runs of the program for each of its rows.
         """
         metric = MetricCall(any_run if self.metric is None and valset is None else self.metric)
-        check_student(student)
-        check_excluded(student, self.exclude_demos)
+        self.check(student)
         teachers = _teachers(teacher, student)
         rows = checked_examples("trainset", trainset)
         held_out = None if valset is None else checked_examples("valset", valset)
@@ -172,6 +171,16 @@ class BootstrapFinetune(Optimizer):
 
             return run.guarded(search, best)
 
+    def check(self, program: Any) -> None:
+        """Refuse LMs that cannot be finetuned, settings that cannot work, and frozen demos that are to be left out."""
+        super().check(program)
+        check_excluded(program, self.exclude_demos)
+        groups_of(program, self.train_kwargs, self.adapter, multitask=self.multitask)
+
+    def identity(self) -> dict[str, Any]:
+        """Return the settings that the result depends on; where and in how small pieces it computes is none of them."""
+        return {**super().identity(), "train_kwargs": result_settings(self.train_kwargs)}
+
     def training_plans(
         self, program: Any, *, trainset: Sequence[Example], measure: bool = True
     ) -> dict[str, TrainingPlan]:
@@ -191,7 +200,7 @@ class BootstrapFinetune(Optimizer):
         Cost: no LM call; loads each model.
         """
         check_student(program, "program")
-        check_excluded(program, self.exclude_demos)
+        self.check(program)
         rows = checked_examples("trainset", trainset)
         plans: dict[str, TrainingPlan] = {}
         for group in groups_of(program, self.train_kwargs, self.adapter, multitask=self.multitask):

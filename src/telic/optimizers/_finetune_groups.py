@@ -13,6 +13,7 @@ from telic.context import get as get_setting
 from telic.errors import ConfigurationError
 from telic.lm import LM
 from telic.training import (
+    NOT_OF_RESULT,
     ChatRow,
     JobServer,
     JobSettings,
@@ -54,7 +55,7 @@ class Group(NamedTuple):
         """Return the name of a folder for a training on these rows: another training, another folder."""
         settings = self.settings
         if isinstance(settings, SFTSettings):
-            settings = settings._replace(processes=None)  # how many share the work is no other training
+            settings = settings.of_result
         learned = [[list(row.messages), row.reply, row.weight] for row in rows]
         return f"{self.name}-{content_key([self.lm.model, settings, learned])[:8]}"
 
@@ -144,6 +145,24 @@ def _settings(lm: Any, paths: Sequence[str], given: Mapping[str, Any] | None) ->
         "this machine, and it is no 'openai/…'. Use LM('local/PATH-or-hub-id') or LM('telic/tiny') for the student, "
         "and what it has now for the teacher"
     )
+
+
+def result_settings(given: Mapping[Any, Any] | None) -> Mapping[Any, Any] | None:
+    """Return `train_kwargs` without what the result does not depend on but for rounding.
+
+    So a training that was refused for want of memory goes on in its folder with smaller pieces.
+
+    Example:
+        >>> result_settings({"epochs": 2, "rows_at_once": 4})
+        {'epochs': 2}
+    """
+    if given is None:
+        return None
+    return {
+        key: result_settings(cast("Mapping[Any, Any]", value)) if isinstance(value, Mapping) else value
+        for key, value in given.items()
+        if key not in NOT_OF_RESULT
+    }
 
 
 def own_settings(name: str, given: Mapping[Any, Any] | None, lm: Any) -> Mapping[str, Any] | None:

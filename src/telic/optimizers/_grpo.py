@@ -20,9 +20,10 @@ from telic.context import context
 from telic.context import get as get_setting
 from telic.errors import ConfigurationError, MissingExtraError
 from telic.evaluate import MetricCall, check_count, checked_examples
-from telic.optimizers._base import Optimizer
+from telic.optimizers._base import Optimizer, P
 from telic.optimizers._checks import check_student
 from telic.optimizers._compile import Compile
+from telic.optimizers._finetune_groups import result_settings
 from telic.optimizers._frozen import check_excluded
 from telic.optimizers._grpo_climb import Climb, Course, Learned, learned_lms
 from telic.optimizers._grpo_rollouts import Rewards
@@ -138,14 +139,14 @@ class GRPO(Optimizer):
 
     def compile(
         self,
-        student: Any,
+        student: P,
         *,
         trainset: Sequence[Example],
         teacher: Any = None,
         valset: Sequence[Example] | None = None,
         run_dir: str | os.PathLike[str] | None = None,
         budget: Budget | None = None,
-    ) -> Any:
+    ) -> P:
         """Return a copy of `student` whose predictors call LMs with trained weights.
 
         Args:
@@ -241,6 +242,22 @@ class GRPO(Optimizer):
         groups, asked, settings = self._prepared(program)
         threads = get_setting("num_threads") if self.num_threads is None else self.num_threads
         return plans(groups, asked, rows, self._course(), settings, threads=threads, measure=measure)
+
+    def check(self, program: Any) -> None:
+        """Refuse LMs that cannot be trained here, settings that cannot work, frozen demos that are to be left out."""
+        super().check(program)
+        check_excluded(program, self.exclude_demos)
+        self._settings(
+            [
+                lm
+                for group in learned_lms(program, self.train_kwargs, multitask=self.multitask)
+                for lm in group.lms.values()
+            ]
+        )
+
+    def identity(self) -> dict[str, Any]:
+        """Return the settings that the result depends on; where and in how small pieces it computes is none of them."""
+        return {**super().identity(), "train_kwargs": result_settings(self.train_kwargs)}
 
     def _prepared(self, student: Any) -> tuple[list[Learned], Any, dict[str, Any]]:
         """Return what is trained, opened, the program as it is asked, and the settings for all runs."""

@@ -91,7 +91,9 @@ def learned_lms(student: Any, train_kwargs: Mapping[Any, Any] | None, *, multita
         check_trainable(lm, settings.method)
         size = SFTSettings(method=settings.method, device=settings.device, dtype=settings.dtype)
         check_size(lm, size, copies=2 if settings.beta and settings.method == "full" else 1)
-        found.append(Learned(f"{name}-{content_key([lm.model, list(lms), settings])[:8]}", lms, settings))
+        found.append(
+            Learned(f"{name}-{content_key([lm.model, list(lms), settings.of_result])[:8]}", lms, settings)
+        )
     return found
 
 
@@ -167,7 +169,8 @@ class Climb:
         course = self._course
         with context(**self._settings), shown_progress("GRPO", show) as tell:
             first = self._open()
-            check_openable(self._job("first"), join_names([group.name for group in self._groups]))
+            if get_setting("executor") is not None:
+                check_openable(self._job("first"), join_names([group.name for group in self._groups]))
             for step in range(course.steps + 1):
                 if self._is_due(step):
                     self._validate(step)

@@ -47,6 +47,7 @@ from telic.training._rows_file import read_rows as read_rows
 from telic.training._rows_file import row_to_dict as row_to_dict
 from telic.training._rows_file import write_pairs as write_pairs
 from telic.training._rows_file import write_rows as write_rows
+from telic.training._settings import NOT_OF_RESULT as NOT_OF_RESULT
 from telic.training._settings import SFTSettings as SFTSettings
 from telic.training._settings import read_settings as read_settings
 from telic.training._sft import Progress as Progress

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, NamedTuple, get_args
 
 from telic._text import did_you_mean
 from telic.errors import ConfigurationError
+from telic.training._settings import NOT_OF_RESULT
 from telic.training._trainable import Adaptation, Method
 
 Scale = Literal["group", "batch", "none"]
@@ -52,6 +53,12 @@ class GRPOSettings(NamedTuple):
     """Steps."""
     device: str | None = None
     dtype: str | None = None
+
+    @property
+    def of_result(self) -> GRPOSettings:
+        """These settings without those that the result does not depend on but for rounding."""
+        known = self._field_defaults
+        return self._replace(**{name: known[name] for name in NOT_OF_RESULT if name in known})
 
     @property
     def high(self) -> float:

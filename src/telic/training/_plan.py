@@ -13,7 +13,15 @@ from typing import Any, Final, NamedTuple
 
 from telic._optional import load
 from telic.errors import ConfigurationError
-from telic.lm.local._open import base_of, best_device, config_of, free_bytes, precision_of, size_of
+from telic.lm.local._open import (
+    base_of,
+    best_device,
+    check_base,
+    config_of,
+    free_bytes,
+    precision_of,
+    size_of,
+)
 from telic.training._lengths import Encoded, encoded
 from telic.training._open import model_of, open_trainable, tiny_files
 from telic.training._rows import ChatRow
@@ -137,14 +145,17 @@ def check_size(lm: Any, settings: SFTSettings, *, copies: int = 1) -> None:
         copies: How often its weights are in memory: twice where they are compared with what they were.
 
     Raises:
-        ConfigurationError: Weights, gradients and moments need more than the device has.
+        ConfigurationError: Weights, gradients and moments need more than the device has, or it is an adapter of other
+            base weights.
         LMUnsupportedModelError: There is no such model.
     """
     name = model_of(lm)
     if tiny_files(name) is not None:
         return
-    base, _ = base_of(name.partition("/")[2])
+    base, adapter = base_of(name.partition("/")[2])
     config = config_of(base)
+    if adapter is not None:
+        check_base(adapter, base, config)
     device = best_device() if settings.device is None else settings.device
     size = size_of(config, precision_of(config, device, settings.dtype))
     weights = copies * size.bytes
@@ -176,8 +187,8 @@ def check_room(network: Trainable, ready: Encoded, settings: SFTSettings) -> Non
         f"training {network.name!r} ({settings.method}) needs {more / 1e9:.1f} GB beside its weights, and "
         f"{network.device!r} has {free / 1e9:.1f} GB left: {moments / 1e9:.1f} GB for gradients and moments of "
         f"{needs.trained:,} numbers, {(more - moments) / 1e9:.1f} GB for {settings.held * sharing} rows of up to "
-        f"{max(row.length for row in ready.rows):,} tokens at once. Take method='lora', a smaller rows_at_once= or "
-        "max_length=, or a smaller model"
+        f"{max(row.length for row in ready.rows):,} tokens at once. Take method='lora', a smaller rows_at_once= (the "
+        "training goes on with it), a smaller max_length=, or a smaller model"
     )
 
 

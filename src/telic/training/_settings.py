@@ -57,6 +57,11 @@ class SFTSettings(NamedTuple):
         return Adaptation(self.method, self.rank, self.alpha, self.dropout, self.seed)
 
     @property
+    def of_result(self) -> SFTSettings:
+        """These settings without those that the result does not depend on but for rounding."""
+        return self._replace(**{name: SFTSettings._field_defaults[name] for name in NOT_OF_RESULT})
+
+    @property
     def in_processes(self) -> int:
         """How many processes train."""
         return 1 if self.processes is None else self.processes
@@ -103,6 +108,8 @@ class SFTSettings(NamedTuple):
         return peak * ((1 - done) if self.schedule == "linear" else (1 + math.cos(math.pi * done)) / 2)
 
 
+NOT_OF_RESULT: Final = ("rows_at_once", "checkpoint_every", "device", "processes")
+"""Where, and in how many pieces, a training computes."""
 _COUNTS: Final = {
     "rank": 1, "epochs": 1, "steps": 1, "batch_size": 1, "rows_at_once": 1, "max_length": 2, "checkpoint_every": 1,
     "seed": 0, "processes": 1,

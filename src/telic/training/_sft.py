@@ -156,8 +156,7 @@ def peak_rate(lm: Any, settings: SFTSettings) -> float:
 
 def _identity(network: Trainable, rows: Sequence[ChatRow], settings: SFTSettings) -> dict[str, str]:
     """Return what a training is of, as digests by name; where it computes does not belong to it."""
-    own = settings._replace(device=None, checkpoint_every=1)._asdict()
-    del own["processes"]
+    own = settings.of_result._asdict()
     learned = [[list(row.messages), row.reply, row.weight] for row in rows]
     return {
         "weights": network.identity,

@@ -6,7 +6,9 @@ so the count is exact for any architecture. Code from a model's repository is ne
 
 from __future__ import annotations
 
+import hashlib
 import json
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -18,6 +20,8 @@ _NOT_WEIGHTS: Final = 0.10  # share of the memory that is left for keys, values 
 _WEIGHTS: Final = ("*.safetensors", "*.bin", "adapter_config.json", "config.json", "tokenizer.json")
 MADE_BY: Final = "telic.json"
 """Written beside trained weights: which base they are of."""
+_PIECES: Final = 64
+_PIECE: Final = 1 << 20  # bytes
 
 
 class Opened(NamedTuple):
@@ -154,13 +158,31 @@ def context_of(config: Any, tokenizer: Any) -> int | None:
 
 
 def identity_of(name: str, config: Any = None) -> str:
-    """Return which weights a name stands for: the hub's revision, or the files of a folder (sizes and times)."""
+    """Return which weights a name stands for: the hub's revision, or what is in the files of a folder.
+
+    The same wherever the folder is moved or copied. Of large files 64 pieces are read: a training changes all numbers.
+    """
     folder = Path(name).expanduser()
     if not folder.is_dir():
         return f"{name}@{getattr(config, '_commit_hash', None)}"
     files = sorted(path for pattern in _WEIGHTS for path in folder.glob(pattern))
-    found = [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files]
-    return content_key([found])[:32]
+    stats = [(path, path.stat()) for path in files]
+    found = [[path.name, _digest(path, stat.st_size, stat.st_mtime_ns)] for path, stat in stats]
+    return content_key(found)[:32]
+
+
+@lru_cache(maxsize=256)  # of a model that was not loaded yet, each call asks
+def _digest(path: Path, size: int, changed_ns: int) -> str:  # the time is for the cache
+    """Return a digest of a file's size and content; of a large one's pieces at equal distances."""
+    found = hashlib.sha256(str(size).encode())
+    with path.open("rb") as file:
+        if size <= _PIECES * _PIECE:
+            found.update(file.read())
+        else:
+            for at in range(_PIECES):
+                file.seek(at * (size - _PIECE) // (_PIECES - 1))
+                found.update(file.read(_PIECE))
+    return found.hexdigest()
 
 
 def base_of(name: str) -> tuple[str, Path | None]:
@@ -181,15 +203,24 @@ def base_of(name: str) -> tuple[str, Path | None]:
     return str(json.loads(written.read_bytes())["base_model_name_or_path"]), folder
 
 
-def _adapted(model: Any, adapter: Path, base: str) -> Any:
+def check_base(adapter: Path, base: str, config: Any) -> None:
+    """Refuse an adapter that was trained on other weights than its base has now.
+
+    Raises:
+        ConfigurationError: It was.
+    """
     made = adapter / MADE_BY
     expected = json.loads(made.read_bytes()).get("base_identity") if made.is_file() else None
-    found = identity_of(base, model.config)
+    found = identity_of(base, config)
     if expected is not None and expected != found:
         raise ConfigurationError(
             f"the adapter in {str(adapter)!r} was trained on other weights of {base!r} ({expected!r}) than those "
             f"that are there now ({found!r}); train it again, or bring the old ones back"
         )
+
+
+def _adapted(model: Any, adapter: Path, base: str) -> Any:
+    check_base(adapter, base, model.config)
     try:
         return load("peft").PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
     except (RuntimeError, ValueError, OSError) as error:
