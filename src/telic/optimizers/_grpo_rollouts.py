@@ -199,16 +199,13 @@ class RolloutMaker:
 
 
 def check_openable(job: RolloutJob, about: str) -> None:
-    """Have an executor open the weights once, before anything else is done.
+    """Have the setting `executor` open the weights once, before anything else is done.
 
     Raises:
         ConfigurationError: It cannot.
     """
-    executor = get_setting("executor")
-    if executor is None:
-        return
     try:
-        done_away(executor, job, RolloutJob.check)
+        done_away(get_setting("executor"), job, RolloutJob.check)
     except (ConfigurationError, MissingExtraError, LMError, ProgramError) as error:
         raise ConfigurationError(
             f"GRPO makes its rollouts where the executor works, with the weights of {about}, and that cannot begin: "
