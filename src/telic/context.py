@@ -56,7 +56,7 @@ DEFAULTS: Final[Mapping[str, Any]] = {
     "send_stream": None,  # takes the events of a program that is streamed (`telic.streaming`)
     "cancel_scope": None,  # calls off what is done in it (`telic._cancel`)
     "stream_listeners": (),
-    "async_max_workers": 8,
+    "async_max_workers": 128,  # plain `forward`s that event loops wait for at once; they wait for LMs, mostly
     "warn_on_type_mismatch": True,
     "interpreter_factory": None,
 }

@@ -423,6 +423,15 @@ def test_errors_of_a_coroutine_reach_the_caller_inside_a_running_loop():
         asyncio.run(outer())
 
 
+def test_a_hundred_plain_calls_that_wait_for_lms_run_at_once():
+    together = threading.Barrier(100, timeout=30)
+
+    async def main():
+        return await asyncio.gather(*(run_in_thread(together.wait) for _ in range(100)))
+
+    assert sorted(asyncio.run(main())) == list(range(100))
+
+
 def test_nested_worker_threads_do_not_wait_for_each_other():
     def outer(_):
         return run_coroutine(run_in_thread(lambda: 1))

@@ -59,7 +59,8 @@ class LM(BaseLM):
         callbacks: Told of this LM's calls, beside those of the settings.
         num_retries: How often a call is sent again after a failure that may pass.
         timeout: Seconds for the whole call, retries and waits included.
-        api_key: None: the provider's environment variable.
+        api_key: None: the provider's environment variable, as it is at the first call. A function is called before
+            each call and returns the key: for tokens that expire, and for a key for each tenant.
         base_url: Where the server is; None: the provider's own. `api_base` is the same.
         headers: Sent with every request.
         client: An object with `complete` and `acomplete` that is used in place of the one the prefix names.
@@ -83,7 +84,7 @@ class LM(BaseLM):
         num_retries: int = 3,
         *,
         timeout: float = 600.0,
-        api_key: str | None = None,
+        api_key: str | Callable[[], str] | None = None,
         base_url: str | None = None,
         api_base: str | None = None,
         headers: Mapping[str, str] | None = None,
@@ -108,6 +109,10 @@ class LM(BaseLM):
         if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout > 0:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError(
                 f"{place}: timeout is {timeout!r}; seconds for the whole call, more than 0"
+            )
+        if api_key is not None and not isinstance(api_key, str) and not callable(api_key):  # pyright: ignore[reportUnnecessaryComparison]
+            raise ConfigurationError(
+                f"{place}: api_key is a {type(api_key).__name__}; a str, or a function that returns one"
             )
         if base_url is not None and api_base is not None and base_url != api_base:
             raise ConfigurationError(f"{place}: base_url and api_base are the same thing; give one")
@@ -236,14 +241,29 @@ class LM(BaseLM):
 
     def _client(self) -> Client:
         if self._made is None:
-            made = self.client if self.client is not None else client_for(self._spec())
+            made = self.client if self.client is not None else self._new_client()
             self._made = Taped(made, self.model) if getattr(made, "remote", True) else made
         return self._made
 
+    def _new_client(self) -> Client:
+        return (
+            load("telic.lm._rotating").RotatingClient(self.api_key, self._spec())
+            if callable(self.api_key)
+            else client_for(self._spec())
+        )
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        made = self.__dict__.get("_made") if name in _OF_THE_CLIENT else None
+        changed = made is not None and not self.launched and self.__dict__.get(name) != value
+        object.__setattr__(self, name, value)
+        if changed:  # the next call is made with it
+            self.__dict__.update(_made=None, _paid=None, _cached=None)
+
     def _spec(self) -> ClientSpec:
         provider, name = split_model(self.model)
+        key = None if callable(self.api_key) else self.api_key
         return ClientSpec(
-            provider, name, self.model_type, self.api_key, self.base_url, float(self.timeout), self.num_retries,
+            provider, name, self.model_type, key, self.base_url, float(self.timeout), self.num_retries,
             self.headers, self.batch,
         )  # fmt: skip
 

@@ -9,6 +9,7 @@ from telic import context as telic_context
 from telic._http import portal
 from telic.data import Request
 from telic.errors import ConfigurationError, LMRateLimitError, RequestsForbiddenError
+from telic.lm.wire import _client as wire_client
 from telic.lm.wire._client import open_client
 from telic.lm.wire._limiter import Limiter
 from telic.lm.wire._retry import RetryPolicy
@@ -283,3 +284,16 @@ def test_a_wait_that_the_deadline_has_no_room_for_is_not_waited():
             client(server, timeout_s=5.0).complete(Request(HI))
         assert (caught.value.retry_after_s, caught.value.attempts) == (3600.0, 1)
         assert len(server.requests) == 1
+
+
+def test_keys_that_rotate_leave_nothing_behind_and_what_was_learned_stays(monkeypatch):
+    monkeypatch.setattr(wire_client, "_MANY_LIMITERS", 8)
+    monkeypatch.setattr(wire_client, "_limiters", {})
+    faults_ = [faults.status(429, retry_after=0.01), None]
+    with FaultServer("x", faults=faults_) as server:
+        for key in ("slow", *(f"key-{number}" for number in range(40))):
+            made = open_client("openai", "m", api_key=key, base_url=server.url, retry=SOON)
+            assert made.complete(Request(HI)).text == "x"
+    kept = wire_client._limiters
+    assert len(kept) <= 8
+    assert min(limiter.limit for limiter in kept.values()) < 10

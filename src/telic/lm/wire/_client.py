@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from telic.protocols import Capabilities, Client, Delta
 
 _limiters: dict[tuple[Any, ...], Limiter] = {}
+_MANY_LIMITERS = 1024
 
 
 @final
@@ -265,6 +266,9 @@ class WireClient:
         key = (loop, dialect.endpoint.origin, dialect.endpoint.target, dialect.key_hash, dialect.model)
         limiter = _limiters.get(key)
         if limiter is None:
+            if len(_limiters) >= _MANY_LIMITERS:  # keys that rotate: what knows nothing is as good as new
+                for old in [old for old, one in _limiters.items() if one.is_fresh]:
+                    del _limiters[old]
             limiter = _limiters[key] = Limiter(loop.time)
         return limiter
 

@@ -64,6 +64,12 @@ class Limiter:
         """When new calls may start again, on the clock."""
         return self._paused_until
 
+    @property
+    def is_fresh(self) -> bool:
+        """True if nothing is out, waits, or has been learned."""
+        idle = not self._out and not self._waiting and self._clock() >= self._paused_until
+        return idle and self._limit == math.inf and self._share < _MEMORY / 2
+
     def enter(self) -> bool:
         """Take a place at once if there is one; else `await wait(loop)`."""
         if self._waiting or self._out >= self._limit or self._clock() < self._paused_until:
