@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import typing
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from telic.adapters._annotations import (
     bare_annotation,
@@ -17,6 +17,7 @@ from telic.adapters._annotations import (
     literal_choices,
 )
 from telic.signatures import json_schema, type_name
+from telic.types import without_titles
 
 if TYPE_CHECKING:
     from telic.signatures import FieldInfo
@@ -82,23 +83,6 @@ def output_note(field: FieldInfo) -> str:
         return f"must be one of: {'; '.join(choices)}"
     schema = json.dumps(without_titles(json_schema(annotation)), ensure_ascii=False, separators=(",", ":"))
     return f"must be JSON that follows the schema: {schema}"
-
-
-def without_titles(schema: Any) -> Any:
-    """Return a JSON schema without the titles that repeat its names: tokens that say nothing."""
-    if isinstance(schema, list):
-        return [without_titles(member) for member in cast("list[Any]", schema)]
-    if not isinstance(schema, dict):
-        return schema
-    plain: dict[str, Any] = {}
-    for key, value in cast("dict[str, Any]", schema).items():
-        if key in ("properties", "$defs"):
-            plain[key] = {name: without_titles(inner) for name, inner in value.items()}
-        elif key in ("enum", "const", "default", "examples"):
-            plain[key] = value
-        elif key != "title":
-            plain[key] = without_titles(value)
-    return plain
 
 
 def name_outputs(signature: Any, mark: str) -> str:

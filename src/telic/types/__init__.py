@@ -20,3 +20,4 @@ from telic.types._tool import Tool as Tool
 from telic.types._tool import checked_timeout as checked_timeout
 from telic.types._tool_calls import ToolCall as ToolCall
 from telic.types._tool_calls import ToolCalls as ToolCalls
+from telic.types._tool_schema import without_titles as without_titles

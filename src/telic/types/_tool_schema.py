@@ -195,7 +195,7 @@ def schema_of(annotation: Any, name: str) -> dict[str, Any]:
         return {"type": _PLAIN[annotation]}
     pydantic = load("pydantic")
     try:
-        return _untitled(checker_of(annotation).json_schema())
+        return without_titles(checker_of(annotation).json_schema())
     except (TypeError, pydantic.PydanticUserError) as error:
         raise ConfigurationError(
             f"the argument {name!r} has the type {annotation!r}, which an LM cannot write as JSON ({error}); give it "
@@ -208,20 +208,20 @@ def checker_of(annotation: Any) -> Any:
     return load("pydantic").TypeAdapter(annotation)
 
 
-def _untitled(schema: Any) -> Any:
-    """Return a schema without the titles that pydantic makes of names: tokens that say nothing."""
+def without_titles(schema: Any) -> Any:
+    """Return a JSON schema without the titles that pydantic makes of its names: tokens that say nothing."""
     if isinstance(schema, list):
-        return [_untitled(item) for item in cast("list[Any]", schema)]
+        return [without_titles(item) for item in cast("list[Any]", schema)]
     if not isinstance(schema, dict):
         return schema
     plain: dict[str, Any] = {}
     for key, value in cast("dict[str, Any]", schema).items():
         if key in ("properties", "$defs"):
-            plain[key] = {name: _untitled(inner) for name, inner in value.items()}
+            plain[key] = {name: without_titles(inner) for name, inner in value.items()}
         elif key in ("enum", "const", "default", "examples"):
             plain[key] = value
         elif key != "title":
-            plain[key] = _untitled(value)
+            plain[key] = without_titles(value)
     return plain
 
 
@@ -257,7 +257,7 @@ def parts_of_schema(schema: Mapping[str, Any], name: str) -> tuple[dict[str, dic
     parts: dict[str, dict[str, Any]] = {}
     for key, value in cast("Mapping[str, Any]", properties).items():
         part = dict(cast("Mapping[str, Any]", value)) if isinstance(value, Mapping) else {}
-        parts[key] = _untitled({**part, **definitions} if "$ref" in str(part) else part)
+        parts[key] = without_titles({**part, **definitions} if "$ref" in str(part) else part)
     return parts, frozenset(schema.get("required") or ())
 
 
