@@ -270,3 +270,61 @@ def test_an_embedder_that_was_used_is_the_same():
     before = stable(embedder)
     embedder(["a", "b"])
     assert stable(embedder) == before
+
+
+USING = """
+import telic
+LIMIT = {limit}
+SEEN = []
+ROWS = 0
+judge = telic.Predict("answer -> good")
+judge.demos = {demos!r}
+
+def tidy(text):
+    return text.{tidied}()
+
+def twice(text):
+    return tidy(text) if len(text) > 1 else twice(text * 2)
+
+def metric(example, prediction, trace=None):
+    global ROWS
+    ROWS += 1
+    SEEN.append(example)
+    return len(twice(prediction.answer)) > LIMIT and judge(answer=prediction.answer).good
+
+class Program(telic.Module):
+    def __init__(self):
+        self.step = telic.Predict("question -> answer")
+
+    def forward(self, question):
+        return self.step(question=tidy(question))
+"""
+
+
+def used(limit=1, demos=(), tidied="strip"):
+    names = {"__name__": "using"}
+    exec(USING.format(limit=limit, demos=list(demos), tidied=tidied), names)
+    return names
+
+
+def test_what_a_metric_uses_of_its_own_file_counts():
+    keys = [
+        callable_key(used(**other)["metric"])
+        for other in ({}, {"limit": 2}, {"demos": [{"answer": "a", "good": "no"}]}, {"tidied": "lower"})
+    ]
+    assert len(set(keys)) == 4
+    assert callable_key(used()["metric"]) == keys[0]
+
+
+def test_what_a_forward_uses_of_its_own_file_counts():
+    programs = [used()["Program"](), used(tidied="lower")["Program"](), used(limit=2)["Program"]()]
+    first, other, alike = [program_key(program, code=True) for program in programs]
+    assert first != other
+    assert first == alike
+
+
+def test_what_a_metric_counts_does_not_count():
+    names = used()
+    before = callable_key(names["metric"])
+    names["ROWS"], names["SEEN"] = 7, ["a"]
+    assert callable_key(names["metric"]) == before

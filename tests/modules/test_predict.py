@@ -513,3 +513,34 @@ def test_options_can_be_changed_later():
 def test_a_function_serves_as_an_lm(reply):
     with context(lm=lambda messages, **options: reply(answer="from a function")):
         assert Predict("question -> answer")(question="q").answer == "from a function"
+
+
+@pytest.mark.parametrize(
+    ("demos", "told"),
+    [
+        (["question: a"], "number 0 is str 'question: a'"),
+        (Example(question="a", answer="b"), "are Example .* give a list"),
+        ({"question": "a", "answer": "b"}, "are dict .* give a list"),
+        (None, "are NoneType None"),
+    ],
+)
+def test_demos_that_are_none_are_refused(demos, told):
+    predict = Predict("question -> answer")
+    predict.demos = demos
+    with pytest.raises(ConfigurationError, match=told):
+        predict.render(question="a")
+
+
+def test_demos_of_other_fields_are_told_of(caplog):
+    predict = Predict("question -> answer")
+    predict.demos = [Example(qestion="a", anser="b")]
+    predict.render(question="a")
+    assert "1 demo of StringSignature: shown to no LM" in caplog.text
+    assert "'qestion', 'anser'" in caplog.text
+
+
+def test_nothing_is_told_where_some_demos_are_shown(caplog):
+    predict = Predict("question -> answer")
+    predict.demos = [Example(qestion="a", anser="b"), {"question": "a", "answer": "b"}]
+    assert len(predict.render(question="a")) == 4
+    assert not caplog.text

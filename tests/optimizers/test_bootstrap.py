@@ -248,7 +248,7 @@ def test_failures_are_counted_and_told():
     rows = examples(12)
 
     def metric_with_a_fault(example, prediction, trace=None):
-        if example is rows[0]:
+        if example == rows[0]:
             raise KeyError("fault")
         return metric(example, prediction)
 
@@ -308,7 +308,7 @@ def test_an_interrupt_keeps_the_demonstrations_made_so_far(num_threads):
     rows = examples(30)
 
     def interrupting(example, prediction, trace=None):
-        if example is rows[8]:
+        if example == rows[8]:
             raise KeyboardInterrupt
         return True
 

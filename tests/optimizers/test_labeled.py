@@ -115,3 +115,9 @@ def test_rows_without_answers_keep_their_order():
     assert spread(rows) == rows
     assert spread(rows, ["kind"]) == rows
     assert spread([]) == []
+
+
+def test_a_predictor_that_no_row_fits_is_told_of():
+    compiled = LabeledFewShot(k=4).compile(TwoSteps(), trainset=examples(30))
+
+    assert any("second" in note and "no demonstrations" in note for note in compiled.report.notes)

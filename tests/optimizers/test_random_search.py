@@ -187,7 +187,7 @@ def test_failed_rows_are_counted():
     rows = examples(25, first=200)
 
     def fragile(example, prediction, trace=None):
-        if example is rows[3]:
+        if example == rows[3]:
             raise KeyError("fault")
         return metric(example, prediction)
 

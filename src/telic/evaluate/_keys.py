@@ -11,14 +11,15 @@ itself what counts of it by a method `identity()` that returns plain data.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Mapping, Sequence
+from functools import lru_cache, partial
 from hashlib import sha256
 from types import CodeType, FunctionType, MethodType
 from typing import Any, Final, cast
 
 from telic._hash import content_key
 from telic._optional import load
+from telic._unset import UNSET
 from telic.context import DEFAULTS
 from telic.context import get as get_setting
 from telic.data import Example
@@ -28,7 +29,7 @@ from telic.types import Tool
 _ADDRESS: Final = re.compile(r" at 0x[0-9a-fA-F]+")
 _PLAIN: Final = (str, int, float, bool, type(None))
 _DEPTH: Final = 6
-_NO_SETTINGS: Final = frozenset(("callbacks", "history", "report"))
+_NO_SETTINGS: Final = frozenset(("callbacks", "frozen_parts", "history", "report"))
 _LEARNED: Final = frozenset(("signature", "demos", "lm", "config"))
 
 
@@ -235,17 +236,52 @@ def _function(function: Any, deeper: tuple[int, ...]) -> Any:
         _code(function.__code__),
         [stable(item, deeper) for item in closure],
         [stable(item, deeper) for item in defaults],
+        *_used([function], deeper),
     ]
 
 
 def _cell(cell: Any) -> Any:
-    """Return what a closure holds, where that is a plain value or a function; of others the class."""
+    """Return what a closure holds, where that is a plain value, a function or a program; of others the class."""
     try:
         value: Any = cell.cell_contents
     except ValueError:  # not assigned yet
         return None
-    plain = isinstance(value, (*_PLAIN, tuple, frozenset, FunctionType))
-    return cast("Any", value) if plain else type(value).__qualname__
+    known = isinstance(value, (*_PLAIN, tuple, frozenset, FunctionType, Module))
+    return cast("Any", value) if known else type(value).__qualname__
+
+
+def _used(functions: list[FunctionType], deeper: tuple[int, ...]) -> list[Any]:
+    """Return what some functions use of their own file: other functions, plain values, programs. Empty: nothing.
+
+    Lists and dicts are left out: many a metric counts in one what it sees.
+    """
+    reached, values = list(functions), {}
+    for function in reached:  # it grows
+        for name in _global_names(function.__code__):
+            value = function.__globals__.get(name, UNSET)
+            if isinstance(value, FunctionType):
+                if value.__module__ == function.__module__ and value not in reached:
+                    reached.append(value)
+            elif name[:2] != "__" and isinstance(value, (*_PLAIN, tuple, frozenset, Module)):
+                values[name] = stable(value, deeper)
+    others = [[one.__qualname__, _code(one.__code__)] for one in reached[len(functions) :]]
+    return [others, values] if others or values else []
+
+
+@lru_cache(maxsize=1024)
+def _global_names(code: CodeType) -> Sequence[str]:
+    """Return the global names that code reads and does not assign itself."""
+    read: dict[str, None] = {}
+    assigned: set[str] = set()
+    for one in load("dis").get_instructions(code):
+        if one.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+            read[one.argval] = None
+        elif one.opname == "STORE_GLOBAL":
+            assigned.add(one.argval)
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            read |= dict.fromkeys(_global_names(inner))
+    return [name for name in read if name not in assigned]
 
 
 def _class_code(cls: type) -> Any:
@@ -255,13 +291,15 @@ def _class_code(cls: type) -> Any:
         if _is_ours(base):
             continue
         items = sorted(vars(base).items())
-        functions = {name: _code(f.__code__) for name, item in items for f in _functions_in(item)}
+        methods = {name: f for name, item in items for f in _functions_in(item)}
         values = {
             name: _beside_parts(item, (id(cls),))
             for name, item in items
             if name[0] != "_" and isinstance(item, (*_PLAIN, tuple, list, dict, set, frozenset))
         }
-        found.append([base.__qualname__, functions, *([values] if values else [])])
+        functions = {name: _code(f.__code__) for name, f in methods.items()}
+        used = _used(list(methods.values()), (id(cls),))
+        found.append([base.__qualname__, functions, *([values] if values else []), *used])
     return found
 
 

@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Any, final
+from typing import Any, cast, final
 
+from telic._optional import load
+from telic._text import plural
 from telic.adapters import NativePlan
+from telic.data import Example
+from telic.errors import ConfigurationError
 from telic.modules._inputs import InputChecker
 from telic.modules._state_values import store_of
 
@@ -31,7 +35,7 @@ class PreparedPlan:
         self.signature = signature
         self.adapter = adapter
         self.capabilities = capabilities
-        self.demos = [{k: _frozen(v) for k, v in store_of(demo).items()} for demo in demos]
+        self.demos = [{k: _frozen(v) for k, v in store.items()} for store in _stores(demos, signature)]
         self.checker = InputChecker(signature)
         self.plan = adapter.plan(signature, demos, capabilities)
         self.prefix = len(self.plan.prefix)
@@ -67,6 +71,45 @@ def prepared(
             return entry, kept
     made = PreparedPlan(signature, demos, adapter, capabilities)
     return made, (made, *kept[: _KEPT - 1])
+
+
+def _stores(demos: Any, signature: Any) -> list[dict[str, Any]]:
+    """Return the fields of each demo; where no demo has any that the signature shows, say so.
+
+    Raises:
+        ConfigurationError: It is no list of examples or dicts.
+    """
+    name = signature.__name__
+    if isinstance(demos, (str, dict, Example)) or not isinstance(demos, Sequence):
+        kind = type(cast("object", demos)).__name__
+        raise ConfigurationError(
+            f"the demos of {name} are {kind} {demos!r:.80}; give a list of examples or dicts"
+        )
+    stores: list[dict[str, Any]] = []
+    for place, demo in enumerate(cast("Sequence[Any]", demos)):
+        if not isinstance(demo, dict) and not hasattr(demo, "_store"):
+            raise ConfigurationError(
+                f"the demos of {name}: number {place} is {type(demo).__name__} {demo!r:.80}; "
+                "give an Example or a dict of its fields"
+            )
+        stores.append(store_of(demo))
+    if stores and not any(_is_shown(store, signature) for store in stores):
+        load("logging").getLogger("telic").warning(
+            "%s of %s: shown to no LM, for want of an input and an output among its fields (%s); the first has %s",
+            plural(len(stores), "demo"),
+            name,
+            ", ".join(signature.fields),
+            ", ".join(map(repr, stores[0])),
+        )
+    return stores
+
+
+def _is_shown(store: dict[str, Any], signature: Any) -> bool:
+    """Whether a demo has an input and an output: adapters leave out those that lack either."""
+    return all(
+        any(store.get(field) is not None for field in fields)
+        for fields in (signature.input_fields, signature.output_fields)
+    )
 
 
 def _frozen(value: Any) -> Any:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, cast, final
 from telic._seed import derive
 from telic._text import plural
 from telic.context import context
+from telic.context import get as get_setting
 from telic.errors import ConfigurationError, EvaluationError
 from telic.evaluate import MetricCall, Row, RowJob, is_unreadable, resolved, score_row
 from telic.optimizers._gepa_pool import Member
@@ -106,19 +107,20 @@ class Validation:
     def _row(self, member: Member, index: int) -> tuple[Row, Mapping[str, float]]:
         if not self._objectives:
             return score_row(member.job, index, self._rows[index]), {}
-        with context(trace=[]):  # such rows are not kept in the run: what is noted beside them would be lost
+        trace: list[Any] = []  # such rows are not kept in the run: what is noted beside them would be lost
+        with context(trace=trace):
             row = score_row(member.job, index, self._rows[index])
         cause = None if row.error is None else row.error.__cause__
         if isinstance(cause, ConfigurationError):
             raise cause
-        return row, self._noted.pop(id(row.prediction), {})
+        return row, self._noted.pop(id(trace), {})
 
     def _noting(self, metric: MetricCall) -> MetricCall:
         """Return the metric so that the objectives of its answers are noted."""
 
         def judged(example: Any, prediction: Any) -> Any:
             answer = resolved(metric.evaluate(example, prediction))
-            self._noted[id(prediction)] = objectives_of(answer, metric.name)
+            self._noted[id(get_setting("trace"))] = objectives_of(answer, metric.name)
             return answer
 
         judged.__name__ = metric.name

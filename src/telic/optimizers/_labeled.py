@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, final
 
+from telic._text import join_names
 from telic.errors import ConfigurationError
 from telic.evaluate import check_count, checked_examples
 from telic.optimizers._base import Optimizer, P
@@ -82,6 +83,13 @@ class LabeledFewShot(Optimizer):
             def best(stopped: str | None) -> Any:
                 compiled = student.reset_copy()
                 put_labelled(compiled, rows, self.k, sample=sample, seed=self.seed)
+                bare = [path for path, one in learners(compiled, "demos").items() if self.k and not one.demos]
+                if bare:
+                    run.note(
+                        f"no demonstrations of {join_names(bare)}: they need an input and an output, and no row has "
+                        f"both (the first has {join_names(rows[0].keys())})",
+                        warn=True,
+                    )
                 compiled.report = run.report(stopped=stopped)
                 run.candidate(compiled, None, "labelled demos")
                 return compiled
