@@ -4,12 +4,15 @@ import asyncio
 import shutil
 import ssl
 import subprocess
+import sys
 import threading
+import types
 
 import pytest
 
-from telic._http import _dial
-from telic.errors import LMTransportError
+from telic._http import _dial, _proxy
+from telic._http._message import Origin
+from telic.errors import ConfigurationError, LMTransportError
 from telic.testing import FaultServer
 
 PATH = "/v1/chat/completions"
@@ -105,7 +108,7 @@ class Proxy:
 @pytest.fixture
 def proxied(monkeypatch):
     """The loopback counts as any other host here, so that a proxy on it can be tried."""
-    monkeypatch.setattr(_dial, "_is_loopback", lambda host: False)
+    monkeypatch.setattr(_proxy, "is_loopback", lambda host: False)
     for name in ("http_proxy", "https_proxy", "no_proxy", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
@@ -171,6 +174,49 @@ def test_no_proxy_is_heeded(make_sender, proxied):
         proxied.setenv("HTTP_PROXY", "http://127.0.0.1:9")
         proxied.setenv("NO_PROXY", "127.0.0.1,other")
         assert make_sender().send(server.host + PATH).status == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "direct"),
+    [("10.1.2.3", True), ("11.0.0.1", False), ("fd00::7", True), ("a.b.internal", True), ("internal", False)],
+)
+def test_no_proxy_takes_networks_and_stars(proxied, host, direct):
+    proxied.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    proxied.setenv("NO_PROXY", "10.0.0.0/8, fd00::/8,*.internal,no/network")
+    assert (_proxy.proxy_for(Origin("http", host, 80)) is None) is direct
+
+
+def test_a_socks_proxy_is_refused_by_the_name_of_its_variable(make_sender, proxied):
+    proxied.setenv("ALL_PROXY", "socks5://user:hush@127.0.0.1:9")
+    with pytest.raises(
+        ConfigurationError, match=r"ALL_PROXY names a socks5 proxy.*NO_PROXY=api.example"
+    ) as caught:
+        make_sender().send("http://api.example/v1")
+    assert "hush" not in str(caught.value)
+
+
+def test_a_file_of_authorities_that_is_not_there_is_said_so(make_sender, authority, monkeypatch, tmp_path):
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "gone.pem"))
+    context, _ = authority
+    with FaultServer(ssl_context=context) as server:
+        with pytest.raises(
+            LMTransportError, match=r"SSL_CERT_FILE names '.*gone.pem', and there is no such file"
+        ):
+            make_sender().send(server.host + PATH)
+
+
+def test_a_system_without_authorities_trusts_those_of_certifi(authority, monkeypatch, tmp_path):
+    _, certificate = authority
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+    certifi = types.ModuleType("certifi")
+    certifi.where = lambda: str(certificate)
+    monkeypatch.setitem(sys.modules, "certifi", certifi)
+    dialer = _dial.Dialer(asyncio.new_event_loop(), 1.0)
+    try:
+        assert dialer._context().cert_store_stats()["x509"] == 1
+    finally:
+        dialer._loop.close()
 
 
 def test_the_loopback_needs_no_proxy(make_sender, monkeypatch):

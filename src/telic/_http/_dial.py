@@ -1,19 +1,17 @@
 """Making connections: names to addresses, TCP, TLS, and the tunnel through a proxy.
 
 Names are resolved once a minute and host; the address that worked comes first the next time. TLS trusts the system's
-authorities (`SSL_CERT_FILE` and `SSL_CERT_DIR` replace them). Proxies come from `HTTPS_PROXY`, `HTTP_PROXY`,
-`ALL_PROXY` and `NO_PROXY`, read when a host is met first.
+authorities (`SSL_CERT_FILE` and `SSL_CERT_DIR` replace them), and certifi's where the system has none, as Python from
+python.org on macOS. Which proxy a host is reached by is told by `_proxy`.
 """
 
 from __future__ import annotations
 
-import base64
 import os
 import socket
 from contextvars import Context
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
+from typing import TYPE_CHECKING, Any, Final, final
 
-from telic._http._message import Origin, parse_url
 from telic._optional import load
 from telic.errors import LMTransportError
 
@@ -22,42 +20,11 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
+    from telic._http._message import Origin
+    from telic._http._proxy import Proxy
+
 RESOLVED_FOR_S: Final = 60.0
 _OTHER_ADDRESS_S: Final = 2.0  # how long one of several addresses may be silent
-
-
-class Proxy(NamedTuple):
-    """A proxy; `authorization` is the value of its header, or ""."""
-
-    origin: Origin
-    authorization: str
-
-
-def proxy_for(origin: Origin) -> Proxy | None:
-    """Return the proxy that the environment names for `origin`, or None.
-
-    Raises:
-        ConfigurationError: The variable holds something that is no http(s) URL.
-    """
-    if _is_loopback(origin.host) or not any(name.lower().endswith("_proxy") for name in os.environ):
-        return None
-    request = load("urllib.request")
-    settings: dict[str, str] = request.getproxies_environment()
-    url = settings.get(origin.scheme) or settings.get("all")
-    if not url or request.proxy_bypass_environment(f"{origin.host}:{origin.port}"):
-        return None
-    if "://" not in url:
-        url = f"http://{url}"
-    address = parse_url(url, what=f"proxy for {origin.scheme} ({origin.scheme.upper()}_PROXY)")
-    token = ""
-    if address.user:
-        pair = f"{address.user}:{address.password}".encode()
-        token = f"Basic {base64.b64encode(pair).decode()}"
-    return Proxy(address.origin, token)
-
-
-def _is_loopback(host: str) -> bool:
-    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 @final
@@ -170,6 +137,11 @@ class Dialer:
     def _context(self) -> ssl.SSLContext:
         if self._ssl_context is None:
             context: ssl.SSLContext = load("ssl").create_default_context()
+            if _knows_nobody(context):
+                try:
+                    context.load_verify_locations(load("certifi").where())
+                except ModuleNotFoundError:
+                    pass  # `_explain` says what to do
             context.set_alpn_protocols(["http/1.1"])
             self._ssl_context = context
         return self._ssl_context
@@ -226,6 +198,25 @@ def _is_literal(host: str) -> bool:
     return False
 
 
+def _knows_nobody(context: ssl.SSLContext) -> bool:
+    """Return whether there is no authority to trust: none loaded, and no folder to look them up in."""
+    if context.cert_store_stats()["x509_ca"]:
+        return False
+    folder = load("ssl").get_default_verify_paths().capath
+    return folder is None or not os.listdir(folder)
+
+
+def _untrusted(reason: object) -> str:
+    named = os.environ.get("SSL_CERT_FILE")
+    if named and not os.path.isfile(named):
+        return f"{reason}; SSL_CERT_FILE names {named!r}, and there is no such file"
+    if named is None and _knows_nobody(load("ssl").create_default_context()):
+        return (
+            f"{reason}; this system has no certificates of authorities: install ca-certificates, or certifi"
+        )
+    return f"{reason}; for an authority of your own set SSL_CERT_FILE to its certificate"
+
+
 def _is_certificate_error(error: OSError) -> bool:
     return isinstance(error, load("ssl").SSLCertVerificationError)
 
@@ -234,13 +225,11 @@ def _explain(origin: Origin, proxy: Proxy | None, error: OSError) -> str:
     via = f" by the proxy {proxy.origin.name}" if proxy is not None else ""
     where = f"{origin.name}{via}"
     if _is_certificate_error(error):
+        return f"the certificate of {where} is not trusted: {_untrusted(getattr(error, 'verify_message', error))}"
+    if isinstance(error, load("ssl").SSLError) or (origin.scheme == "https" and not str(error)):
         return (
-            f"the certificate of {where} is not trusted: {getattr(error, 'verify_message', error)}; "
-            "for an authority of your own set SSL_CERT_FILE to its certificate"
-        )
-    if isinstance(error, load("ssl").SSLError):
-        return (
-            f"TLS with {where} failed: {getattr(error, 'reason', None) or error}; does it speak https there?"
+            f"TLS with {where} failed: {getattr(error, 'reason', None) or error or 'the connection was closed'}; "
+            "does it speak https there?"
         )
     if isinstance(error, socket.gaierror):
         name = origin.host if proxy is None else proxy.origin.host

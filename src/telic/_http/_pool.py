@@ -11,7 +11,8 @@ from contextvars import Context
 from typing import TYPE_CHECKING, Final, final
 
 from telic._http._connection import Connection
-from telic._http._dial import Dialer, Proxy, proxy_for
+from telic._http._dial import Dialer
+from telic._http._proxy import Proxy, proxy_for
 
 if TYPE_CHECKING:
     import asyncio
