@@ -54,8 +54,7 @@ MANY_PARAMETERS = {
     # One parameter an option of the command line.
     "cli/_app.py:compile_program",
     "cli/_app.py:improve",
-    "cli/_recipe_app.py:multihop",
-    "cli/_recipe_app.py:rag",
+    "cli/_recipe_app.py:_over_documents.answer_from",
 }
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef

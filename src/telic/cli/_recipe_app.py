@@ -38,48 +38,34 @@ SeedOption = Annotated[int, typer.Option("--seed", help="Another draw of splits 
 ThreadsOption = Annotated[int | None, typer.Option("--num-threads", help="How many calls at once.")]
 
 
-@recipes.command("rag")
-def rag(
-    documents: DocumentsArgument,
-    questions: QuestionsArgument,
-    out: OutOption = Path("rag"),
-    lm: LMOption = None,
-    k: KOption = None,
-    size: SizeOption = 1000,
-    metric: MetricOption = None,
-    question: QuestionOption = "question",
-    answer: AnswerOption = "answer",
-    budget: BudgetOption = None,
-    plan: PlanOption = False,
-    yes: YesOption = False,
-    seed: SeedOption = 0,
-    num_threads: ThreadsOption = None,
-) -> None:
-    """Answer questions from a folder of documents, with citations, or "not in the documents"."""
-    options = {"k": k, "size": size, "metric": metric, "question": question, "answer": answer}
-    _run("rag", (documents, questions), options, (out, lm, budget, plan, yes, seed, num_threads))
+def _over_documents(name: str, told: str) -> None:
+    """Add the command of a recipe that answers questions from documents."""
+
+    @recipes.command(name, help=told)
+    def answer_from(
+        documents: DocumentsArgument,
+        questions: QuestionsArgument,
+        out: OutOption = Path(name),
+        lm: LMOption = None,
+        k: KOption = None,
+        size: SizeOption = 1000,
+        metric: MetricOption = None,
+        question: QuestionOption = "question",
+        answer: AnswerOption = "answer",
+        budget: BudgetOption = None,
+        plan: PlanOption = False,
+        yes: YesOption = False,
+        seed: SeedOption = 0,
+        num_threads: ThreadsOption = None,
+    ) -> None:
+        options = {"k": k, "size": size, "metric": metric, "question": question, "answer": answer}
+        _run(name, (documents, questions), options, (out, lm, budget, plan, yes, seed, num_threads))
 
 
-@recipes.command("multihop")
-def multihop(
-    documents: DocumentsArgument,
-    questions: QuestionsArgument,
-    out: OutOption = Path("multihop"),
-    lm: LMOption = None,
-    k: KOption = None,
-    size: SizeOption = 1000,
-    metric: MetricOption = None,
-    question: QuestionOption = "question",
-    answer: AnswerOption = "answer",
-    budget: BudgetOption = None,
-    plan: PlanOption = False,
-    yes: YesOption = False,
-    seed: SeedOption = 0,
-    num_threads: ThreadsOption = None,
-) -> None:
-    """Answer questions that need several searches in a folder of documents."""
-    options = {"k": k, "size": size, "metric": metric, "question": question, "answer": answer}
-    _run("multihop", (documents, questions), options, (out, lm, budget, plan, yes, seed, num_threads))
+_over_documents(
+    "rag", 'Answer questions from a folder of documents, with citations, or "not in the documents".'
+)
+_over_documents("multihop", "Answer questions that need several searches in a folder of documents.")
 
 
 @recipes.command("classify")
