@@ -268,3 +268,13 @@ def test_impossible_settings_are_refused(options):
 
 def test_zero_is_no_timeout_as_programs_for_dspy_have_it():
     assert Parallel(timeout=0)([(abs, (-1,))]) == [1]
+
+
+def test_a_parallel_is_the_program_of_a_pair_and_takes_a_list_of_pairs():
+    predict, inner = telic.Predict("question -> answer"), Parallel()
+    pairs = [(predict, {"question": "a"}), (inner, [(predict, {"question": "b"}), (predict, ROW)])]
+
+    with telic.context(lm=echo()):
+        first, nested = both(Parallel(num_threads=2), pairs)
+
+    assert (first.answer, [one.answer for one in nested]) == ("a", ["b", "row"])

@@ -208,3 +208,10 @@ def test_dummy_retrieval_finds_what_is_near():
     assert rm("dogs bark", k=1) == [{"long_text": "dogs bark loudly"}]
     with pytest.raises(telic.DatasetError, match="asked for 9 passages of 3"):
         rm("x", k=9)
+
+
+def test_an_adapter_of_ones_own_is_answered_in_the_format_of_the_one_it_extends():
+    class Spy(JSONAdapter): ...
+
+    with telic.context(adapter=Spy()):
+        assert Predict("question -> answer")(question="?", lm=DummyLM([{"answer": "4"}])).answer == "4"

@@ -5,12 +5,15 @@ from __future__ import annotations
 import importlib
 import sys
 
+from telic.compat._callers import read_callers
 from telic.compat._paths import Alias, Facade
 from telic.errors import ConfigurationError
 
 
 def install() -> None:
     """Make `import dspy` in this process mean telic, from now on. Calling it twice does no harm.
+
+    Signature strings then find types in the variables of their callers, as DSPy's do.
 
     Raises:
         ConfigurationError: The real DSPy has been imported already; install before the first `import dspy`.
@@ -31,5 +34,6 @@ def install() -> None:
             "call telic.compat.install() before anything imports it"
         )
     importlib.import_module("telic")
+    read_callers()
     sys.meta_path.insert(0, Alias())
     sys.modules["dspy"] = Facade("dspy", "telic, under the name that programs know.")

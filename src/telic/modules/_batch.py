@@ -143,6 +143,8 @@ def _run_one(
         return call(program, (), row.inputs().to_dict()) if access_examples else call(program, (row,), {})
     if isinstance(row, dict):
         return call(program, (), cast("dict[str, Any]", row))
+    if isinstance(row, list) and getattr(program, "takes_pairs", False):  # a `Parallel` inside of another
+        return call(program, (cast("list[Any]", row),), {})
     if isinstance(row, list) and len(cast("list[Any]", row)) > 0 and _is_list_of_rows(cast("list[Any]", row)):
         return [_run_one(call, program, inner, access_examples) for inner in cast("list[Any]", row)]
     if isinstance(row, (tuple, list)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, final
+from typing import Any, Final, final
 
 from telic.modules._batch import Batch
 
@@ -38,6 +38,9 @@ class Parallel:
         >>> Parallel(num_threads=2)([(lambda n: n + 1, (1,)), (lambda n: n * 10, {"n": 2})])
         [2, 20]
     """
+
+    takes_pairs: Final = True
+    """A list of pairs is one argument, also where this is itself the program of a pair."""
 
     def __init__(
         self,

@@ -2,6 +2,8 @@
 
 from telic.signatures._field import FieldInfo as FieldInfo
 from telic.signatures._field import infer_prefix as infer_prefix
+from telic.signatures._names import SCOPE as SCOPE
+from telic.signatures._names import known_names as known_names
 from telic.signatures._names import type_name as type_name
 from telic.signatures._options import InputField as InputField
 from telic.signatures._options import OutputField as OutputField

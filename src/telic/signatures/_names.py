@@ -12,8 +12,8 @@ import collections
 import collections.abc
 import types
 import typing
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, final
 
 import telic.types
 from telic._optional import load
@@ -55,6 +55,18 @@ _PACKAGES: Final[Mapping[str, Mapping[str, Any]]] = {
 }
 _OWN: Final = ("telic", "dspy")  # programs write `dspy.Image` in strings
 MISSING: Final = object()
+
+
+@final
+class _Scope:
+    """Where signature strings look for types that nobody passed in: nowhere, unless `telic.compat` says so."""
+
+    def __init__(self) -> None:
+        self.types: Callable[[], Mapping[str, Any]] = dict
+        """Makes the scope of one string: types by name; its length is how many were found in it."""
+
+
+SCOPE: Final = _Scope()
 
 
 def find_type(name: str) -> Any:

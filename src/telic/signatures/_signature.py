@@ -25,6 +25,7 @@ from telic.signatures._body import read_body
 from telic.signatures._facts import Facts, Fields
 from telic.signatures._field import FieldInfo, Kind, check_constraints
 from telic.signatures._options import field_changes
+from telic.signatures._names import SCOPE
 
 if TYPE_CHECKING:
     from telic.signatures._typed import TypedPrediction as _Instance
@@ -199,9 +200,10 @@ def make_signature(
     if instructions is not None and not isinstance(instructions, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise SignatureError(f"instructions must be text, not {instructions!r}")
     if isinstance(signature, str):
-        inputs, outputs = _grammar.parse(signature, custom_types)
+        types = SCOPE.types() if custom_types is None else custom_types
+        inputs, outputs = _grammar.parse(signature, types)
         made = _string_signature(signature_name, inputs, outputs, instructions)
-        if instructions is None and custom_types is None and signature_name == "StringSignature":
+        if instructions is None and len(types) == 0 and signature_name == "StringSignature":
             _remember(signature, made)
         return made
     if not isinstance(signature, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]

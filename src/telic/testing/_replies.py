@@ -23,7 +23,7 @@ def format_of(adapter: Any = None) -> str:
     chosen = get("adapter") if adapter is None else adapter
     if chosen is None:
         return "chat"
-    for word in (str(getattr(chosen, "name", "")), type(chosen).__name__):
+    for word in (str(getattr(chosen, "name", "")), *(kind.__name__ for kind in type(chosen).__mro__)):
         for known in FORMATS:
             if known in word.lower():
                 return known
