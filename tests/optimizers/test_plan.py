@@ -86,3 +86,22 @@ def test_a_teacher_of_its_own_price_is_counted_by_it():
         valset=None,
     )
     assert taught.usd[0] == pytest.approx(100 * alone.usd[0])
+
+
+class Judge(telic.Module):
+    def __init__(self):
+        self.judge = telic.Predict("question, answer -> right: bool")
+
+    def forward(self, example, prediction, trace=None):
+        return self.judge(question=example.question, answer=prediction.answer).right
+
+
+def test_the_calls_of_a_metric_that_is_a_program_are_counted():
+    with telic.context(max_retries=0):
+        alone = plan(BootstrapFewShotWithRandomSearch(equal_answer, num_candidate_programs=2))
+        judged = plan(BootstrapFewShotWithRandomSearch(Judge(), num_candidate_programs=2))
+
+    assert judged.calls == (alone.calls[0], 2 * alone.calls[1])
+    assert judged.tokens[1] > alone.tokens[1]
+    assert judged.least_calls == alone.least_calls
+    assert "judging: 0 to" in str(judged)

@@ -109,13 +109,16 @@ class Optimizer(ABC):
             calls_per_run: How many calls of an LM one run of the program makes, or the least and the most; None:
                 counted from its modules, each predictor called once. Loops of your own need it.
 
+        Calls of a metric are counted where it is a program, and not where it is a function that calls one.
+
         Raises:
             ConfigurationError: The program has no predictors, or this optimizer cannot tell.
             DatasetError: A list is empty or its rows do not declare their inputs.
         """
         check_student(program, "program")
         rows, held_out = checked_sets(trainset, valset)
-        return plan_of(program, self._work(program, rows, held_out), rows, calls_per_run)
+        work, metric = self._work(program, rows, held_out), getattr(self, "metric", None)
+        return plan_of(program, work, rows, calls_per_run, metric=metric)
 
     def _work(
         self, program: Any, trainset: Sequence[Example], valset: Sequence[Example] | None

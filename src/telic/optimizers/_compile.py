@@ -391,7 +391,7 @@ class Compile:
             return
         rows, held_out = self._data["trainset"], self._data.get("valset")
         work = self.optimizer._work(self.student, rows, held_out)  # pyright: ignore[reportPrivateUsage]
-        plan = plan_of(self.student, work, rows, None)
+        plan = plan_of(self.student, work, rows, None, metric=getattr(self.optimizer, "metric", None))
         if given.calls < plan.least_calls:
             raise ConfigurationError(
                 f"Budget(calls={given.calls:,}) is less than the {plan.least_calls:,} calls that {self._name} needs to "

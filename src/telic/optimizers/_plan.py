@@ -72,15 +72,21 @@ class CostPlan(NamedTuple):
 
 
 def plan_of(
-    program: Any, work: Sequence[Work], rows: Sequence[Example], calls_per_run: int | Span | None
+    program: Any,
+    work: Sequence[Work],
+    rows: Sequence[Example],
+    calls_per_run: int | Span | None,
+    *,
+    metric: Any = None,
 ) -> CostPlan:
-    """Return the cost of some work.
+    """Return the cost of some work, and of judging it where the metric is a program.
 
     Raises:
         ConfigurationError: `calls_per_run` is no count and no range.
     """
     per_run = calls_of_run(program) if calls_per_run is None else _span(calls_per_run)
     prompt, row_text = _prompt_sizes(program, rows)
+    work = [*work, *_judging(metric, work, rows)]
     calls, tokens = [0, 0], [0, 0]
     usd: list[float] | None = [0.0, 0.0]
     least = 0
@@ -99,9 +105,24 @@ def plan_of(
     counted = f"counted from its modules, a run of the program makes {_shown(per_run)} calls"
     notes = [] if calls_per_run is not None else [f"{counted}; pass calls_per_run= for loops of your own"]
     return CostPlan(
-        (calls[0], calls[1]), (tokens[0], tokens[1]), None if usd is None else (usd[0], usd[1]), least, list(work),
+        (calls[0], calls[1]), (tokens[0], tokens[1]), None if usd is None else (usd[0], usd[1]), least, work,
         notes,
     )  # fmt: skip
+
+
+def _judging(metric: Any, work: Sequence[Work], rows: Sequence[Example]) -> list[Work]:
+    """Return the work of a metric that is a program: it judges every run that does not fail."""
+    if not isinstance(metric, Module) or not metric.predictors():
+        return []
+    runs = sum(part.runs[1] for part in work if part.calls is None)
+    own = metric.predictors()[0].lm
+    (low, high), _ = _prompt_sizes(metric, rows)
+    lm = get_setting("lm") if own is None else own
+    return [
+        Work(
+            "judging", (0, runs), "judge", calls=calls_of_run(metric), lm=lm, characters=(int(low), int(high))
+        )
+    ]
 
 
 def _span(value: Any) -> Span:
