@@ -1,5 +1,6 @@
 import copy
 import gc
+import pickle
 import weakref
 
 import pytest
@@ -238,3 +239,11 @@ def test_adapters_are_copied_and_forget_signatures_that_are_gone():
 
     assert gone() is None
     assert len(adapter._layouts) == 0
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_an_adapter_that_was_used_can_be_sent_to_another_process(kind):
+    adapter = kind()
+    before = adapter.format(QA, [], {"question": "q"})
+    again = pickle.loads(pickle.dumps(adapter))
+    assert again.format(QA, [], {"question": "q"}) == before

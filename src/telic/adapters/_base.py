@@ -91,6 +91,9 @@ class Adapter:
         if native_response_types is not None:
             self.native_response_types = tuple(native_response_types)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_layouts"}
+
     # What a format says of itself
 
     def reader(self) -> Reader:
