@@ -14,7 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from telic.errors import ConfigurationError, RunLockedError, RunMismatchError, TrainingError
+from telic.errors import (
+    ConfigurationError,
+    LMUnsupportedModelError,
+    RunLockedError,
+    RunMismatchError,
+    TrainingError,
+)
 from telic.journal import RunLock
 from telic.lm import LM
 from telic.training import ChatRow, SFTSettings, finetune, plan_finetune
@@ -334,3 +340,25 @@ def test_an_adapter_of_other_base_weights_is_refused(tmp_path, causal):
 
     with pytest.raises(ConfigurationError, match="was trained on other weights of"):
         LM(f"local/{made.weights}", cache=False)("the red")
+
+
+def test_an_adapter_over_an_adapter_is_both_and_the_base_may_be_named_from_anywhere(
+    tmp_path, causal, monkeypatch
+):
+    shutil.copytree(causal.removeprefix("local/"), tmp_path / "base")
+    monkeypatch.chdir(tmp_path)
+    first = finetune("local/base", ROWS, "first", QUICK._replace(steps=30))
+    second = finetune(
+        f"local/{first.weights}", ROWS[:1], "second", QUICK._replace(steps=2, learning_rate=1e-4)
+    )
+    monkeypatch.chdir("/")
+
+    for made in (first, second):
+        lm = LM(f"local/{made.weights}", cache=False, max_tokens=8)
+        assert sum(lm(messages=list(row.messages)) == [row.reply] for row in ROWS) >= 6
+        lm.close()
+    (tmp_path / "base").rename(tmp_path / "gone")
+    with pytest.raises(
+        LMUnsupportedModelError, match="stands under the adapter in .*first/weights.*bring it there"
+    ):
+        LM(f"local/{second.weights}", cache=False)("the red")

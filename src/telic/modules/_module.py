@@ -316,27 +316,34 @@ class Module(Freezable):
         _state.apply(self, state, source="this state")
         return self
 
-    def save(self, path: str | os.PathLike[str], save_program: bool = False, **unsupported: Any) -> None:
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        save_program: bool = False,
+        copy_weights: bool = False,
+        **unsupported: Any,
+    ) -> None:
         """Write what was learned (instructions, demos, LM names, report) to a JSON file; never code, never keys.
 
-        The file is the same for the same state, and readable in a diff. Its folder is made; it is written under
-        another name and then renamed, so that a reader never sees half of it.
+        The file is the same for the same state, and readable in a diff; a reader never sees half of it. Weights of
+        this machine in its folder are named from there, so that it can be moved; others by where they are, unless
+        `copy_weights` copies them to a folder beside the file, "NAME-weights".
 
         Raises:
-            StateError: The file cannot be written, a value is no data, or a whole program was asked for.
+            StateError: The file or weights cannot be written, a value is no data, or a whole program was asked for.
         """
         if save_program or any(unsupported.values()):
             raise StateError(
                 "telic saves a program's state, not its code: a file that holds code would run it on load. "
                 "Call save('program.json'), and load it into the program made by your own code"
             )
-        _state.save(self, path)
+        _state.save(self, path, copy_weights=copy_weights)
 
     def load(self, path: str | os.PathLike[str], allow_pickle: bool = False, **unsupported: Any) -> Self:
         """Read a file that `save` wrote, or a JSON file of DSPy's, into this program, and return it.
 
         All is taken over or, on an error, nothing. LMs come by name alone: no endpoint, key or class is taken
-        from a file.
+        from a file, and weights that lie beside it are looked for in its folder alone.
 
         Raises:
             StateNotFoundError: There is no such file.

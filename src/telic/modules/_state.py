@@ -1,8 +1,9 @@
 """A program's learned state as one JSON file, and back.
 
 What is saved is what was learned: for each predictor its instructions and field descriptions, demos, generation options
-and the name of its LM; and the report of the optimizer. No code, no keys, no endpoints, no times: the same state gives
-the same bytes. Loading changes a program made by the user's own code, and changes all of it or nothing.
+and the name of its LM, weights in the file's folder as seen from there; and the report of the optimizer. No code, no
+keys, no endpoints, no times: the same state gives the same bytes. Loading changes a program made by the user's own
+code, and changes all of it or nothing.
 
 DSPy's JSON states (predictors at the top level, fields by position) are read too.
 """
@@ -37,18 +38,25 @@ class _Change(NamedTuple):
 # Writing
 
 
-def save(program: Any, path: Any) -> None:
+def save(program: Any, path: Any, *, copy_weights: bool = False) -> None:
     """Write the state of `program` to `path`."""
     files = load_module("telic.modules._state_file")
-    files.write(files.checked_path(path), dump(program))
+    file = files.checked_path(path)
+    home = _state_lm.Home(file.parent)
+    state = dump(program, home)  # what cannot be saved is known before anything is copied
+    if copy_weights:
+        models = [str(getattr(leaf.lm, "model", "")) for _, leaf in _leaves(program) if leaf.is_predictor]
+        copies = load_module("telic.modules._state_weights").copied(models, file)
+        state = dump(program, home._replace(copies=copies))
+    files.write(file, state)
 
 
-def dump(program: Any) -> dict[str, Any]:
-    """Return the state of `program` as plain data."""
+def dump(program: Any, home: _state_lm.Home | None = None) -> dict[str, Any]:
+    """Return the state of `program` as plain data; `home`: where it will lie."""
     state: dict[str, Any] = {
         "telic": {"format": FORMAT, "version": _version()},
         "program": type(program).__name__,
-        "predictors": {path: _dump_leaf(path, leaf) for path, leaf in _leaves(program)},
+        "predictors": {path: _dump_leaf(path, leaf, home) for path, leaf in _leaves(program)},
     }
     report = program.__dict__.get(REPORT)
     if report is not None:
@@ -62,7 +70,7 @@ def _leaves(program: Any) -> list[tuple[str, Any]]:
     return [(part.path, part.value) for part in walk(program) if isinstance(part.value, Leaf)]
 
 
-def _dump_leaf(path: str, leaf: Any) -> dict[str, Any]:
+def _dump_leaf(path: str, leaf: Any, home: _state_lm.Home | None) -> dict[str, Any]:
     if not leaf.is_predictor:
         return leaf.dump_leaf_state()
     signature = leaf.signature
@@ -70,7 +78,7 @@ def _dump_leaf(path: str, leaf: Any) -> dict[str, Any]:
         "signature": {"name": signature.__name__, **signature.dump_state()},
         "demos": [_dump_demo(demo, f"demo {number} of {path!r}") for number, demo in enumerate(leaf.demos)],
         "config": plain_value(leaf.config, f"the config of {path!r}"),
-        "lm": None if leaf.lm is None else _state_lm.dump(leaf.lm),
+        "lm": None if leaf.lm is None else _state_lm.dump(leaf.lm, home),
         **({"frozen": sorted(leaf.frozen_parts)} if leaf.frozen_parts else {}),
     }
 
@@ -101,16 +109,17 @@ def load_into(program: Any, path: Any) -> None:
     """Read `path` and take its state over into `program`."""
     files = load_module("telic.modules._state_file")
     file = files.checked_path(path)
-    apply(program, files.read(file), source=str(file))
+    apply(program, files.read(file), source=str(file), home=_state_lm.Home(file.parent))
 
 
-def apply(program: Any, state: Any, *, source: str) -> None:
+def apply(program: Any, state: Any, *, source: str, home: _state_lm.Home | None = None) -> None:
     """Take a state over into `program`, all of it or, on an error, nothing.
 
     Args:
         program: The program that it belongs to.
         state: What `dump` returned, or DSPy's.
         source: What to call it in errors.
+        home: Where it was read; None: it was no file.
 
     Raises:
         StateError: It is no saved program.
@@ -125,7 +134,7 @@ def apply(program: Any, state: Any, *, source: str) -> None:
     if "telic" not in known:
         entries = _present_paths(entries, leaves)
     _check_paths(program, entries, leaves, source)
-    changes = [_read_leaf(path, leaves[path], entry, source) for path, entry in entries.items()]
+    changes = [_read_leaf(path, leaves[path], entry, source, home) for path, entry in entries.items()]
     for change in changes:  # nothing below can fail: all or nothing
         change.leaf.__dict__.update(change.values)
     report = known.get("report")
@@ -181,7 +190,9 @@ def _check_paths(program: Any, entries: Mapping[str, Any], leaves: Mapping[str, 
     raise StateMismatchError("; ".join(parts))
 
 
-def _read_leaf(path: str, leaf: Any, entry: Mapping[str, Any], source: str) -> _Change:
+def _read_leaf(
+    path: str, leaf: Any, entry: Mapping[str, Any], source: str, home: _state_lm.Home | None
+) -> _Change:
     where = f"{path!r} in {source}"
     if not leaf.is_predictor:
         return _Change(leaf, leaf.read_leaf_state(entry))
@@ -207,7 +218,7 @@ def _read_leaf(path: str, leaf: Any, entry: Mapping[str, Any], source: str) -> _
         values["frozen_parts"] = _read_frozen(frozen, where)
     lm = entry.get("lm")
     if lm is not None:
-        made = _state_lm.restore(lm, where)
+        made = _state_lm.restore(lm, where, home)
         if made is not None:
             values["lm"] = made
     return _Change(leaf, values)

@@ -170,10 +170,16 @@ class HubTrainable:
     def save(self, folder: Path) -> None:
         """Write the model and its tokenizer, or the adapter of LoRA, with which base it is of."""
         folder.mkdir(parents=True, exist_ok=True)
-        self._model.save_pretrained(folder)
+        own = Path(self._base).expanduser()
+        base = (
+            str(own.resolve()) if own.is_dir() else self._base
+        )  # not from where this process happens to work
         if self._method == "full":
             self._opened.tokenizer.save_pretrained(folder)
-        made = {"base": self._base, "base_identity": self.identity, "method": self._method}
+        else:
+            self._model.peft_config["default"].base_model_name_or_path = base
+        self._model.save_pretrained(folder)
+        made = {"base": base, "base_identity": self.identity, "method": self._method}
         written_whole(folder / MADE_BY, json.dumps(made, indent=1).encode())
 
 

@@ -16,7 +16,7 @@ from telic.errors import ConfigurationError
 from telic.lm.local._open import (
     base_of,
     best_device,
-    check_base,
+    check_bases,
     config_of,
     free_bytes,
     precision_of,
@@ -152,10 +152,9 @@ def check_size(lm: Any, settings: SFTSettings, *, copies: int = 1) -> None:
     name = model_of(lm)
     if tiny_files(name) is not None:
         return
-    base, adapter = base_of(name.partition("/")[2])
+    base, adapters = base_of(name.partition("/")[2])
     config = config_of(base)
-    if adapter is not None:
-        check_base(adapter, base, config)
+    check_bases(base, adapters, config)
     device = best_device() if settings.device is None else settings.device
     size = size_of(config, precision_of(config, device, settings.dtype))
     weights = copies * size.bytes

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -59,7 +60,7 @@ def open_model(name: str, *, device: str | None = None, dtype: str | None = None
         ConfigurationError: It does not fit into memory, or an adapter is of another base.
     """
     torch, transformers = load("torch"), load("transformers")
-    base, adapter = base_of(name)
+    base, adapters = base_of(name)
     config = config_of(base)
     seq2seq = bool(config.is_encoder_decoder)
     device = best_device() if device is None else device
@@ -77,8 +78,7 @@ def open_model(name: str, *, device: str | None = None, dtype: str | None = None
         raise _unusable(
             name, ValueError(f"the file lacks {len(missing)} of its weights, {missing[0]!r} first")
         )
-    if adapter is not None:
-        model = _adapted(model, adapter, base)
+    model = _adapted(model, adapters, base)
     model.requires_grad_(False).eval().to(torch.device(device))
     return Opened(model, tokenizer, device, seq2seq, context_of(config, tokenizer), identity_of(name, config))
 
@@ -185,46 +185,59 @@ def _digest(path: Path, size: int, changed_ns: int) -> str:  # the time is for t
     return found.hexdigest()
 
 
-def base_of(name: str) -> tuple[str, Path | None]:
-    """Return the model that `name` stands on, and the folder of an adapter for it."""
-    folder = Path(name).expanduser()
-    if not folder.is_dir():
-        if name.startswith((".", "/", "~")):
+def base_of(name: str) -> tuple[str, list[Path]]:
+    """Return the model that `name` stands on, and the folders of the adapters over it, the lowest first.
+
+    Raises:
+        LMUnsupportedModelError: A folder that is named is not there.
+        MissingExtraError: There are adapters, and peft is not installed.
+    """
+    adapters: list[Path] = []
+    while True:
+        folder = Path(name).expanduser()
+        written = folder / "adapter_config.json"
+        if not folder.is_dir() and name.startswith((".", "/", "~")):
+            over = f" stands under the adapter in {str(adapters[-1])!r}:" if adapters else ":"
             raise LMUnsupportedModelError(
-                f"the LM 'local/{name}': there is no folder {str(folder)!r}",
+                f"the LM 'local/{name}'{over} there is no folder {str(folder)!r}"
+                + ("; bring it there, or write its place into adapter_config.json" if adapters else ""),
                 model=f"local/{name}",
                 provider="local",
             )
-        return name, None
-    written = folder / "adapter_config.json"
-    if not written.is_file():
-        return str(folder), None
-    require("peft", extra="train", purpose=f"the adapter in {str(folder)!r}")
-    return str(json.loads(written.read_bytes())["base_model_name_or_path"]), folder
+        if not written.is_file() or folder in adapters:
+            return (str(folder) if folder.is_dir() else name), adapters[::-1]
+        require("peft", extra="train", purpose=f"the adapter in {str(folder)!r}")
+        adapters.append(folder)
+        name = str(json.loads(written.read_bytes())["base_model_name_or_path"])
 
 
-def check_base(adapter: Path, base: str, config: Any) -> None:
-    """Refuse an adapter that was trained on other weights than its base has now.
+def check_bases(base: str, adapters: Sequence[Path], config: Any) -> None:
+    """Refuse adapters that were trained on other weights than they stand on now.
 
     Raises:
-        ConfigurationError: It was.
+        ConfigurationError: One was.
     """
-    made = adapter / MADE_BY
-    expected = json.loads(made.read_bytes()).get("base_identity") if made.is_file() else None
-    found = identity_of(base, config)
-    if expected is not None and expected != found:
-        raise ConfigurationError(
-            f"the adapter in {str(adapter)!r} was trained on other weights of {base!r} ({expected!r}) than those "
-            f"that are there now ({found!r}); train it again, or bring the old ones back"
-        )
+    for below, adapter in zip([base, *map(str, adapters)], adapters, strict=False):
+        made = adapter / MADE_BY
+        expected = json.loads(made.read_bytes()).get("base_identity") if made.is_file() else None
+        found = identity_of(below, config)
+        if expected is not None and expected != found:
+            raise ConfigurationError(
+                f"the adapter in {str(adapter)!r} was trained on other weights of {below!r} ({expected!r}) than those "
+                f"that are there now ({found!r}); train it again, or bring the old ones back"
+            )
 
 
-def _adapted(model: Any, adapter: Path, base: str) -> Any:
-    check_base(adapter, base, model.config)
-    try:
-        return load("peft").PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
-    except (RuntimeError, ValueError, OSError) as error:
-        raise ConfigurationError(f"the adapter in {str(adapter)!r} does not fit {base!r}: {error}") from error
+def _adapted(model: Any, adapters: Sequence[Path], base: str) -> Any:
+    check_bases(base, adapters, model.config)
+    for adapter in adapters:
+        try:
+            model = load("peft").PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
+        except (RuntimeError, ValueError, OSError) as error:
+            raise ConfigurationError(
+                f"the adapter in {str(adapter)!r} does not fit {base!r}: {error}"
+            ) from error
+    return model
 
 
 def precision_of(config: Any, device: str, dtype: str | None) -> Any:
