@@ -122,7 +122,7 @@ class BaseLM:
             raise
         self._record(request, response, None, perf_counter() - started)
         if observed is not None:
-            finish(observed, outputs_of(response))
+            finish(observed, outputs_of(response), response=response)
         return response
 
     async def acomplete(self, request: Request) -> Response:
@@ -139,7 +139,7 @@ class BaseLM:
             raise
         self._record(request, response, None, perf_counter() - started)
         if observed is not None:
-            finish(observed, outputs_of(response))
+            finish(observed, outputs_of(response), response=response)
         return response
 
     def stream(self, request: Request) -> Iterator[Delta]:

@@ -88,7 +88,8 @@ class _Call:
     def record_end(self, response: Response | None, failure: BaseException | None) -> None:
         """Tell history, usage and callbacks."""
         self.record(self.request, response, failure, perf_counter() - self.started)
-        finish(self.observed, None if response is None else outputs_of(response), failure)
+        outputs = None if response is None else outputs_of(response)
+        finish(self.observed, outputs, failure, response=response)
 
     def check_end(self) -> None:
         """Refuse a stream that ended without its response."""

@@ -59,6 +59,9 @@ class BaseCallback:
     def on_lm_end(self, call_id: str, outputs: Any | None, exception: BaseException | None = None) -> None:
         """An LM's call has ended."""
 
+    def on_lm_response(self, call_id: str, response: Any) -> None:
+        """An LM has answered, and `on_lm_end` follows: the whole `Response`, with usage and whether it was kept."""
+
     def on_adapter_format_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
         """An adapter begins to render messages."""
 
@@ -159,8 +162,10 @@ def begin(kind: str, instance: Any, inputs: dict[str, Any]) -> ObservedCall | No
     return ObservedCall(kind, call_id, everyone, ACTIVE_CALL_ID.set(call_id))
 
 
-def finish(call: ObservedCall | None, outputs: Any, exception: BaseException | None = None) -> None:
-    """Tell callbacks that a call has ended, in the thread or task in which it began."""
+def finish(
+    call: ObservedCall | None, outputs: Any, exception: BaseException | None = None, *, response: Any = None
+) -> None:
+    """Tell callbacks that a call has ended, in the thread or task in which it began; of an LM's, the response first."""
     if call is None:
         return
     try:
@@ -168,6 +173,8 @@ def finish(call: ObservedCall | None, outputs: Any, exception: BaseException | N
     except ValueError:  # a generator that is closed in another task than it was begun in
         pass
     for callback in call.callbacks:
+        if response is not None:
+            _tell(callback, "on_lm_response", call_id=call.id, response=response)
         _tell(callback, f"on_{call.kind}_end", call_id=call.id, outputs=outputs, exception=exception)
 
 
