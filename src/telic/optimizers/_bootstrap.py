@@ -8,6 +8,7 @@ at once; the result is that of a run one after another (see `_harvest`).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 from telic._text import plural
@@ -16,6 +17,7 @@ from telic.errors import BudgetExceeded, EvaluationError, LMOutageError
 from telic.evaluate import MetricCall, check_count
 from telic.optimizers._base import Optimizer, P
 from telic.optimizers._checks import (
+    check_common,
     check_settings,
     check_student,
     check_teacher,
@@ -31,7 +33,6 @@ from telic.optimizers._labeled import put_labelled
 from telic.optimizers._measure import measured
 from telic.optimizers._plan import Work, teacher_lm
 from telic.optimizers._pool import Source, Standing, Task
-from telic.optimizers._progress import check_display
 from telic.optimizers._teacher import Teacher
 
 if TYPE_CHECKING:
@@ -160,19 +161,17 @@ class Bootstrap(Source):
         return compiled
 
 
-def check_bootstrap(
-    max_bootstrapped_demos: Any, max_labeled_demos: Any, max_rounds: Any, max_errors: Any, num_threads: Any
-) -> None:
-    """Refuse sizes that cannot work.
+def check_bootstrap(optimizer: Any) -> None:
+    """Refuse settings of an optimizer that bootstraps, where they cannot work.
 
     Raises:
-        ConfigurationError: One is no integer, or too small.
+        ConfigurationError: One cannot.
     """
-    check_count("max_bootstrapped_demos", max_bootstrapped_demos, 0)
-    check_count("max_labeled_demos", max_labeled_demos, 0)
-    check_count("max_rounds", max_rounds, 1)
-    check_count("max_errors", max_errors, 1, optional=True)
-    check_count("num_threads", num_threads, 1, optional=True)
+    check_common(optimizer)
+    check_settings("teacher_settings", optimizer.teacher_settings)
+    check_count("max_bootstrapped_demos", optimizer.max_bootstrapped_demos, 0)
+    check_count("max_labeled_demos", optimizer.max_labeled_demos, 0)
+    check_count("max_rounds", optimizer.max_rounds, 1)
 
 
 def any_run(example: Any, prediction: Any) -> bool:
@@ -181,6 +180,7 @@ def any_run(example: Any, prediction: Any) -> bool:
 
 
 @final
+@dataclass(eq=False, repr=False)
 class BootstrapFewShot(Optimizer):
     """Makes demonstrations by running a teacher on the training set.
 
@@ -210,35 +210,21 @@ class BootstrapFewShot(Optimizer):
     divided by its success rate; runs made ahead that were not needed are in `report.extra_runs`.
     """
 
-    def __init__(
-        self,
-        metric: Any = None,
-        metric_threshold: float | None = None,
-        teacher_settings: dict[str, Any] | None = None,
-        max_bootstrapped_demos: int = 4,
-        max_labeled_demos: int = 16,
-        max_rounds: int = 1,
-        max_errors: int | None = None,
-        *,
-        num_threads: int | None = None,
-        counter_examples: bool = False,
-        seed: int = 0,
-        display_progress: bool | str = True,
-    ) -> None:
-        check_bootstrap(max_bootstrapped_demos, max_labeled_demos, max_rounds, max_errors, num_threads)
-        check_display(display_progress)
-        check_settings("teacher_settings", teacher_settings)
-        self.metric = metric
-        self.metric_threshold = metric_threshold
-        self.teacher_settings = teacher_settings
-        self.max_bootstrapped_demos = max_bootstrapped_demos
-        self.max_labeled_demos = max_labeled_demos
-        self.max_rounds = max_rounds
-        self.max_errors = max_errors
-        self.num_threads = num_threads
-        self.counter_examples = counter_examples
-        self.seed = seed
-        self.display_progress = display_progress
+    metric: Any = None
+    metric_threshold: float | None = None
+    teacher_settings: dict[str, Any] | None = None
+    max_bootstrapped_demos: int = 4
+    max_labeled_demos: int = 16
+    max_rounds: int = 1
+    max_errors: int | None = None
+    _: KW_ONLY
+    num_threads: int | None = None
+    counter_examples: bool = False
+    seed: int = 0
+    display_progress: bool | str = True
+
+    def __post_init__(self) -> None:
+        check_bootstrap(self)
 
     def compile(
         self,

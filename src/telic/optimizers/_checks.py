@@ -9,8 +9,9 @@ from telic._text import join_names, plural
 from telic.context import context
 from telic.context import get as get_setting
 from telic.errors import ConfigurationError
-from telic.evaluate import checked_examples
+from telic.evaluate import check_count, checked_examples
 from telic.modules import Module
+from telic.optimizers._progress import check_display
 
 if TYPE_CHECKING:
     from telic.data import Example
@@ -74,6 +75,17 @@ def check_settings(name: str, values: Any) -> None:
         raise ConfigurationError(f"{name} must be a dict of settings such as {{'lm': LM(…)}}, got {values!r}")
     with context(**values):
         pass
+
+
+def check_common(optimizer: Any) -> None:
+    """Refuse settings of the names that all optimizers share, where they cannot work.
+
+    Raises:
+        ConfigurationError: One cannot.
+    """
+    check_count("num_threads", optimizer.num_threads, 1, optional=True)
+    check_count("max_errors", optimizer.max_errors, 1, optional=True)
+    check_display(optimizer.display_progress)
 
 
 def checked_sets(

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, Final, final
 
 from telic.context import context
@@ -28,13 +29,12 @@ from telic.context import get as get_setting
 from telic.errors import ConfigurationError
 from telic.evaluate import MetricCall, check_count
 from telic.optimizers._base import Optimizer, P
-from telic.optimizers._checks import check_student, checked_sets, error_limit
+from telic.optimizers._checks import check_common, check_student, checked_sets, error_limit
 from telic.optimizers._choice import Tally, best_of
 from telic.optimizers._compile import Compile
 from telic.optimizers._copro_ascent import Ascent, ClimbOptions
 from telic.optimizers._frozen import check_learnable, learners
 from telic.optimizers._plan import Work
-from telic.optimizers._progress import check_display
 from telic.optimizers._propose import instructions_of
 from telic.optimizers._propose_asks import check_prompt_model, check_temperature
 from telic.optimizers._selection import split_rows, split_sizes
@@ -49,6 +49,7 @@ _EVAL_OPTIONS: Final = ("num_threads", "max_errors", "display_progress", "displa
 
 
 @final
+@dataclass(eq=False, repr=False)
 class COPRO(Optimizer):
     """Improves the instructions of each predictor by coordinate ascent over an LM's proposals.
 
@@ -91,42 +92,26 @@ class COPRO(Optimizer):
 
     takes = frozenset(("valset",))
 
-    def __init__(
-        self,
-        prompt_model: Any = None,
-        metric: Any = None,
-        breadth: int = 10,
-        depth: int = 3,
-        init_temperature: float = 1.4,
-        track_stats: bool = False,
-        *,
-        verbose: bool = False,
-        prefix: bool = False,
-        num_threads: int | None = None,
-        max_errors: int | None = None,
-        recheck: bool = True,
-        seed: int = 0,
-        display_progress: bool | str = True,
-    ) -> None:
-        check_count("breadth", breadth, 2)
-        check_count("depth", depth, 1)
-        check_count("num_threads", num_threads, 1, optional=True)
-        check_count("max_errors", max_errors, 1, optional=True)
-        check_temperature("init_temperature", init_temperature)
-        check_display(display_progress)
-        self.prompt_model = prompt_model
-        self.metric = metric
-        self.breadth = breadth
-        self.depth = depth
-        self.init_temperature = init_temperature
-        self.track_stats = track_stats
-        self.verbose = verbose
-        self.prefix = prefix
-        self.num_threads = num_threads
-        self.max_errors = max_errors
-        self.recheck = recheck
-        self.seed = seed
-        self.display_progress = display_progress
+    prompt_model: Any = None
+    metric: Any = None
+    breadth: int = 10
+    depth: int = 3
+    init_temperature: float = 1.4
+    track_stats: bool = False
+    _: KW_ONLY
+    verbose: bool = False
+    prefix: bool = False
+    num_threads: int | None = None
+    max_errors: int | None = None
+    recheck: bool = True
+    seed: int = 0
+    display_progress: bool | str = True
+
+    def __post_init__(self) -> None:
+        check_count("breadth", self.breadth, 2)
+        check_count("depth", self.depth, 1)
+        check_common(self)
+        check_temperature("init_temperature", self.init_temperature)
 
     def compile(
         self,

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack, final
 
 from telic._text import plural
@@ -18,7 +19,7 @@ from telic.context import get as get_setting
 from telic.errors import ConfigurationError
 from telic.evaluate import MetricCall, check_count
 from telic.optimizers._base import Optimizer, P
-from telic.optimizers._checks import check_settings, check_student, checked_sets, error_limit
+from telic.optimizers._checks import check_common, check_settings, check_student, checked_sets, error_limit
 from telic.optimizers._choice import Scored
 from telic.optimizers._compile import Compile
 from telic.optimizers._frozen import check_learnable, learners
@@ -29,7 +30,6 @@ from telic.optimizers._improve_search import FEW, MANY, MOST_TRIED, ImproveSearc
 from telic.optimizers._improve_verdict import chance_of_best, combined, one_sided
 from telic.optimizers._measure import rechecked
 from telic.optimizers._plan import Work, teacher_lm
-from telic.optimizers._progress import check_display
 from telic.optimizers._propose_asks import check_prompt_model
 from telic.optimizers._report import CandidatePrograms
 from telic.optimizers._selection import optimism, tell_size
@@ -62,6 +62,7 @@ class ImproveOptions(TypedDict, total=False):
 
 
 @final
+@dataclass(eq=False, repr=False)
 class Improve(Optimizer):
     """Makes a program better by whatever helps, or says that nothing did: `telic.improve` as an optimizer.
 
@@ -94,51 +95,35 @@ class Improve(Optimizer):
 
     takes = frozenset(("valset",))
 
-    def __init__(
-        self,
-        metric: Any,
-        *,
-        prompt_model: Any = None,
-        teacher_settings: dict[str, Any] | None = None,
-        vectorizer: Callable[[list[str]], Any] | None = None,
-        max_rows: int = 200,
-        num_instructions: int = 6,
-        max_rounds: int = 4,
-        confidence: float = 0.95,
-        perfect_score: float | None = None,
-        num_threads: int | None = None,
-        max_errors: int | None = None,
-        seed: int = 0,
-        display_progress: bool | str = True,
-    ) -> None:
-        MetricCall(metric)
-        check_settings("teacher_settings", teacher_settings)
-        check_count("max_rows", max_rows, 1)
-        check_count("num_instructions", num_instructions, 1)
-        check_count("max_rounds", max_rounds, 0)
-        check_count("num_threads", num_threads, 1, optional=True)
-        check_count("max_errors", max_errors, 1, optional=True)
-        check_display(display_progress)
-        _check_number("confidence", confidence, 0.5, 1.0)
-        if perfect_score is not None:
-            _check_number("perfect_score", perfect_score, -math.inf, math.inf)
-        if vectorizer is not None and not callable(vectorizer):
+    metric: Any
+    _: KW_ONLY
+    prompt_model: Any = None
+    teacher_settings: dict[str, Any] | None = None
+    vectorizer: Callable[[list[str]], Any] | None = None
+    max_rows: int = 200
+    num_instructions: int = 6
+    max_rounds: int = 4
+    confidence: float = 0.95
+    perfect_score: float | None = None
+    num_threads: int | None = None
+    max_errors: int | None = None
+    seed: int = 0
+    display_progress: bool | str = True
+
+    def __post_init__(self) -> None:
+        MetricCall(self.metric)
+        check_settings("teacher_settings", self.teacher_settings)
+        check_count("max_rows", self.max_rows, 1)
+        check_count("num_instructions", self.num_instructions, 1)
+        check_count("max_rounds", self.max_rounds, 0)
+        check_common(self)
+        _check_number("confidence", self.confidence, 0.5, 1.0)
+        if self.perfect_score is not None:
+            _check_number("perfect_score", self.perfect_score, -math.inf, math.inf)
+        if self.vectorizer is not None and not callable(self.vectorizer):
             raise ConfigurationError(
-                f"vectorizer must be a function from texts to vectors, got {vectorizer!r}"
+                f"vectorizer must be a function from texts to vectors, got {self.vectorizer!r}"
             )
-        self.metric = metric
-        self.prompt_model = prompt_model
-        self.teacher_settings = teacher_settings
-        self.vectorizer = vectorizer
-        self.max_rows = max_rows
-        self.num_instructions = num_instructions
-        self.max_rounds = max_rounds
-        self.confidence = confidence
-        self.perfect_score = perfect_score
-        self.num_threads = num_threads
-        self.max_errors = max_errors
-        self.seed = seed
-        self.display_progress = display_progress
 
     def compile(
         self,

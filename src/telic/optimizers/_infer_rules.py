@@ -8,6 +8,7 @@ rows.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
 
 from telic._seed import derive, derive_seed
@@ -16,13 +17,12 @@ from telic.errors import ConfigurationError
 from telic.evaluate import EvaluationResult, MetricCall, check_count
 from telic.optimizers._base import Optimizer, P
 from telic.optimizers._bootstrap import Bootstrap, BootstrapOptions, check_bootstrap
-from telic.optimizers._checks import check_settings, check_student, check_teacher, checked_sets, error_limit
+from telic.optimizers._checks import check_student, check_teacher, checked_sets, error_limit
 from telic.optimizers._choice import Scored, Tally, best_of
 from telic.optimizers._compile import Compile
 from telic.optimizers._demos import usable
 from telic.optimizers._frozen import check_learnable, learners
 from telic.optimizers._plan import Work, teacher_lm
-from telic.optimizers._progress import check_display
 from telic.optimizers._propose import cleaned, described, examples_text, instructions_of, with_instructions
 from telic.optimizers._propose_asks import Asks, Together, check_prompt_model
 from telic.optimizers._search import Entry, Search
@@ -48,6 +48,7 @@ _WITHOUT_RULES: Final = -1
 
 
 @final
+@dataclass(eq=False, repr=False)
 class InferRules(Optimizer):
     r"""Adds rules that an LM has found in examples to the instructions of each predictor.
 
@@ -92,46 +93,28 @@ class InferRules(Optimizer):
         True
     """
 
-    def __init__(
-        self,
-        num_candidates: int = 10,
-        num_rules: int = 10,
-        num_threads: int | None = None,
-        teacher_settings: dict[str, Any] | None = None,
-        *,
-        metric: Any = None,
-        metric_threshold: float | None = None,
-        max_bootstrapped_demos: int = 4,
-        max_labeled_demos: int = 16,
-        max_rounds: int = 1,
-        max_errors: int | None = None,
-        prompt_model: Any = None,
-        num_examples: int = 20,
-        recheck: bool = True,
-        seed: int = 0,
-        display_progress: bool | str = True,
-    ) -> None:
-        check_count("num_candidates", num_candidates, 1)
-        check_count("num_rules", num_rules, 1)
-        check_count("num_examples", num_examples, 1)
-        check_bootstrap(max_bootstrapped_demos, max_labeled_demos, max_rounds, max_errors, num_threads)
-        check_settings("teacher_settings", teacher_settings)
-        check_display(display_progress)
-        self.num_candidates = num_candidates
-        self.num_rules = num_rules
-        self.num_threads = num_threads
-        self.teacher_settings = teacher_settings
-        self.metric = metric
-        self.metric_threshold = metric_threshold
-        self.max_bootstrapped_demos = max_bootstrapped_demos
-        self.max_labeled_demos = max_labeled_demos
-        self.max_rounds = max_rounds
-        self.max_errors = max_errors
-        self.prompt_model = prompt_model
-        self.num_examples = num_examples
-        self.recheck = recheck
-        self.seed = seed
-        self.display_progress = display_progress
+    num_candidates: int = 10
+    num_rules: int = 10
+    num_threads: int | None = None
+    teacher_settings: dict[str, Any] | None = None
+    _: KW_ONLY
+    metric: Any = None
+    metric_threshold: float | None = None
+    max_bootstrapped_demos: int = 4
+    max_labeled_demos: int = 16
+    max_rounds: int = 1
+    max_errors: int | None = None
+    prompt_model: Any = None
+    num_examples: int = 20
+    recheck: bool = True
+    seed: int = 0
+    display_progress: bool | str = True
+
+    def __post_init__(self) -> None:
+        check_count("num_candidates", self.num_candidates, 1)
+        check_count("num_rules", self.num_rules, 1)
+        check_count("num_examples", self.num_examples, 1)
+        check_bootstrap(self)
 
     def compile(
         self,

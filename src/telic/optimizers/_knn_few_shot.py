@@ -8,6 +8,7 @@ with its rows.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, final
 
 from telic.errors import ConfigurationError
@@ -15,13 +16,12 @@ from telic.evaluate import MetricCall, check_count, checked_examples, inputs_of
 from telic.modules import NearestDemos, RowDemos
 from telic.optimizers._base import Optimizer
 from telic.optimizers._bootstrap import Bootstrap, BootstrapOptions, any_run, check_bootstrap
-from telic.optimizers._checks import check_settings, check_student, check_teacher, error_limit
+from telic.optimizers._checks import check_student, check_teacher, error_limit
 from telic.optimizers._compile import Compile
 from telic.optimizers._demos import usable
 from telic.optimizers._frozen import check_learnable, learners
 from telic.optimizers._measure import measured
 from telic.optimizers._plan import Work, teacher_lm
-from telic.optimizers._progress import check_display
 
 if TYPE_CHECKING:
     import os
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 
 @final
+@dataclass(eq=False, repr=False)
 class KNNFewShot(Optimizer):
     """Shows a program, at each call, what was done on the training rows nearest to the inputs.
 
@@ -75,51 +76,35 @@ class KNNFewShot(Optimizer):
         True
     """
 
-    def __init__(
-        self,
-        k: int,
-        trainset: Sequence[Example] | None = None,
-        vectorizer: Callable[[list[str]], Any] | None = None,
-        metric: Any = None,
-        metric_threshold: float | None = None,
-        teacher_settings: dict[str, Any] | None = None,
-        max_bootstrapped_demos: int = 4,
-        max_labeled_demos: int = 16,
-        max_rounds: int = 1,
-        max_errors: int | None = None,
-        *,
-        num_threads: int | None = None,
-        counter_examples: bool = False,
-        seed: int = 0,
-        display_progress: bool | str = True,
-    ) -> None:
-        check_count("k", k, 1)
-        check_bootstrap(max_bootstrapped_demos, max_labeled_demos, max_rounds, max_errors, num_threads)
-        check_display(display_progress)
-        check_settings("teacher_settings", teacher_settings)
-        if not callable(vectorizer):
+    k: int
+    trainset: Sequence[Example] | None = None
+    vectorizer: Callable[[list[str]], Any] | None = None
+    metric: Any = None
+    metric_threshold: float | None = None
+    teacher_settings: dict[str, Any] | None = None
+    max_bootstrapped_demos: int = 4
+    max_labeled_demos: int = 16
+    max_rounds: int = 1
+    max_errors: int | None = None
+    _: KW_ONLY
+    num_threads: int | None = None
+    counter_examples: bool = False
+    seed: int = 0
+    display_progress: bool | str = True
+
+    def __post_init__(self) -> None:
+        check_count("k", self.k, 1)
+        check_bootstrap(self)
+        if not callable(self.vectorizer):
             raise ConfigurationError(
                 "KNNFewShot needs vectorizer=, a function from a list of texts to their vectors, such as "
-                f"telic.Embedder(…); got {vectorizer!r}"
+                f"telic.Embedder(…); got {self.vectorizer!r}"
             )
-        if max_bootstrapped_demos == 0 and max_labeled_demos == 0:
+        if self.max_bootstrapped_demos == 0 and self.max_labeled_demos == 0:
             raise ConfigurationError(
                 "KNNFewShot with max_bootstrapped_demos=0 and max_labeled_demos=0 has nothing to show"
             )
-        self.k = k
-        self.trainset = None if trainset is None else checked_examples("trainset", trainset)
-        self.vectorizer = vectorizer
-        self.metric = metric
-        self.metric_threshold = metric_threshold
-        self.teacher_settings = teacher_settings
-        self.max_bootstrapped_demos = max_bootstrapped_demos
-        self.max_labeled_demos = max_labeled_demos
-        self.max_rounds = max_rounds
-        self.max_errors = max_errors
-        self.num_threads = num_threads
-        self.counter_examples = counter_examples
-        self.seed = seed
-        self.display_progress = display_progress
+        self.trainset = None if self.trainset is None else checked_examples("trainset", self.trainset)
 
     def compile(
         self,

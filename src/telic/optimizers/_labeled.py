@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, final
 
 from telic._text import join_names
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 
 @final
+@dataclass(eq=False, repr=False)
 class LabeledFewShot(Optimizer):
     """Gives each predictor up to `k` rows of the training set as demonstrations.
 
@@ -39,10 +41,12 @@ class LabeledFewShot(Optimizer):
 
     takes = frozenset()
 
-    def __init__(self, k: int = 16, *, seed: int = 0) -> None:
-        check_count("k", k, 0)
-        self.k = k
-        self.seed = seed
+    k: int = 16
+    _: KW_ONLY
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_count("k", self.k, 0)
 
     def compile(
         self,

@@ -31,6 +31,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, final
 
 from telic._seed import derive
@@ -38,10 +39,17 @@ from telic._text import did_you_mean
 from telic.context import context
 from telic.context import get as get_setting
 from telic.errors import ConfigurationError
-from telic.evaluate import MetricCall
+from telic.evaluate import MetricCall, check_count
 from telic.optimizers._base import Optimizer, P
-from telic.optimizers._bootstrap import BootstrapOptions, check_bootstrap
-from telic.optimizers._checks import check_settings, check_student, check_teacher, checked_sets, error_limit
+from telic.optimizers._bootstrap import BootstrapOptions
+from telic.optimizers._checks import (
+    check_common,
+    check_settings,
+    check_student,
+    check_teacher,
+    checked_sets,
+    error_limit,
+)
 from telic.optimizers._choice import Tally, best_of
 from telic.optimizers._compile import Compile
 from telic.optimizers._frozen import check_learnable
@@ -57,7 +65,6 @@ from telic.optimizers._mipro_settings import (
     split_share,
 )
 from telic.optimizers._plan import CostPlan, Work, teacher_lm
-from telic.optimizers._progress import check_display
 from telic.optimizers._propose_asks import check_prompt_model, check_temperature
 from telic.optimizers._selection import split_rows, split_sizes
 
@@ -70,6 +77,7 @@ if TYPE_CHECKING:
 
 
 @final
+@dataclass(eq=False, repr=False)
 class MIPROv2(Optimizer):
     """Finds instructions and demonstrations together, for all predictors of a program.
 
@@ -110,51 +118,33 @@ class MIPROv2(Optimizer):
         (40, 40)
     """
 
-    def __init__(
-        self,
-        metric: Any,
-        prompt_model: Any = None,
-        task_model: Any = None,
-        teacher_settings: dict[str, Any] | None = None,
-        max_bootstrapped_demos: int = 4,
-        max_labeled_demos: int = 4,
-        auto: str | None = "light",
-        num_candidates: int | None = None,
-        num_threads: int | None = None,
-        max_errors: int | None = None,
-        seed: int = 9,
-        init_temperature: float = 1.0,
-        verbose: bool = False,
-        track_stats: bool = True,
-        log_dir: str | os.PathLike[str] | None = None,
-        metric_threshold: float | None = None,
-        *,
-        recheck: bool = True,
-        display_progress: bool | str = True,
-    ) -> None:
-        check_display(display_progress)
-        check_bootstrap(max_bootstrapped_demos, max_labeled_demos, 1, max_errors, num_threads)
-        check_constructor(auto, num_candidates)
-        check_settings("teacher_settings", teacher_settings)
-        check_temperature("init_temperature", init_temperature)
-        self.metric = metric
-        self.prompt_model = prompt_model
-        self.task_model = task_model
-        self.teacher_settings = teacher_settings
-        self.max_bootstrapped_demos = max_bootstrapped_demos
-        self.max_labeled_demos = max_labeled_demos
-        self.auto = auto
-        self.num_candidates = num_candidates
-        self.num_threads = num_threads
-        self.max_errors = max_errors
-        self.seed = seed
-        self.init_temperature = init_temperature
-        self.verbose = verbose
-        self.track_stats = track_stats
-        self.log_dir = log_dir
-        self.metric_threshold = metric_threshold
-        self.recheck = recheck
-        self.display_progress = display_progress
+    metric: Any
+    prompt_model: Any = None
+    task_model: Any = None
+    teacher_settings: dict[str, Any] | None = None
+    max_bootstrapped_demos: int = 4
+    max_labeled_demos: int = 4
+    auto: str | None = "light"
+    num_candidates: int | None = None
+    num_threads: int | None = None
+    max_errors: int | None = None
+    seed: int = 9
+    init_temperature: float = 1.0
+    verbose: bool = False
+    track_stats: bool = True
+    log_dir: str | os.PathLike[str] | None = None
+    metric_threshold: float | None = None
+    _: KW_ONLY
+    recheck: bool = True
+    display_progress: bool | str = True
+
+    def __post_init__(self) -> None:
+        check_common(self)
+        check_count("max_bootstrapped_demos", self.max_bootstrapped_demos, 0)
+        check_count("max_labeled_demos", self.max_labeled_demos, 0)
+        check_constructor(self.auto, self.num_candidates)
+        check_settings("teacher_settings", self.teacher_settings)
+        check_temperature("init_temperature", self.init_temperature)
         self._asked = Asked()
 
     def compile(

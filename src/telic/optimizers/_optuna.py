@@ -14,17 +14,17 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, final
 
 from telic.evaluate import EvaluationResult, MetricCall, check_count
 from telic.optimizers._base import Optimizer, P
 from telic.optimizers._bootstrap import Bootstrap, BootstrapOptions, check_bootstrap
-from telic.optimizers._checks import check_settings, check_student, check_teacher, checked_sets, error_limit
+from telic.optimizers._checks import check_student, check_teacher, checked_sets, error_limit
 from telic.optimizers._choice import Tally, best_of
 from telic.optimizers._compile import Compile
 from telic.optimizers._frozen import check_learnable, learners
 from telic.optimizers._plan import Work, teacher_lm
-from telic.optimizers._progress import check_display
 from telic.optimizers._propose_asks import Together
 from telic.optimizers._selection import split_rows, split_sizes
 from telic.optimizers._trial_events import events_of
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 
 @final
+@dataclass(eq=False, repr=False)
 class BootstrapFewShotWithOptuna(Optimizer):
     """Bootstraps demonstrations, and searches for the one that serves each predictor best.
 
@@ -73,39 +74,24 @@ class BootstrapFewShotWithOptuna(Optimizer):
         100.0
     """
 
-    def __init__(
-        self,
-        metric: Any,
-        teacher_settings: dict[str, Any] | None = None,
-        max_bootstrapped_demos: int = 4,
-        max_labeled_demos: int = 16,
-        max_rounds: int = 1,
-        num_candidate_programs: int = 16,
-        num_threads: int | None = None,
-        max_errors: int | None = None,
-        metric_threshold: float | None = None,
-        *,
-        recheck: bool = True,
-        seed: int = 0,
-        display_progress: bool | str = True,
-    ) -> None:
-        check_display(display_progress)
-        check_bootstrap(max_bootstrapped_demos, max_labeled_demos, max_rounds, max_errors, num_threads)
-        check_count("max_bootstrapped_demos", max_bootstrapped_demos, 1)
-        check_count("num_candidate_programs", num_candidate_programs, 1)
-        check_settings("teacher_settings", teacher_settings)
-        self.metric = metric
-        self.teacher_settings = teacher_settings
-        self.max_bootstrapped_demos = max_bootstrapped_demos
-        self.max_labeled_demos = max_labeled_demos
-        self.max_rounds = max_rounds
-        self.num_candidate_programs = num_candidate_programs
-        self.num_threads = num_threads
-        self.max_errors = max_errors
-        self.metric_threshold = metric_threshold
-        self.recheck = recheck
-        self.seed = seed
-        self.display_progress = display_progress
+    metric: Any
+    teacher_settings: dict[str, Any] | None = None
+    max_bootstrapped_demos: int = 4
+    max_labeled_demos: int = 16
+    max_rounds: int = 1
+    num_candidate_programs: int = 16
+    num_threads: int | None = None
+    max_errors: int | None = None
+    metric_threshold: float | None = None
+    _: KW_ONLY
+    recheck: bool = True
+    seed: int = 0
+    display_progress: bool | str = True
+
+    def __post_init__(self) -> None:
+        check_bootstrap(self)
+        check_count("max_bootstrapped_demos", self.max_bootstrapped_demos, 1)
+        check_count("num_candidate_programs", self.num_candidate_programs, 1)
 
     def compile(
         self,

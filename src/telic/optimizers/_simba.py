@@ -12,18 +12,18 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
 from telic.context import get as get_setting
 from telic.errors import ConfigurationError
 from telic.evaluate import MetricCall, check_count, checked_examples
 from telic.optimizers._base import Optimizer, P
-from telic.optimizers._checks import check_settings, check_student, error_limit
+from telic.optimizers._checks import check_common, check_settings, check_student, error_limit
 from telic.optimizers._choice import Tally, best_of
 from telic.optimizers._compile import Compile
 from telic.optimizers._frozen import check_learnable
 from telic.optimizers._plan import Work
-from telic.optimizers._progress import check_display
 from telic.optimizers._propose_asks import check_prompt_model, check_temperature
 from telic.optimizers._report import CandidatePrograms
 from telic.optimizers._selection import split_rows, split_sizes
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 
 @final
+@dataclass(eq=False, repr=False, kw_only=True)
 class SIMBA(Optimizer):
     """Adds demos and rules to a program, by what runs of the same row did differently.
 
@@ -93,51 +94,32 @@ class SIMBA(Optimizer):
 
     takes = frozenset(("valset",))
 
-    def __init__(
-        self,
-        *,
-        metric: Any,
-        bsize: int = 32,
-        num_candidates: int = 6,
-        max_steps: int = 8,
-        max_demos: int = 4,
-        prompt_model: Any = None,
-        teacher_settings: dict[str, Any] | None = None,
-        demo_input_field_maxlen: int = 100_000,
-        num_threads: int | None = None,
-        temperature_for_sampling: float = 0.2,
-        temperature_for_candidates: float = 0.2,
-        max_errors: int | None = None,
-        recheck: bool = True,
-        seed: int = 0,
-        display_progress: bool | str = True,
-    ) -> None:
-        check_count("bsize", bsize, 1)
-        check_count("num_candidates", num_candidates, 2)
-        check_count("max_steps", max_steps, 1)
-        check_count("max_demos", max_demos, 0)
-        check_count("demo_input_field_maxlen", demo_input_field_maxlen, 1)
-        check_count("num_threads", num_threads, 1, optional=True)
-        check_count("max_errors", max_errors, 1, optional=True)
-        check_temperature("temperature_for_sampling", temperature_for_sampling)
-        check_temperature("temperature_for_candidates", temperature_for_candidates)
-        check_settings("teacher_settings", teacher_settings)
-        check_display(display_progress)
-        self.metric = metric
-        self.bsize = bsize
-        self.num_candidates = num_candidates
-        self.max_steps = max_steps
-        self.max_demos = max_demos
-        self.prompt_model = prompt_model
-        self.teacher_settings = teacher_settings
-        self.demo_input_field_maxlen = demo_input_field_maxlen
-        self.num_threads = num_threads
-        self.temperature_for_sampling = temperature_for_sampling
-        self.temperature_for_candidates = temperature_for_candidates
-        self.max_errors = max_errors
-        self.recheck = recheck
-        self.seed = seed
-        self.display_progress = display_progress
+    metric: Any
+    bsize: int = 32
+    num_candidates: int = 6
+    max_steps: int = 8
+    max_demos: int = 4
+    prompt_model: Any = None
+    teacher_settings: dict[str, Any] | None = None
+    demo_input_field_maxlen: int = 100_000
+    num_threads: int | None = None
+    temperature_for_sampling: float = 0.2
+    temperature_for_candidates: float = 0.2
+    max_errors: int | None = None
+    recheck: bool = True
+    seed: int = 0
+    display_progress: bool | str = True
+
+    def __post_init__(self) -> None:
+        check_count("bsize", self.bsize, 1)
+        check_count("num_candidates", self.num_candidates, 2)
+        check_count("max_steps", self.max_steps, 1)
+        check_count("max_demos", self.max_demos, 0)
+        check_count("demo_input_field_maxlen", self.demo_input_field_maxlen, 1)
+        check_common(self)
+        check_temperature("temperature_for_sampling", self.temperature_for_sampling)
+        check_temperature("temperature_for_candidates", self.temperature_for_candidates)
+        check_settings("teacher_settings", self.teacher_settings)
 
     def compile(
         self,
