@@ -20,7 +20,7 @@ from telic.errors import ConfigurationError, MissingExtraError, TrainingError
 from telic.evaluate import Evaluate
 from telic.modules import Module, Predict
 from telic.optimizers import BootstrapFinetune, CompileStopped
-from telic.training import read_rows
+from telic.training import read_pairs, read_rows
 
 torch = pytest.importorskip("torch")
 torch.set_num_threads(1)
@@ -243,6 +243,67 @@ def test_no_accepted_run_is_said_before_anything_is_trained(tmp_path):
         )
 
     assert not (tmp_path / "weights").exists()
+
+
+def test_a_student_prefers_its_own_better_runs_to_its_worse_ones(tmp_path):
+    """Nobody shows how it is done: two answers of one program to one question, and a metric that tells them apart."""
+
+    def short(example, prediction, trace=None):
+        return 1.0 / (1 + len(str(prediction[next(iter(TASK.signature.output_fields))])))
+
+    student = Predict(TASK.signature)
+    optimizer = BootstrapFinetune(
+        short,
+        train_kwargs={"loss": "dpo", "steps": 6, "batch_size": 8, "rank": 8},
+        teacher_settings={"lm_options": {"temperature": 1.0}},
+    )
+    with context(lm=tiny()):
+        compiled = optimizer.compile(
+            student, teacher=[student] * 3, trainset=TASK.trainset[:8], run_dir=tmp_path
+        )
+
+    (file,) = tmp_path.glob("weights/*/pairs.jsonl")
+    pairs = read_pairs(file)
+    assert pairs
+    assert all(pair.chosen != pair.rejected and pair.margin > 0 for pair in pairs)
+    assert any(f"finetuned on {len(pairs)} pairs in 6 updates, loss 0.69" in n for n in compiled.report.notes)
+    assert compiled.lm.model.startswith(f"local/{tmp_path}")
+    plans = optimizer.training_plans(_with(tiny()), trainset=TASK.trainset[:8], measure=False)
+    assert [plan.rows for plan in plans.values()] == [8]
+
+
+def _with(lm):
+    student = Predict(TASK.signature)
+    student.lm = lm
+    return student
+
+
+@pytest.mark.parametrize(
+    ("metric", "teachers", "message"),
+    [
+        (None, 4, "metric is None; pass a metric"),
+        (always, 1, r"there is one teacher, which makes one; give several, .* teacher=\[program\] \* 4"),
+    ],
+)
+def test_preferences_without_anything_to_compare_are_refused_before_a_call(
+    metric, teachers, message, tmp_path
+):
+    student = _with(tiny())
+    with pytest.raises(ConfigurationError, match=message):
+        BootstrapFinetune(metric, train_kwargs={"loss": "dpo"}).compile(
+            student, teacher=[student] * teachers, trainset=TASK.trainset[:4], run_dir=tmp_path / "run"
+        )
+
+    assert not (tmp_path / "run").exists()
+    assert student.lm.history == []
+
+
+def test_equal_scores_make_no_pairs_which_is_told(tmp_path):
+    student = _with(tiny())
+    with pytest.raises(TrainingError, match="in 8 runs no prompt was answered twice with different scores"):
+        BootstrapFinetune(always, train_kwargs={"loss": "dpo"}).compile(
+            student, teacher=[student] * 2, trainset=TASK.trainset[:4], run_dir=tmp_path
+        )
 
 
 def test_a_single_accepted_run_is_enough(tmp_path):

@@ -7,6 +7,7 @@ one each. The student is a copy with the new LMs; weights, rows and checkpoints 
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,13 +29,18 @@ from telic.optimizers._plan import Work
 from telic.optimizers._pool import Standing
 from telic.optimizers._progress import check_display, shown_progress
 from telic.training import (
+    ChatRow,
     JobSettings,
+    Learnable,
+    PreferencePair,
     Progress,
     Rows,
     TracedRun,
     TrainingPlan,
+    pairs_of_runs,
     plan_finetune,
     rows_of_runs,
+    write_pairs,
     write_rows,
 )
 
@@ -55,7 +61,8 @@ class BootstrapFinetune(Optimizer):
         multitask: One finetuned LM for all predictors that share an LM; False: one for each predictor.
         train_kwargs: Settings of the finetuning (`telic.training.SFTSettings`: `method`, `epochs`, `batch_size`,
             `learning_rate`, `max_length`, `too_long` …; DSPy's and TRL's names too), or such settings by LM or by its
-            name.
+            name. `loss="dpo"`: what is learned is which of two replies to a prompt was the better one, by the scores of
+            their runs; that takes several runs of each row: several teachers, or one of them several times.
         adapter: How prompts and replies are written, or adapters by LM; None: the adapter of the settings. The
             compiled program must be run with the same.
         exclude_demos: Prompts are learned, and the compiled program works, without the student's demos; refused where
@@ -140,6 +147,12 @@ class BootstrapFinetune(Optimizer):
         rows = checked_examples("trainset", trainset)
         held_out = None if valset is None else checked_examples("valset", valset)
         groups = groups_of(student, self.train_kwargs, self.adapter, multitask=self.multitask)
+        prefers = any(group.prefers for group in groups)
+        if prefers and len(teachers) == 1:
+            raise ConfigurationError(
+                "loss='dpo' compares several runs of each row, and there is one teacher, which makes one; give "
+                "several, or one of them several times: teacher=[program] * 4, at a temperature above 0"
+            )
         data: dict[str, Any] = {"trainset": rows, "valset": held_out}
         data |= {f"teacher_{at}": one for at, one in enumerate(teachers) if one is not student}
         with Compile(self, student, run_dir=run_dir, budget=budget, **data) as run:
@@ -148,7 +161,7 @@ class BootstrapFinetune(Optimizer):
                 teachers,
                 rows,
                 metric,
-                threshold=self.metric_threshold,
+                threshold=-math.inf if prefers else self.metric_threshold,
                 settings=self.teacher_settings,
                 max_errors=limit,
             )
@@ -175,7 +188,11 @@ class BootstrapFinetune(Optimizer):
         """Refuse LMs that cannot be finetuned, settings that cannot work, and frozen demos that are to be left out."""
         super().check(program)
         check_excluded(program, self.exclude_demos)
-        groups_of(program, self.train_kwargs, self.adapter, multitask=self.multitask)
+        groups = groups_of(program, self.train_kwargs, self.adapter, multitask=self.multitask)
+        if self.metric is None and any(group.prefers for group in groups):
+            raise ConfigurationError(
+                "loss='dpo' learns to prefer replies of runs that score higher, and metric is None; pass a metric"
+            )
 
     def identity(self) -> dict[str, Any]:
         """Return the settings that the result depends on; where and in how small pieces it computes is none of them."""
@@ -187,7 +204,8 @@ class BootstrapFinetune(Optimizer):
         """Return what the finetuning of each LM will take, by its folder's name: tokens, memory, time. A dry run.
 
         The rows are not known before the teachers ran: here they are the training rows that have values of a
-        predictor's fields, with the program's prompts. So it holds for predictors whose fields the rows have.
+        predictor's fields, with the program's prompts (of "dpo": a pair for each, of two such replies). So it holds
+        for predictors whose fields the rows have.
 
         Args:
             program: What would be compiled.
@@ -215,7 +233,10 @@ class BootstrapFinetune(Optimizer):
                     f"no training row has values of the fields of {join_names(group.paths)}, so what its finetuning "
                     "takes cannot be told beforehand; collect traces first, and see telic.training.plan_finetune"
                 )
-            plans[group.name] = plan_finetune(group.lm, made.rows, group.settings, measure=measure)
+            learned: Sequence[Learnable] = made.rows
+            if group.prefers:
+                learned = [PreferencePair(row.messages, row.reply, row.reply, 0.0) for row in made.rows]
+            plans[group.name] = plan_finetune(group.lm, learned, group.settings, measure=measure)
         return plans
 
     def _train(
@@ -223,41 +244,67 @@ class BootstrapFinetune(Optimizer):
     ) -> None:
         """Finetune the LM of each group; put the new ones into `lms`, by the paths of their predictors."""
         runs = traces.runs()
-        made = [(group, self._rows(student, group, runs)) for group in groups]
-        if not runs or not any(rows.rows for _, rows in made):
-            reason = "" if not traces.failures else f"; the first failure: {traces.failures[0]}"
-            raise TrainingError(
-                f"nothing to learn from: of {plural(traces.harvest.used, 'run')}, {len(runs)} were accepted by the "
-                f"metric and the assertions{reason}. Use a better teacher=, or a metric that gives part of the score",
-                folder="" if run.live is None else str(run.live.folder),
-            )
+        made = [(group, *self._learned(student, group, runs)) for group in groups]
+        if not any(rows for _, rows, _ in made):
+            raise self._nothing(run, traces, len(runs), preferred=all(group.prefers for group in groups))
         folder = Path(tempfile.mkdtemp(prefix="telic-weights-")) if run.live is None else run.live.folder
-        for group, rows in made:
-            place = folder / "weights" / group.folder_for(rows.rows)
+        for group, rows, counted in made:
+            place = folder / "weights" / group.folder_for(rows)
+            file = place / ("pairs.jsonl" if group.prefers else "rows.jsonl")
             try:
                 place.mkdir(parents=True, exist_ok=True)
-                write_rows(place / "rows.jsonl", rows.rows)
+                if group.prefers:
+                    write_pairs(file, cast("Sequence[PreferencePair]", rows))
+                else:
+                    write_rows(file, cast("Sequence[ChatRow]", rows))
             except OSError as error:
                 raise TrainingError(
                     f"the training rows cannot be written to {str(place)!r} ({error.strerror or error}); make room "
                     "and run the same again: what was collected is kept",
                     folder=str(place),
                 ) from error
-            run.note(f"{join_names(group.paths)}: {rows}; {place / 'rows.jsonl'}")
-            if not rows.rows:
+            run.note(f"{join_names(group.paths)}: {counted}; {file}")
+            if not rows:
                 run.note(
                     f"{join_names(group.paths)}: nothing to learn; its LM stays {group.lm.model!r}", warn=True
                 )
                 continue
             with shown_progress(f"finetuning {group.name}", self.display_progress) as tell:
                 watch = None if tell is None else _watching(tell)
-                trained, words = group.train(rows.rows, place, watch)
+                trained, words = group.train(rows, place, watch)
             run.note(f"{join_names(group.paths)}: {words}")
             lms.update(trained)
 
+    def _learned(
+        self, student: Any, group: Group, runs: Sequence[TracedRun]
+    ) -> tuple[Sequence[Learnable], str]:
+        """Return the rows or pairs of a model, and how many they are in words."""
+        if group.prefers:
+            pairs = pairs_of_runs(
+                student, _calls_of(group, runs), adapter=group.adapter, exclude_demos=self.exclude_demos
+            )
+            return pairs, f"{plural(len(pairs), 'pair')} of {plural(len(runs), 'run')}"
+        least = self.metric_threshold
+        rows = self._rows(student, group, [run for run in runs if least is None or run.score >= least])
+        return rows.rows, str(rows)
+
     def _rows(self, student: Any, group: Group, runs: Sequence[TracedRun]) -> Rows:
-        own = [run._replace(calls=[call for call in run.calls if call.path in group.paths]) for run in runs]
-        return rows_of_runs(student, own, adapter=group.adapter, exclude_demos=self.exclude_demos)
+        return rows_of_runs(
+            student, _calls_of(group, runs), adapter=group.adapter, exclude_demos=self.exclude_demos
+        )
+
+    def _nothing(self, run: Compile, traces: Traces, accepted: int, *, preferred: bool) -> TrainingError:
+        reason = "" if not traces.failures else f"; the first failure: {traces.failures[0]}"
+        made = plural(traces.harvest.used, "run")
+        told = f"of {made}, {accepted} were accepted by the metric and the assertions{reason}"
+        advice = "Use a better teacher=, or a metric that gives part of the score"
+        if preferred:
+            told = f"in {made} no prompt was answered twice with different scores{reason}"
+            advice = "Run each row several times (teacher=[program] * 4), at a temperature above 0"
+        return TrainingError(
+            f"nothing to learn from: {told}. {advice}",
+            folder="" if run.live is None else str(run.live.folder),
+        )
 
     def _finished(
         self, run: Compile, student: Any, lms: Mapping[str, Any], traces: Traces, stopped: str | None
@@ -282,6 +329,10 @@ class BootstrapFinetune(Optimizer):
             runs = (len(valset), len(valset))
             work += [Work("the program as given", runs), Work("the finetuned program", runs)]
         return work
+
+
+def _calls_of(group: Group, runs: Sequence[TracedRun]) -> list[TracedRun]:
+    return [run._replace(calls=[call for call in run.calls if call.path in group.paths]) for run in runs]
 
 
 def _teachers(teacher: Any, student: Any) -> list[Any]:

@@ -17,6 +17,7 @@ from telic.training import (
     ChatRow,
     JobServer,
     JobSettings,
+    Learnable,
     Progress,
     SFTSettings,
     check_processes,
@@ -51,20 +52,25 @@ class Group(NamedTuple):
         """The LM of the first of them."""
         return next(iter(self.lms.values()))
 
-    def folder_for(self, rows: Sequence[ChatRow]) -> str:
+    @property
+    def prefers(self) -> bool:
+        """Whether it learns which of two replies is the better one."""
+        return isinstance(self.settings, SFTSettings) and self.settings.loss == "dpo"
+
+    def folder_for(self, rows: Sequence[Learnable]) -> str:
         """Return the name of a folder for a training on these rows: another training, another folder."""
         settings = self.settings
         if isinstance(settings, SFTSettings):
             settings = settings.of_result
-        learned = [[list(row.messages), row.reply, row.weight] for row in rows]
+        learned = [row.learned for row in rows]
         return f"{self.name}-{content_key([self.lm.model, settings, learned])[:8]}"
 
     def train(
-        self, rows: Sequence[ChatRow], folder: Path, watch: Callable[[Progress], None] | None
+        self, rows: Sequence[Learnable], folder: Path, watch: Callable[[Progress], None] | None
     ) -> tuple[dict[str, LM], str]:
         """Finetune; return the new LMs by path, and what became of it in words."""
         if isinstance(self.settings, JobSettings):
-            job = finetune_by_job(self.lm, rows, folder, self.settings)
+            job = finetune_by_job(self.lm, cast("Sequence[ChatRow]", rows), folder, self.settings)
             tokens = "" if job.tokens is None else f", {job.tokens:,} tokens trained on"
             return self.renamed(
                 job.model
@@ -74,9 +80,10 @@ class Group(NamedTuple):
         made = finetune(self.lm, rows, folder, self.settings, watch=watch)
         left = f", {made.dropped} rows too long and left out" if made.dropped else ""
         left += f", {made.cut} too long and cut" if made.cut else ""
+        items = f"{made.rows} {'pairs' if self.prefers else 'rows'}"
         words = (
-            f"{self.lm.model!r} finetuned on {made.rows} rows in {made.steps} updates, loss {made.losses[0]:.3f} to "
-            f"{made.losses[-1]:.3f}{left}; weights in {made.weights}"
+            f"{self.lm.model!r} finetuned on {items} in {made.steps} updates, "
+            f"loss {made.losses[0]:.3f} to {made.losses[-1]:.3f}{left}; weights in {made.weights}"
         )
         return self.renamed(f"local/{made.weights}"), words
 

@@ -35,7 +35,7 @@ class Traces(Source):
         rows: What each of them is run on.
         metric: Decides which runs are learned from, and by its score what they weigh.
         threshold: The least score of such a run; None: any score but 0.
-        settings: For the teachers' runs.
+        settings: For the teachers' runs. A program that is given several times answers anew each time.
         max_errors: Failures that end it.
     """
 
@@ -54,18 +54,21 @@ class Traces(Source):
         self.total = len(teachers) * len(rows)
         self.harvest = Harvest(self.total, self.total + 1, max_errors)
         self.stopped: str | None = None
-        self._teachers = [
-            Teacher(
-                teacher.deepcopy(),
-                metric,
-                threshold=threshold,
-                settings=settings,
-                max_rounds=1,
-                seed=0,
-                collect=collected,
+        self._teachers: list[Teacher] = []
+        for at, teacher in enumerate(teachers):
+            before = sum(one is teacher for one in teachers[:at])
+            again = {"sample": before} if before else {}
+            self._teachers.append(
+                Teacher(
+                    teacher.deepcopy(),
+                    metric,
+                    threshold=threshold,
+                    settings={**({} if settings is None else settings), **again},
+                    max_rounds=1,
+                    seed=0,
+                    collect=collected,
+                )
             )
-            for teacher in teachers
-        ]
 
     def take(self) -> Task | None:
         """Return the next run."""

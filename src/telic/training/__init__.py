@@ -28,12 +28,14 @@ from telic.training._jobs import JobServer as JobServer
 from telic.training._jobs import JobSettings as JobSettings
 from telic.training._jobs import finetune_by_job as finetune_by_job
 from telic.training._jobs import read_job_settings as read_job_settings
+from telic.training._lengths import Learnable as Learnable
 from telic.training._open import check_trainable as check_trainable
 from telic.training._open import is_trainable as is_trainable
 from telic.training._open import open_trainable as open_trainable
 from telic.training._plan import TrainingPlan as TrainingPlan
 from telic.training._plan import check_size as check_size
 from telic.training._plan import plan_finetune as plan_finetune
+from telic.training._preferences import preference_losses as preference_losses
 from telic.training._processes import check_processes as check_processes
 from telic.training._rows import Call as Call
 from telic.training._rows import ChatRow as ChatRow
@@ -43,6 +45,7 @@ from telic.training._rows import TracedRun as TracedRun
 from telic.training._rows import calls_of_trace as calls_of_trace
 from telic.training._rows import pairs_of_runs as pairs_of_runs
 from telic.training._rows import rows_of_runs as rows_of_runs
+from telic.training._rows_file import read_pairs as read_pairs
 from telic.training._rows_file import read_rows as read_rows
 from telic.training._rows_file import row_to_dict as row_to_dict
 from telic.training._rows_file import write_pairs as write_pairs

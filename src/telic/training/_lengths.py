@@ -1,21 +1,24 @@
-"""Chat rows as tokens, none longer than the model takes: the long ones are left out, cut or refused, and counted."""
+"""Rows and pairs as tokens, none longer than the model takes: long ones are left out, cut or refused, and counted."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from telic.errors import ConfigurationError
-from telic.training._rows import ChatRow
+from telic.training._rows import ChatRow, PreferencePair
 from telic.training._settings import SFTSettings
 from telic.training._trainable import TokenRow, Trainable
 
+Learnable = ChatRow | PreferencePair
+
 
 class Encoded(NamedTuple):
-    """Rows that are ready for training."""
+    """Items that are ready for training: rows, or pairs of two rows each, the better reply first."""
 
     rows: tuple[TokenRow, ...]
     weights: tuple[float, ...]
+    """Of each item."""
     dropped: int
     """Rows that were too long and left out."""
     cut: int
@@ -23,6 +26,25 @@ class Encoded(NamedTuple):
     longest: int
     """Tokens of the longest row, as it was."""
     limit: int | None
+    span: int = 1
+    """Rows of an item."""
+    before: tuple[float, ...] = ()
+    """Of each pair, the logarithm of how many times as probable its better reply was before training."""
+
+    @property
+    def items(self) -> int:
+        """How many there are to learn from."""
+        return len(self.rows) // self.span
+
+    def of(self, batch: Iterable[int]) -> list[TokenRow]:
+        """Return the rows of some items."""
+        return [self.rows[item * self.span + k] for item in batch for k in range(self.span)]
+
+    def amount(self, batch: Sequence[int]) -> float:
+        """Return what the loss of a batch is a mean over: its weighted tokens, or its pairs."""
+        if self.span > 1:
+            return len(batch)
+        return sum(self.weights[item] * len(self.rows[item].reply) for item in batch)
 
     @property
     def tokens(self) -> int:
@@ -35,19 +57,19 @@ class Encoded(NamedTuple):
         return sum(len(row.reply) for row in self.rows)
 
 
-def encoded(network: Trainable, rows: Sequence[ChatRow], settings: SFTSettings) -> Encoded:
-    """Return rows as tokens.
+def encoded(network: Trainable, rows: Sequence[Learnable], settings: SFTSettings) -> Encoded:
+    """Return rows or pairs as tokens.
 
     Raises:
-        ConfigurationError: There are none, or a long one is to be refused, or all are too long.
+        ConfigurationError: There are none, or not of the kind that is learned, or a long one is to be refused, or all
+            are too long.
     """
-    if not rows:
-        raise ConfigurationError("there are no training rows; nothing can be learned from none")
+    check_kind(rows, settings)
     limit = network.context
     if settings.max_length is not None:
         limit = settings.max_length if limit is None else min(limit, settings.max_length)
-    every = [(network.encode(row.messages, row.reply), row.weight) for row in rows]
-    sizes = [_size(row, network) for row, _ in every]
+    every = [([network.encode(row.messages, reply) for reply in _replies(row)], _weight(row)) for row in rows]
+    sizes = [max(_size(one, network) for one in item) for item, _ in every]
     long = 0 if limit is None else sum(size > limit for size in sizes)
     if long and settings.too_long == "refuse":
         at = next(at for at, size in enumerate(sizes) if limit is not None and size > limit)
@@ -56,7 +78,7 @@ def encoded(network: Trainable, rows: Sequence[ChatRow], settings: SFTSettings) 
             "pass too_long='drop' or 'cut', or use fewer or shorter demos (exclude_demos=True)"
         )
     if limit is not None and settings.too_long == "cut":
-        kept = [(_cut(row, limit, network), weight) for row, weight in every]
+        kept = [([_cut(one, limit, network) for one in item], weight) for item, weight in every]
     else:
         kept = [pair for pair, size in zip(every, sizes, strict=True) if limit is None or size <= limit]
     if not kept:
@@ -66,8 +88,40 @@ def encoded(network: Trainable, rows: Sequence[ChatRow], settings: SFTSettings) 
         )
     dropped = len(every) - len(kept)
     return Encoded(
-        tuple(row for row, _ in kept), tuple(w for _, w in kept), dropped, long - dropped, max(sizes), limit
+        tuple(one for item, _ in kept for one in item),
+        tuple(weight for _, weight in kept),
+        dropped,
+        long - dropped,
+        max(sizes),
+        limit,
+        len(kept[0][0]),
     )
+
+
+def check_kind(rows: Sequence[Learnable], settings: SFTSettings) -> None:
+    """Refuse rows that the loss does not learn from.
+
+    Raises:
+        ConfigurationError: There are none, or one is of the other kind.
+    """
+    if not rows:
+        raise ConfigurationError("there are no training rows; nothing can be learned from none")
+    pairs = settings.loss == "dpo"
+    wrong = next((at for at, row in enumerate(rows) if isinstance(row, PreferencePair) is not pairs), None)
+    if wrong is not None:
+        wanted = "preference pairs (see pairs_of_runs)" if pairs else "chat rows (see rows_of_runs)"
+        raise ConfigurationError(
+            f"loss={settings.loss!r} learns from {wanted}, and training row {wrong} is a {type(rows[wrong]).__name__}; "
+            "use the other loss, 'sft' or 'dpo', or other rows"
+        )
+
+
+def _replies(row: Learnable) -> tuple[str, ...]:
+    return (row.chosen, row.rejected) if isinstance(row, PreferencePair) else (row.reply,)
+
+
+def _weight(row: Learnable) -> float:
+    return 1.0 if isinstance(row, PreferencePair) else row.weight
 
 
 def _size(row: TokenRow, network: Trainable) -> int:

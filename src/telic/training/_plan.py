@@ -22,9 +22,8 @@ from telic.lm.local._open import (
     precision_of,
     size_of,
 )
-from telic.training._lengths import Encoded, encoded
+from telic.training._lengths import Encoded, Learnable, encoded
 from telic.training._open import model_of, open_trainable, tiny_files
-from telic.training._rows import ChatRow
 from telic.training._settings import SFTSettings
 from telic.training._trainable import Trainable
 
@@ -75,7 +74,7 @@ class TrainingPlan(NamedTuple):
 
 
 def plan_finetune(
-    lm: Any, rows: Sequence[ChatRow], settings: SFTSettings | None = None, *, measure: bool = True
+    lm: Any, rows: Sequence[Learnable], settings: SFTSettings | None = None, *, measure: bool = True
 ) -> TrainingPlan:
     """Return what `finetune` would take; nothing is trained or written.
 
@@ -103,7 +102,7 @@ def plan_finetune(
         chosen.method,
         needs.parameters,
         needs.trained,
-        len(ready.rows),
+        ready.items,
         ready.dropped,
         ready.cut,
         ready.tokens,
@@ -120,14 +119,18 @@ def steps_of(ready: Encoded, settings: SFTSettings) -> int:
     """Return how many updates there will be."""
     if settings.steps is not None:
         return settings.steps
-    return settings.epochs * math.ceil(len(ready.rows) / settings.batch_size)
+    return settings.epochs * math.ceil(ready.items / settings.batch_size)
 
 
 def memory_of(network: Trainable, ready: Encoded, settings: SFTSettings) -> int:
     """Return the bytes that training holds on a device at its highest, roughly."""
     needs = network.needs()
     longest = max(row.length for row in ready.rows)
-    one = needs.weight_bytes + needs.trained * MOMENTS + settings.held * longest * needs.token_bytes
+    one = (
+        needs.weight_bytes
+        + needs.trained * MOMENTS
+        + settings.held * ready.span * longest * needs.token_bytes
+    )
     return one * _sharing(network, settings)
 
 
@@ -193,7 +196,7 @@ def check_room(network: Trainable, ready: Encoded, settings: SFTSettings) -> Non
 
 def _seconds(network: Trainable, ready: Encoded, settings: SFTSettings, steps: int) -> float:
     """Return how long the updates will take, by the longest rows that are in memory at once."""
-    batch = sorted(ready.rows, key=lambda row: row.length)[-settings.held :]
+    batch = sorted(ready.rows, key=lambda row: row.length)[-settings.held * ready.span :]
     tensors = list(network.parameters().values())
     took = 0.0
     for _ in range(2):  # the first one also pays for what is made only once
@@ -201,5 +204,8 @@ def _seconds(network: Trainable, ready: Encoded, settings: SFTSettings, steps: i
         load("torch").autograd.grad(network.logprobs(batch).sum(), tensors, allow_unused=True)
         took = time.perf_counter() - started
     per_token = took / sum(row.length for row in batch)
-    rows = math.ceil(min(settings.batch_size, len(ready.rows)) / settings.in_processes)
-    return per_token * ready.tokens / len(ready.rows) * rows * steps
+    items = math.ceil(min(settings.batch_size, ready.items) / settings.in_processes)
+    first = (
+        per_token * ready.tokens / 3 if ready.span > 1 else 0.0
+    )  # what the weights say of pairs, there alone
+    return first + per_token * ready.tokens / ready.items * items * steps

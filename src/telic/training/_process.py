@@ -16,7 +16,7 @@ from typing import Any, TextIO
 
 from telic._optional import load
 from telic.errors import TelicError
-from telic.training._rows_file import read_rows
+from telic.training._rows_file import read_pairs, read_rows
 from telic.training._settings import SFTSettings
 from telic.training._sft import Progress, Trained, train_share
 from telic.training._together import Together
@@ -51,7 +51,7 @@ def _train(folder: Path, rank: int, pipe: TextIO) -> Trained:
     def watch(told: Progress) -> None:
         _say(pipe, {"progress": told._asdict()})
 
-    rows = read_rows(folder / "rows.jsonl")
+    rows = (read_pairs if settings.loss == "dpo" else read_rows)(folder / "rows.jsonl")
     first = watch if rank == 0 else None
     return train_share(task["lm"], rows, Path(task["folder"]), settings, first, Together(rank, count))
 

@@ -16,15 +16,16 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import telic.errors as errors
 from telic._optional import load, require
 from telic.errors import ConfigurationError, TelicError, TrainingError
 from telic.training._checkpoints import last_checkpoint, refuse_unwritten
+from telic.training._lengths import Learnable
 from telic.training._open import tiny_files
-from telic.training._rows import ChatRow
-from telic.training._rows_file import write_rows
+from telic.training._rows import ChatRow, PreferencePair
+from telic.training._rows_file import write_pairs, write_rows
 from telic.training._settings import SFTSettings
 
 _FOREIGN: Final = ("ACCELERATE_", "TORCHELASTIC_", "MASTER_", "OMPI_", "PMI_", "MV2_")
@@ -57,7 +58,7 @@ def check_processes(name: str, settings: SFTSettings) -> SFTSettings:
 
 def train_in_processes(
     name: str,
-    rows: Sequence[ChatRow],
+    rows: Sequence[Learnable],
     folder: Path,
     settings: SFTSettings,
     tell: Callable[[dict[str, Any]], None],
@@ -72,7 +73,11 @@ def train_in_processes(
     with tempfile.TemporaryDirectory(prefix="telic-training-") as place:
         told = Path(place)
         try:
-            write_rows(told / "rows.jsonl", rows)
+            pairs = [row for row in rows if isinstance(row, PreferencePair)]
+            if pairs:
+                write_pairs(told / "rows.jsonl", pairs)
+            else:
+                write_rows(told / "rows.jsonl", cast("Sequence[ChatRow]", rows))
             task = {"lm": name, "folder": str(folder.resolve()), "settings": settings._asdict()}
             (told / "task.json").write_text(json.dumps(task))
         except OSError as error:

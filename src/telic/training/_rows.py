@@ -56,6 +56,11 @@ class ChatRow(NamedTuple):
     score: float | None = None
     example: int | None = None
 
+    @property
+    def learned(self) -> list[Any]:
+        """What a training on it depends on."""
+        return [list(self.messages), self.reply, self.weight]
+
 
 class PreferencePair(NamedTuple):
     """Two replies to one prompt, the better and the worse."""
@@ -67,6 +72,11 @@ class PreferencePair(NamedTuple):
     """By how much the scores of their runs differ."""
     predictor: str = ""
     example: int | None = None
+
+    @property
+    def learned(self) -> list[Any]:
+        """What a training on it depends on."""
+        return [list(self.messages), self.chosen, self.rejected]
 
 
 class Rows(NamedTuple):

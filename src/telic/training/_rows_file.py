@@ -10,7 +10,7 @@ TRL: `prompt`, `chosen`, `rejected`, each a list of turns.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -74,13 +74,52 @@ def read_rows(path: Path) -> list[ChatRow]:
     Raises:
         DatasetError: It cannot be read, or a line is no such row; the message says which.
     """
+    return [_row(line, place) for line, place in _lines(path)]
+
+
+def read_pairs(path: Path) -> list[PreferencePair]:
+    """Return the pairs of a file that `write_pairs` wrote, or of another one of `prompt`, `chosen` and `rejected`.
+
+    Raises:
+        DatasetError: It cannot be read, or a line is no such pair; the message says which.
+    """
+    return [_pair(line, place) for line, place in _lines(path)]
+
+
+def _pair(line: bytes, place: str) -> PreferencePair:
+    try:
+        found: Any = json.loads(line)
+        about = cast("dict[str, Any]", found.get("telic", {}))
+        chosen, rejected = (_said(found[side], side) for side in ("chosen", "rejected"))
+        messages = cast("Any", tuple(found["prompt"]))
+        if not all("role" in message for message in messages):
+            raise ValueError("'prompt' is no list of turns")
+        margin = float(about.get("margin", 1.0))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DatasetError(
+            f"{place} is no preference pair ({error}): it is an object with `prompt`, a list of turns, and `chosen` "
+            "and `rejected`, each a list of one turn of the assistant"
+        ) from error
+    return PreferencePair(
+        messages, chosen, rejected, margin, str(about.get("predictor", "")), about.get("example")
+    )
+
+
+def _said(turns: Any, side: str) -> str:
+    (turn,) = turns
+    if turn["role"] != "assistant" or not isinstance(turn["content"], str):
+        raise ValueError(f"{side!r} is no text of the assistant")
+    return turn["content"]
+
+
+def _lines(path: Path) -> Iterator[tuple[bytes, str]]:
     try:
         lines = path.read_bytes().splitlines()
     except OSError as error:
         raise DatasetError(f"the training rows in {str(path)!r} cannot be read: {error}") from error
-    return [
-        _row(line, f"line {number} of {str(path)!r}") for number, line in enumerate(lines, 1) if line.strip()
-    ]
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            yield line, f"line {number} of {str(path)!r}"
 
 
 def _row(line: bytes, place: str) -> ChatRow:

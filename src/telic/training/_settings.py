@@ -22,6 +22,10 @@ class SFTSettings(NamedTuple):
     alpha: float = 32.0
     dropout: float = 0.0
     """Of LoRA; a model's own dropout is on as well."""
+    loss: Literal["sft", "dpo"] = "sft"
+    """What is learned: to say the replies ("sft", of `ChatRow`s), or to prefer the better of two ("dpo", of pairs)."""
+    beta: float = 0.1
+    """Of "dpo": how dear it is to depart from the weights that training began with."""
     epochs: int = 3
     """How often each row is seen."""
     steps: int | None = None
@@ -116,8 +120,11 @@ _COUNTS: Final = {
 }  # fmt: skip
 _NUMBERS: Final = {
     "learning_rate": (0.0, math.inf), "warmup": (0.0, 1.0), "weight_decay": (0.0, 1.0), "clip": (1e-12, math.inf),
+    "beta": (1e-6, math.inf),
 }  # fmt: skip
-_WORDS: Final = {"schedule": ("linear", "cosine", "constant"), "too_long": ("drop", "cut", "refuse")}
+_WORDS: Final = {
+    "schedule": ("linear", "cosine", "constant"), "too_long": ("drop", "cut", "refuse"), "loss": ("sft", "dpo"),
+}  # fmt: skip
 _OPTIONAL: Final = frozenset(("steps", "rows_at_once", "learning_rate", "max_length", "processes"))
 
 _SAME: Final = {

@@ -2,6 +2,8 @@
 
     loss = -sum over rows (weight x sum of the log-probabilities of the reply's tokens) / sum of (weight x tokens)
 
+or, with `loss="dpo"`, the mean over pairs of what `_preferences` says.
+
 AdamW, a rate that rises and falls, gradients no longer than `clip`. The order of rows in an epoch follows from the seed
 and the epoch's number, chance inside the network (dropout) from the step's: nothing depends on what was before, so a
 training that was killed goes on from its last checkpoint to the same weights, bit by bit on the same machine with the
@@ -25,11 +27,11 @@ from telic.errors import RunMismatchError, TrainingError
 from telic.journal import RunLock
 from telic.training._checkpoints import last_checkpoint, refuse_unwritten, write_checkpoint
 from telic.training._files import written_whole
-from telic.training._lengths import Encoded, encoded
+from telic.training._lengths import Encoded, Learnable, check_kind, encoded
 from telic.training._open import check_trainable, model_of, open_trainable, tiny_files
 from telic.training._plan import check_room
+from telic.training._preferences import preference_losses, with_margins
 from telic.training._processes import train_in_processes
-from telic.training._rows import ChatRow
 from telic.training._settings import SFTSettings
 from telic.training._together import ALONE, Together
 from telic.training._trainable import Trainable
@@ -46,7 +48,7 @@ class Progress(NamedTuple):
     steps: int
     """In all."""
     loss: float
-    """Mean over the tokens of the replies, before the update."""
+    """Mean over the tokens of the replies, or over pairs, before the update."""
     rate: float
     norm: float
     """Of the gradients, before they are cut to `clip`."""
@@ -76,7 +78,7 @@ class Trained(NamedTuple):
 
 def finetune(
     lm: Any,
-    rows: Sequence[ChatRow],
+    rows: Sequence[Learnable],
     folder: str | Path,
     settings: SFTSettings | None = None,
     *,
@@ -86,7 +88,7 @@ def finetune(
 
     Args:
         lm: An LM on this machine, or its name: "local/PATH-or-hub-id", "telic/tiny". It is not changed.
-        rows: Prompts with the replies to be learned.
+        rows: Prompts with the replies to be learned; for `loss="dpo"`, with two replies each.
         folder: Of this training alone. One that was begun with the same is gone on with; one that was finished is read.
         settings: None: LoRA, three epochs.
         watch: Told of each update.
@@ -102,6 +104,7 @@ def finetune(
     Cost: no LM call. Three passes' worth of computing for each token of each epoch.
     """
     chosen = (SFTSettings() if settings is None else settings).checked()
+    check_kind(rows, chosen)
     if chosen.in_processes == 1:
         return train_share(lm, rows, Path(folder), chosen, watch, ALONE)
     check_trainable(lm, chosen.method)
@@ -116,7 +119,7 @@ def finetune(
 
 def train_share(
     lm: Any,
-    rows: Sequence[ChatRow],
+    rows: Sequence[Learnable],
     place: Path,
     chosen: SFTSettings,
     watch: Callable[[Progress], None] | None,
@@ -149,15 +152,16 @@ def peak_rate(lm: Any, settings: SFTSettings) -> float:
     """Return the learning rate at its highest: the one that was asked for, or what suits method and model."""
     if settings.learning_rate is not None:
         return settings.learning_rate
+    usual = 2e-3 if tiny_files(model_of(lm)) is not None else 2e-4
     if settings.method == "full":
-        return 1e-4
-    return 2e-3 if tiny_files(model_of(lm)) is not None else 2e-4
+        usual = 1e-4
+    return usual if settings.loss == "sft" else usual / 10  # a preference is soon learned, and soon overdone
 
 
-def _identity(network: Trainable, rows: Sequence[ChatRow], settings: SFTSettings) -> dict[str, str]:
+def _identity(network: Trainable, rows: Sequence[Learnable], settings: SFTSettings) -> dict[str, str]:
     """Return what a training is of, as digests by name; where it computes does not belong to it."""
     own = settings.of_result._asdict()
-    learned = [[list(row.messages), row.reply, row.weight] for row in rows]
+    learned = [row.learned for row in rows]
     return {
         "weights": network.identity,
         "rows": content_key(learned)[:32],
@@ -209,6 +213,8 @@ class _Training:
         peak: float,
         together: Together,
     ) -> None:
+        if settings.loss == "dpo":
+            ready = with_margins(network, ready, settings.held)
         self._network, self._ready, self._folder, self._settings = network, ready, folder, settings
         self._peak, self._together = peak, together
         self._names = list(network.parameters())
@@ -217,7 +223,7 @@ class _Training:
             self._tensors, lr=peak, betas=(0.9, 0.999), weight_decay=settings.weight_decay
         )
         size = settings.batch_size
-        self._per_epoch = math.ceil(len(ready.rows) / size)
+        self._per_epoch = math.ceil(ready.items / size)
         self._steps = settings.steps if settings.steps is not None else settings.epochs * self._per_epoch
         self._told: list[Progress] = []
 
@@ -239,7 +245,7 @@ class _Training:
 
     def _batch(self, step: int) -> list[int]:
         epoch, at = divmod(step, self._per_epoch)
-        order = list(range(len(self._ready.rows)))
+        order = list(range(self._ready.items))
         derive(self._settings.seed, "epoch", epoch).shuffle(order)
         size = self._settings.batch_size
         return order[at * size : (at + 1) * size]
@@ -249,7 +255,7 @@ class _Training:
         started = time.perf_counter()
         batch = self._batch(step)
         ready = self._ready
-        learned = sum(ready.weights[i] * len(ready.rows[i].reply) for i in batch)
+        learned = ready.amount(batch)
         rate = settings.rate(step, self._steps, self._peak)
         for group in self._adam.param_groups:
             group["lr"] = rate
@@ -260,10 +266,7 @@ class _Training:
         with torch.random.fork_rng(devices=self._devices()):
             torch.manual_seed(derive_seed(settings.seed, "step", step, *self._together.chance))
             for at in range(0, len(own), at_once):
-                part = own[at : at + at_once]
-                values = self._network.logprobs([ready.rows[i] for i in part])
-                weights = torch.tensor([ready.weights[i] for i in part], device=values.device)
-                share = -(values.sum(1) * weights).sum() / learned
+                share = self._loss(own[at : at + at_once]) / learned
                 share.backward()
                 loss += float(share.detach())
         loss = self._together.add(loss, self._tensors)
@@ -271,8 +274,18 @@ class _Training:
         if not math.isfinite(loss) or not math.isfinite(norm):
             raise self._diverged(step, loss, norm)
         self._adam.step()
-        tokens = sum(ready.rows[i].length for i in batch)
+        tokens = sum(row.length for row in ready.of(batch))
         return Progress(step + 1, self._steps, loss, rate, norm, tokens, time.perf_counter() - started)
+
+    def _loss(self, part: Sequence[int]) -> Any:
+        """Return the sum of the losses of some items."""
+        torch, ready = load("torch"), self._ready
+        values = self._network.logprobs(ready.of(part))
+        if ready.before:
+            before = torch.tensor([ready.before[i] for i in part], device=values.device)
+            return preference_losses(values, before, self._settings.beta).sum()
+        weights = torch.tensor([ready.weights[i] for i in part], device=values.device)
+        return -(values.sum(1) * weights).sum()
 
     def _devices(self) -> list[str]:
         return [self._network.device] if self._network.device.startswith("cuda") else []
@@ -352,7 +365,7 @@ class _Training:
             WEIGHTS,
             self._steps,
             tuple(told.loss for told in self._told),
-            len(ready.rows),
+            ready.items,
             ready.dropped,
             ready.cut,
             sum(told.tokens for told in self._told),
