@@ -2,7 +2,7 @@
 
 A subclass defines `forward(prompt=None, messages=None, **options)` and returns an answer in OpenAI's shape (object or
 dict), a text, a list of texts, or a `Response`; `aforward` beside it, where the LM is asynchronous by nature. The rest
-is here: options, the chokepoint (`_chokepoint`), history, usage, callbacks.
+is here: options, the chokepoint (`_chokepoint`), history, usage, callbacks. A `__call__` of its own is asked, too.
 
 `forward` gets the options of the call alone; what the LM was made with is in `self.kwargs`.
 """
@@ -20,8 +20,9 @@ from telic.data import Message, Request, Response
 from telic.errors import ConfigurationError, InputError
 from telic.execution import run_coroutine, run_in_thread
 from telic.lm._chokepoint import Cached, Completes, Paid
-from telic.lm._forward import outputs_of, response_from
+from telic.lm._forward import outputs_of
 from telic.lm._history import History
+from telic.lm._inner import CallClient, ForwardClient, below
 from telic.lm._options import check_options
 from telic.lm._run import akept_or_asked, kept_or_asked
 from telic.lm.caching._cache import current_cache
@@ -111,6 +112,8 @@ class BaseLM:
             LMError: The call failed.
         """
         request = self._final(request)
+        if (client := below(self)) is not None:
+            return client.complete(request)
         observed = self._begin(request) if self.callbacks or setting("callbacks") else None
         started = perf_counter()
         try:
@@ -128,6 +131,8 @@ class BaseLM:
     async def acomplete(self, request: Request) -> Response:
         """Same as `complete`, for tasks of any event loop."""
         request = self._final(request)
+        if (client := below(self)) is not None:
+            return await client.acomplete(request)
         observed = self._begin(request) if self.callbacks or setting("callbacks") else None
         started = perf_counter()
         try:
@@ -230,10 +235,20 @@ class BaseLM:
     def _stack(self) -> tuple[Paid, Cached]:
         """Make the layers of the chokepoint, at the first call."""
         client, endpoint, remote = self._make_client()
+        if self._has_own_call():
+            client, endpoint = (
+                CallClient(self, client, BaseLM),
+                f"{endpoint} called by {type(self).__qualname__}",
+            )
         paid = Paid(client, self.model, remote=remote)
         cached = Cached(paid, identity(endpoint, self.model, self.model_type))
         self._paid, self._cached = paid, cached
         return paid, cached
+
+    def _has_own_call(self) -> bool:
+        """Whether a subclass answers calls by its own `__call__` or `acall`."""
+        kind = type(self)
+        return kind.__call__ is not BaseLM.__call__ or kind.acall is not BaseLM.acall
 
     def _make_client(self) -> tuple[Completes, str, bool]:
         """Return the client, what it talks to (for keys), and whether calls leave the process."""
@@ -375,26 +390,3 @@ def _request(prompt: str | None, messages: Sequence[Message] | None, options: di
         )
     cache = options.pop("cache", None)
     return Request(messages, options, cache=cache)
-
-
-def _as_list(messages: Sequence[Message]) -> list[Message]:
-    return cast("list[Message]", messages) if type(messages) is list else list(messages)
-
-
-class ForwardClient:
-    """The innermost layer of an in-process LM: its own `forward` and `aforward`."""
-
-    __slots__ = ("_lm",)
-
-    def __init__(self, lm: BaseLM) -> None:
-        self._lm = lm
-
-    def complete(self, request: Request) -> Response:
-        lm, messages = self._lm, request.messages
-        answer = lm.forward(prompt=None, messages=_as_list(messages), **request.options)
-        return response_from(answer, lm.model)
-
-    async def acomplete(self, request: Request) -> Response:
-        lm, messages = self._lm, request.messages
-        answer = await lm.aforward(prompt=None, messages=_as_list(messages), **request.options)
-        return response_from(answer, lm.model)

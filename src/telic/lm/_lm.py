@@ -18,9 +18,10 @@ from telic.context import get as get_setting
 from telic.data import Request
 from telic.errors import ConfigurationError
 from telic.execution import run_coroutine, run_in_thread
-from telic.lm._base import SECRETS, BaseLM, ForwardClient
+from telic.lm._base import SECRETS, BaseLM
+from telic.lm._inner import ForwardClient, Nobody
 from telic.lm._options import check_options, shows_reasoning
-from telic.lm._registry import ClientSpec, client_for, endpoint_of, has_batches, split_model
+from telic.lm._registry import ClientSpec, client_for, endpoint_of, has_batches, is_model, split_model
 from telic.lm._stream import astream_through, stream_through
 from telic.lm._tape import Taped
 
@@ -93,7 +94,7 @@ class LM(BaseLM):
         **options: Any,
     ) -> None:
         place = f"LM({model!r})"
-        if client is None:
+        if client is None and not self._answers_itself():
             split_model(model)
         if model_type not in MODEL_TYPES:
             near = did_you_mean(str(model_type), MODEL_TYPES)
@@ -170,10 +171,14 @@ class LM(BaseLM):
         kind = type(self)
         return kind.forward is not LM.forward or kind.aforward is not LM.aforward
 
+    def _answers_itself(self) -> bool:
+        """Whether a subclass may never ask what its model's name stands for, so that any name will do."""
+        return self._is_overridden() or self._has_own_call()
+
     def stream(self, request: Request) -> Iterator[Delta]:
         """Yield the answer in pieces as they come, the last one with the whole response; kept answers in one piece."""
         # What a run keeps is whole answers, and a subclass may answer itself.
-        if get_setting("run") is not None or self._is_overridden():
+        if get_setting("run") is not None or self._answers_itself():
             return super().stream(request)
         final = self._final(request)
         paid, cached = self._stack()
@@ -182,7 +187,7 @@ class LM(BaseLM):
 
     def astream(self, request: Request) -> AsyncIterator[Delta]:
         """Same as `stream`, for tasks."""
-        if get_setting("run") is not None or self._is_overridden():
+        if get_setting("run") is not None or self._answers_itself():
             return super().astream(request)
         final = self._final(request)
         paid, cached = self._stack()
@@ -246,6 +251,8 @@ class LM(BaseLM):
         return self._made
 
     def _new_client(self) -> Client:
+        if self._answers_itself() and not is_model(self.model):
+            return cast("Client", Nobody(self.model))
         return (
             load("telic.lm._rotating").RotatingClient(self.api_key, self._spec())
             if callable(self.api_key)
@@ -288,7 +295,7 @@ class LM(BaseLM):
         new = super().copy(**changes)
         if _OF_THE_CLIENT & changes.keys():
             new._made = None  # of the same class
-            if new.client is None:
+            if new.client is None and not new._answers_itself():
                 split_model(new.model)
         return new
 

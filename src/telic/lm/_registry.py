@@ -112,6 +112,12 @@ def split_model(model: Any) -> tuple[str, str]:
     )
 
 
+def is_model(model: Any) -> bool:
+    """Whether a client goes by the prefix of "provider/model"."""
+    provider, slash, name = str(model).partition("/")
+    return bool(slash and name) and _is_known(provider)
+
+
 def has_batches(model: str) -> bool:
     """Whether calls of "provider/model" can go through a batch service of OpenAI's kind."""
     provider = model.partition("/")[0]
