@@ -126,3 +126,20 @@ def interrupt(row, found, trace=None):
     if row.question.startswith("What is 74 "):
         os.kill(os.getppid(), signal.SIGINT)
     return 1.0
+
+
+class Bare(telic.ChatAdapter):
+    """Takes a reply as it is: models with random weights write no fields."""
+
+    def parse(self, signature, completion):
+        return {"answer": completion}
+
+
+def roundness(row, found, trace=None):
+    """A reward that differs between replies of any kind."""
+    return sum(letter in "aeo36" for letter in found.answer) / max(1, len(found.answer))
+
+
+def grieved(row, found, trace=None):
+    """Ends its process at one row."""
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -126,7 +126,7 @@ def _held_client(source: Source, identity: str, endpoint: str, state: Any) -> Cl
             if network.identity != identity:
                 raise ConfigurationError(
                     f"the weights of {source.model!r} are others in this process ({network.identity!r}) than where "
-                    f"they are trained ({identity!r}); share the folder, or copy it with the times of its files"
+                    f"they are trained ({identity!r}); share the folder, or copy it"
                 )
         else:
             network = held.network
