@@ -8,7 +8,7 @@ it comes to the same result, and no reply of an LM is paid for twice.
 
 What an author does for that (`_labeled.py` is the shortest example, `_random_search.py` a whole one):
 
-1. Settings under their own names, as a dataclass or in `__init__`, checked there; data in `compile(student, *, trainset,
+1. Settings under their own names, by a dataclass or `__init__`, checked there; data in `compile(student, *, trainset,
    teacher=None, valset=None, run_dir=None, budget=None)`, checked by `check_student`, `checked_sets` ….
 2. `with Compile(self, student, trainset=rows, …, run_dir=run_dir, budget=budget) as run:` around all work. It opens the
    run, and refuses a folder or a budget that cannot work.

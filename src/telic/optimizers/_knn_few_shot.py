@@ -157,7 +157,7 @@ class KNNFewShot(Optimizer):
 
             return run.guarded(bootstrap, best)
 
-    def _rows(self, trainset: Sequence[Example] | None) -> list[Example]:
+    def _rows(self, trainset: Sequence[Example] | None) -> Sequence[Example]:
         rows = self.trainset if trainset is None else checked_examples("trainset", trainset)
         if rows is None:
             raise ConfigurationError("KNNFewShot needs rows: pass trainset= to it, or to compile")
