@@ -37,5 +37,6 @@ from telic.evaluate._row import resolved as resolved
 from telic.evaluate._row import score_row as score_row
 from telic.evaluate._run import EvaluationInterrupted as EvaluationInterrupted
 from telic.evaluate._score import MetricCall as MetricCall
+from telic.evaluate._score import callable_name as callable_name
 from telic.evaluate._statistics import PairedTest as PairedTest
 from telic.evaluate._statistics import compare_paired as compare_paired

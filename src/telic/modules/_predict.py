@@ -250,6 +250,8 @@ class Predict(Module, Leaf, Generic[S]):
         kept = self._plans
         if kept and kept[0].fits(signature, demos, adapter, capabilities):
             return kept[0]
+        if isinstance(lm, type):
+            as_lm(lm)  # a class: refused
         entry, plans = prepared(kept, signature, demos, adapter, capabilities)
         if plans is not kept:
             self._plans = plans

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from telic._text import join_names, plural
 from telic.context import context
 from telic.context import get as get_setting
 from telic.errors import ConfigurationError
 from telic.evaluate import check_count, checked_examples
+from telic.lm import as_lm
 from telic.modules import Module
 from telic.optimizers._progress import check_display
 
@@ -75,6 +76,15 @@ def check_settings(name: str, values: Any) -> None:
         raise ConfigurationError(f"{name} must be a dict of settings such as {{'lm': LM(…)}}, got {values!r}")
     with context(**values):
         pass
+    _check_lm(f"{name}['lm']", cast("dict[str, Any]", values).get("lm"))
+
+
+def _check_lm(name: str, lm: Any) -> None:
+    if lm is not None:
+        try:
+            as_lm(lm)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{name}: {error}") from None
 
 
 def check_common(optimizer: Any) -> None:
@@ -86,6 +96,8 @@ def check_common(optimizer: Any) -> None:
     check_count("num_threads", optimizer.num_threads, 1, optional=True)
     check_count("max_errors", optimizer.max_errors, 1, optional=True)
     check_display(optimizer.display_progress)
+    for name in ("prompt_model", "task_model", "reflection_lm"):  # else it is found out when others were paid
+        _check_lm(name, getattr(optimizer, name, None))
 
 
 def checked_sets(

@@ -6,12 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple, cast
 
+from telic._optional import load
 from telic._text import did_you_mean, join_names
 from telic.errors import ConfigurationError
-from telic.evaluate import check_count
+from telic.evaluate import callable_name, check_count
+from telic.optimizers._checks import check_common
 from telic.optimizers._components import KINDS
 from telic.optimizers._gepa_pool import FRONTIERS, Frontier
-from telic.optimizers._progress import check_display
 from telic.optimizers._selection import split_sizes
 
 Auto = Literal["light", "medium", "heavy"]
@@ -66,7 +67,8 @@ def check_settings(optimizer: Any) -> None:
         )
     if optimizer.auto is not None:
         _check_choice("auto", optimizer.auto, tuple(_AUTO))
-    for name in ("max_full_evals", "max_metric_calls", "num_threads", "max_errors"):
+    check_common(optimizer)
+    for name in ("max_full_evals", "max_metric_calls"):
         check_count(name, getattr(optimizer, name), 1, optional=True)
     check_count("max_merge_invocations", optimizer.max_merge_invocations, 0, optional=True)
     check_count("reflection_minibatch_size", optimizer.reflection_minibatch_size, 1)
@@ -81,6 +83,7 @@ def check_settings(optimizer: Any) -> None:
             f"instruction_proposer must be callable, got {optimizer.instruction_proposer!r}; pass "
             "InstructionProposer(…) or a function of (candidate, reflective_dataset, components_to_update)"
         )
+    _check_takes("instruction_proposer", optimizer.instruction_proposer, _PROPOSED)
     if not optimizer.learn or not set(optimizer.learn) <= set(KINDS):
         raise ConfigurationError(
             f"learn must name one or both of {join_names(map(repr, KINDS))}, got {optimizer.learn!r}"
@@ -99,7 +102,31 @@ def check_settings(optimizer: Any) -> None:
         raise ConfigurationError(
             "track_best_outputs=True has nowhere to put them: they are in `detailed_results`; set track_stats=True"
         )
-    check_display(optimizer.display_progress)
+
+
+_PROPOSED: Final = ("candidate", "reflective_dataset", "components_to_update")
+
+
+def _check_takes(name: str, function: Any, keywords: Sequence[str]) -> None:
+    """Refuse a function that does not take the keywords that it will be called with.
+
+    Raises:
+        ConfigurationError: It does not.
+    """
+    if function is None:
+        return
+    inspect = load("inspect")
+    try:
+        taken = inspect.signature(function)
+    except (TypeError, ValueError):  # written in C, without a signature
+        return
+    try:
+        taken.bind(**dict.fromkeys(keywords))
+    except TypeError as error:
+        raise ConfigurationError(
+            f"{name} is called with {', '.join(f'{one}=' for one in keywords)}, and {callable_name(function)}{taken} "
+            f"cannot be ({error})"
+        ) from None
 
 
 def limit_of(optimizer: Any, predictors: int, trainset: Sequence[Any], valset: Sequence[Any] | None) -> int:
