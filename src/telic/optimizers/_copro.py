@@ -25,7 +25,6 @@ from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, Final, final
 
 from telic.context import context
-from telic.context import get as get_setting
 from telic.errors import ConfigurationError
 from telic.evaluate import MetricCall, check_count
 from telic.optimizers._base import Optimizer, P
@@ -34,7 +33,7 @@ from telic.optimizers._choice import Tally, best_of
 from telic.optimizers._compile import Compile
 from telic.optimizers._copro_ascent import Ascent, ClimbOptions
 from telic.optimizers._frozen import check_learnable, learners
-from telic.optimizers._plan import Work
+from telic.optimizers._plan import Work, questions
 from telic.optimizers._propose import instructions_of
 from telic.optimizers._propose_asks import check_prompt_model, check_temperature
 from telic.optimizers._selection import split_rows, split_sizes
@@ -212,18 +211,10 @@ class COPRO(Optimizer):
         rounds = range(1, self.depth + 1)
         tried = self.breadth * self.depth if predictors == 1 else predictors * self.breadth * sum(rounds)
         proposals = predictors * (self.breadth * self.depth - 1)
-        ask = (1, 1 + get_setting("max_retries"))
         size = (300, 4_000 + 8_000 * self.breadth)
         return [
             Work("the program as given", (scored, scored), first=True),
-            Work(
-                "proposing instructions",
-                (proposals, proposals),
-                "proposer",
-                calls=ask,
-                lm=self.prompt_model,
-                characters=size,
-            ),
+            questions("proposing instructions", (proposals, proposals), self.prompt_model, size),
             Work("scoring candidates", (0, tried * scored)),
             Work("checking the winner", (0, 2 * min(fresh, scored) if self.recheck else 0)),
         ]

@@ -15,7 +15,6 @@ from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack, final
 
 from telic._text import plural
-from telic.context import get as get_setting
 from telic.errors import ConfigurationError
 from telic.evaluate import MetricCall, check_count
 from telic.optimizers._base import Optimizer, P
@@ -29,7 +28,7 @@ from telic.optimizers._improve_rows import Sizes, parted, partition
 from telic.optimizers._improve_search import FEW, MANY, MOST_TRIED, ImproveSearch, SearchOptions
 from telic.optimizers._improve_verdict import chance_of_best, combined, one_sided
 from telic.optimizers._measure import rechecked
-from telic.optimizers._plan import Work, teacher_lm
+from telic.optimizers._plan import Work, questions, teacher_lm
 from telic.optimizers._propose_asks import check_prompt_model
 from telic.optimizers._report import CandidatePrograms
 from telic.optimizers._selection import optimism, tell_size
@@ -287,14 +286,7 @@ class Improve(Optimizer):
                 lm=lm,
             ),
             Work("racing demonstrations", (0, most_runs(4, sizes.choose) if shows else 0), demos=MANY),
-            Work(
-                "proposing instructions",
-                (0, asks),
-                "proposer",
-                calls=(1, 1 + get_setting("max_retries")),
-                lm=self.prompt_model,
-                characters=(300, 60_000),
-            ),
+            questions("proposing instructions", (0, asks), self.prompt_model, (300, 60_000)),
             Work(
                 "running what is reflected on",
                 (0, self.max_rounds * min(BATCH, sizes.learn) if predictors else 0),

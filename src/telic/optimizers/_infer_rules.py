@@ -12,7 +12,6 @@ from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
 
 from telic._seed import derive, derive_seed
-from telic.context import get as get_setting
 from telic.errors import ConfigurationError
 from telic.evaluate import EvaluationResult, MetricCall, check_count
 from telic.optimizers._base import Optimizer, P
@@ -22,7 +21,7 @@ from telic.optimizers._choice import Scored, Tally, best_of
 from telic.optimizers._compile import Compile
 from telic.optimizers._demos import usable
 from telic.optimizers._frozen import check_learnable, learners
-from telic.optimizers._plan import Work, teacher_lm
+from telic.optimizers._plan import Work, questions, teacher_lm
 from telic.optimizers._propose import cleaned, described, examples_text, instructions_of, with_instructions
 from telic.optimizers._propose_asks import Asks, Together, check_prompt_model
 from telic.optimizers._search import Entry, Search
@@ -201,13 +200,8 @@ class InferRules(Optimizer):
         return [
             Work("the program as given", (scored, scored), first=True),
             Work("bootstrapping", (least, most), "teacher", demos=shown, lm=lm),
-            Work(
-                "writing rules",
-                (0, asks),
-                "proposer",
-                calls=(1, 1 + get_setting("max_retries")),
-                lm=self.prompt_model,
-                characters=(300, 4_000 + 3_000 * self.num_examples),
+            questions(
+                "writing rules", (0, asks), self.prompt_model, (300, 4_000 + 3_000 * self.num_examples)
             ),
             Work("scoring candidates", (0, (self.num_candidates + 1) * scored), demos=shown),
             Work("checking the winner", (0, 2 * min(made, scored) if checked else 0), demos=shown),

@@ -209,6 +209,12 @@ def _cost(program: Any, lm: Any, calls: Span, prompts: tuple[float, float], repl
     return min(totals[0]), max(totals[1])
 
 
+def questions(label: str, times: Span, lm: Any, characters: Span) -> Work:
+    """Return the work of asking the LM that proposes: a call for each question, and its re-asks."""
+    calls = (1, 1 + get_setting("max_retries"))
+    return Work(label, times, "proposer", calls=calls, lm=lm, characters=characters)
+
+
 def teacher_lm(settings: Mapping[str, Any] | None) -> Any:
     """Return the LM of `teacher_settings`, or None: that of the program."""
     return None if settings is None else settings.get("lm")

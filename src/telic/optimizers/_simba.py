@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
-from telic.context import get as get_setting
 from telic.errors import ConfigurationError
 from telic.evaluate import MetricCall, check_count, checked_examples
 from telic.optimizers._base import Optimizer, P
@@ -23,7 +22,7 @@ from telic.optimizers._checks import check_common, check_settings, check_student
 from telic.optimizers._choice import Tally, best_of
 from telic.optimizers._compile import Compile
 from telic.optimizers._frozen import check_learnable
-from telic.optimizers._plan import Work
+from telic.optimizers._plan import Work, questions
 from telic.optimizers._propose_asks import check_prompt_model, check_temperature
 from telic.optimizers._report import CandidatePrograms
 from telic.optimizers._selection import split_rows, split_sizes
@@ -212,14 +211,7 @@ class SIMBA(Optimizer):
         return [
             Work("the program as given", (scored, scored), first=True),
             Work("running minibatches", (runs, runs), demos=self.max_demos + 1),
-            Work(
-                "writing rules",
-                (0, self.max_steps * most),
-                "proposer",
-                calls=(1, 1 + get_setting("max_retries")),
-                lm=self.prompt_model,
-                characters=size,
-            ),
+            questions("writing rules", (0, self.max_steps * most), self.prompt_model, size),
             Work("scoring candidates", (0, self.max_steps * most * batch), demos=self.max_demos + 1),
             Work("scoring the winners", (0, finalists * scored), demos=self.max_demos + 1),
             Work("checking the winner", (0, 2 * min(unseen, scored) if self.recheck else 0)),
