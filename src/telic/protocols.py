@@ -140,14 +140,19 @@ class Execution(NamedTuple):
 
 
 class Executor(Protocol):
-    """Where the rows of evaluations and optimizers are run: other processes, or other machines; the setting `executor`.
+    """Where programs are run on rows: other processes, or other machines; the setting `executor`.
 
-    A thread of this process waits for each row, so that as many are under way as the setting `num_threads` says. What
-    is sent must be picklable by the executor's own means. `telic.integrations.Ray` is one.
+    Rows of evaluations and optimizers go there, teachers' attempts, and GRPO's rollouts. A thread of this process waits
+    for each, so that as many are under way as the setting `num_threads` says. What is sent must be picklable by the
+    executor's own means. `telic.integrations.Ray` is one.
     """
 
     def share(self, value: Any) -> Any:
-        """Return what stands for `value` in the arguments of `run`: it is sent once, however often it is used."""
+        """Return what stands for `value` in the arguments of `run`: it is sent once, however often it is used.
+
+        Raises:
+            ConfigurationError: It cannot be sent.
+        """
         ...
 
     def run(self, work: Callable[..., Any], *args: Any) -> Any:

@@ -106,9 +106,6 @@ def test_an_optimizer_runs_its_rows_there_and_finds_the_same(cluster):
             "choices": [{"message": {"content": TEXT if right else TEXT.replace("Paris", "Rome")}}],
         }
 
-    def exact(row, found, trace=None):
-        return row.answer == found.answer
-
     def compiled(server, executor):
         lm = telic.LM("openai/m", api_base=server.url, api_key="k", cache=False)
         with telic.context(lm=lm, executor=executor, num_threads=4):
@@ -123,6 +120,101 @@ def test_an_optimizer_runs_its_rows_there_and_finds_the_same(cluster):
     assert there.report.score == here.report.score
     assert there.demos == here.demos
     assert [c.score for c in there.report.candidates] == [c.score for c in here.report.candidates]
+
+
+def exact(row, found, trace=None):
+    return row.answer == found.answer
+
+
+@needs_ray
+def test_teachers_attempts_run_there_also_where_a_worker_is_killed(cluster, tmp_path):
+    def answer(body):
+        messages = body["messages"]
+        right = "q1" in messages[-1]["content"] or "q5" in messages[-1]["content"]
+        return {
+            **REPLY,
+            "choices": [{"message": {"content": TEXT if right else TEXT.replace("Paris", "Rome")}}],
+        }
+
+    def compiled(server, executor, flag):
+        lm = telic.LM("openai/m", api_base=server.url, api_key="k", cache=False)
+        with telic.context(lm=lm, executor=executor, num_threads=4):
+            optimizer = telic.BootstrapFewShot(exact, max_bootstrapped_demos=4, max_labeled_demos=0)
+            program = Fragile(str(tmp_path / flag))
+            return optimizer.compile(program, trainset=ROWS, run_dir=tmp_path / f"run-{flag}")
+
+    (tmp_path / "here").touch()
+    with FaultServer(answer) as server:
+        here = compiled(server, None, "here")
+        asked = len(server.requests)
+        there = compiled(server, cluster, "there")
+        paid = len(server.requests) - asked
+
+    assert (tmp_path / "there").exists()
+    assert there.ask.demos == here.ask.demos
+    assert len(there.ask.demos) == 4
+    assert not there.report.failures
+    assert there.report.spend["teacher"].calls == paid - 1, "the call of the one that died is not known here"
+
+
+def fragile_reward(row, found, trace=None):
+    """Ends its process once, at a row that names a file."""
+    if row.get("flag") and not Path(row.flag).exists():
+        Path(row.flag).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return min(1.0, len(found.answer) / 40)
+
+
+def weights(run):
+    return [path.read_bytes() for path in sorted(run.glob("weights/*/checkpoint-000002/*.safetensors"))]
+
+
+@needs_ray
+@pytest.mark.filterwarnings("default")
+def test_grpo_comes_to_the_same_weights_also_where_a_worker_is_killed(cluster, tmp_path):
+    torch = pytest.importorskip("torch")
+    torch.set_num_threads(1)
+
+    def trained(executor, name, budget=None):
+        rows = [
+            telic.Example(question=f"q{n}", flag=str(tmp_path / "died") if n == 1 else "").with_inputs(
+                "question"
+            )
+            for n in range(4)
+        ]
+        optimizer = telic.GRPO(
+            fragile_reward, num_train_steps=2, num_dspy_examples_per_grpo_step=2, num_rollouts_per_grpo_step=4,
+            num_steps_for_val=2, num_threads=4, train_kwargs={"rank": 4, "checkpoint_every": 1},
+        )  # fmt: skip
+        lm = telic.LM("telic/tiny", max_tokens=40, cache=False)
+        with telic.context(lm=lm, executor=executor):
+            return optimizer.compile(
+                telic.Predict("question -> answer"), trainset=rows, valset=rows[2:],
+                run_dir=tmp_path / name, budget=budget,
+            )  # fmt: skip
+
+    there = trained(cluster, "there")
+    assert (tmp_path / "died").exists()
+    here = trained(None, "here")
+    trained(cluster, "parts", telic.Budget(calls=12))
+    trained(cluster, "parts")
+
+    assert weights(tmp_path / "there") == weights(tmp_path / "here") == weights(tmp_path / "parts") != []
+    assert there.report.score == here.report.score
+    assert there.report.total_spend.calls == here.report.total_spend.calls == 2 * 2 * 4 + 2 * 2
+
+
+@needs_ray
+def test_what_cannot_be_sent_back_is_a_failed_row(cluster):
+    class Locked(telic.Module):
+        def forward(self, question):
+            return telic.Prediction(answer=threading.Lock())
+
+    with (
+        telic.context(executor=cluster, num_threads=1),
+        pytest.raises(EvaluationError, match="must be picklable"),
+    ):
+        telic.Evaluate(devset=ROWS, metric=lambda row, found: 1.0, max_errors=1)(Locked())
 
 
 @needs_ray

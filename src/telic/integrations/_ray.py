@@ -1,4 +1,4 @@
-"""Rows on a Ray cluster: one machine with more processes, or many machines (extra `ray`).
+"""Rows, teachers' attempts and rollouts on a Ray cluster: one machine with more processes, or many (extra `ray`).
 
 Ray starts the processes, sends the work, and gives a task to another process where one dies; nothing of that is done
 here. Each process has its own HTTP connections and its own limits of an LM; processes of one machine share the cache
@@ -11,12 +11,12 @@ from typing import Any, final
 
 from telic._optional import require
 from telic._text import plural
-from telic.errors import ConfigurationError, WorkerLostError
+from telic.errors import ConfigurationError, ProgramError, WorkerLostError
 
 
 @final
 class Ray:
-    """Runs the rows of evaluations and optimizers as Ray's tasks.
+    """Runs the rows of evaluations and optimizers, teachers' attempts and GRPO's rollouts as Ray's tasks.
 
         with telic.context(executor=Ray(), num_threads=64):
             better = optimizer.compile(program, trainset=rows)
@@ -32,7 +32,8 @@ class Ray:
 
     What a program holds (its LM, retriever, metric) must be picklable by cloudpickle: functions of `__main__` are.
     Rows are as many at once as the setting `num_threads` allows. Callbacks are not told of what happens there. Within a
-    run, rows that came back are kept; LM calls of rows that were away when this process was killed are paid for again.
+    run, what came back is kept, replies of failed rows too; LM calls of rows that were away when this process was
+    killed are paid for again. Ctrl-C calls off the task that is being waited for.
 
     Raises:
         MissingExtraError: Ray is not installed.
@@ -80,15 +81,26 @@ class Ray:
 
         Raises:
             WorkerLostError: The process died, as often as it was tried.
+            ProgramError: It could not be opened there, or what came of it could not be sent back.
         """
         broken = self._ray.exceptions
+        task = self._task.remote(work, *args)
         try:
-            return self._ray.get(self._task.remote(work, *args))
+            return self._ray.get(task)
+        except KeyboardInterrupt:
+            self._ray.cancel(task)  # what it would still ask for is not wanted
+            raise
         except (broken.WorkerCrashedError, broken.OutOfMemoryError, broken.NodeDiedError) as error:
             raise WorkerLostError(
                 f"the process that worked on it died ({type(error).__name__}), {plural(self.retries + 1, 'time')} "
                 "in all"
             ) from error
+        except broken.RayTaskError as error:
+            cause = error.cause
+            raise ProgramError(
+                f"a process of the cluster could not do it: {type(cause).__name__}: {cause}; what a program takes and "
+                "returns must be picklable, and its modules must be importable there (runtime_env)"
+            ) from cause
 
 
 def _call(work: Any, *args: Any) -> Any:
