@@ -23,6 +23,8 @@ BLOCK: Final = 16
 GROUP: Final = 4
 """Sequences that go through one product when single tokens are generated."""
 _LIMIT: Final = 1 << 18  # products of at most this many multiplications stay in OpenBLAS's calling thread
+_COLUMNS: Final = 64
+"""Outputs of one product: their weights lie as BLAS reads them, which takes a third of the time that 256 took."""
 _SEGMENT: Final = (
     128  # tokens of a prompt that are read at once: longer pieces fall out of the processor's cache
 )
@@ -36,13 +38,15 @@ class _Matrix:
 
     def __init__(self, weight: Array) -> None:
         inputs, self.outputs = weight.shape
+        by_width: dict[int, Array] = {}
         self._cuts: dict[int, Array] = {}
         for rows in (BLOCK, GROUP):
-            columns = max(
-                n for n in range(1, self.outputs + 1) if self.outputs % n == 0 and n * rows * inputs <= _LIMIT
-            )
-            cut = weight.reshape(inputs, self.outputs // columns, columns).transpose(1, 0, 2)
-            self._cuts[rows] = np.ascontiguousarray(cut)
+            most = min(_COLUMNS, _LIMIT // (rows * inputs))
+            columns = max(n for n in range(1, most + 1) if self.outputs % n == 0)
+            if columns not in by_width:
+                cut = weight.reshape(inputs, self.outputs // columns, columns).transpose(1, 0, 2)
+                by_width[columns] = np.ascontiguousarray(cut)
+            self._cuts[rows] = by_width[columns]
 
     def times(self, x: Array, rows: int) -> Array:
         """Return (T, inputs) @ (inputs, outputs); T is a multiple of `rows`, which is BLOCK or GROUP."""
@@ -56,8 +60,7 @@ class _Layer(NamedTuple):
     norm1: Array
     shift: Array
     qkv: _Matrix
-    q_gain: Array
-    k_gain: Array
+    gains: Array  # of queries and keys: (2, 1, C)
     out: _Matrix
     norm2: Array
     gate_up: _Matrix
@@ -101,20 +104,21 @@ class Network:
         self._head = _Matrix(np.ascontiguousarray(self._embed.T))
         self._layers: list[_Layer] = []
         for i in range(shape.layers):
-            part = {name: tensors[f"blocks.{i}.{name}"] for name in _Layer._fields}
-            qkv, out, gate_up, down = (
-                _Matrix(np.ascontiguousarray(part[n].T)) for n in ("qkv", "out", "gate_up", "down")
-            )
             norm1, shift, q_gain, k_gain, norm2 = (
-                part[n] for n in ("norm1", "shift", "q_gain", "k_gain", "norm2")
+                tensors[f"blocks.{i}.{name}"] for name in ("norm1", "shift", "q_gain", "k_gain", "norm2")
             )
-            self._layers.append(_Layer(norm1, shift, qkv, q_gain, k_gain, out, norm2, gate_up, down))
+            qkv, out, gate_up, down = (
+                _Matrix(np.ascontiguousarray(tensors[f"blocks.{i}.{name}"].T))
+                for name in ("qkv", "out", "gate_up", "down")
+            )
+            gains = np.stack((q_gain, k_gain))[:, None]
+            self._layers.append(_Layer(norm1, shift, qkv, gains, out, norm2, gate_up, down))
         channels = shape.width // shape.heads
         half = channels // 2
         frequency = shape.theta ** (-np.arange(half, dtype=np.float64) / half)
         angle = np.arange(shape.context + BLOCK)[:, None] * frequency[None, :]
-        self._cos: Array = np.cos(angle).astype(np.float32)[:, None, :]
-        self._sin: Array = np.sin(angle).astype(np.float32)[:, None, :]
+        self._cos: Array = np.cos(angle).astype(np.float32)[:, None, None, :]
+        self._sin: Array = np.sin(angle).astype(np.float32)[:, None, None, :]
         self._root = np.float32(channels**-0.5)
 
     def read(self, tokens: list[int], cache: Cache) -> tuple[Array, Array]:
@@ -170,21 +174,20 @@ class Network:
         cos, sin = self._cos[positions], self._sin[positions]
         for i, layer in enumerate(self._layers):
             h = _rms(x) * layer.norm1
-            before = np.zeros_like(h)
+            before = h.copy()
             for b, cache in enumerate(caches):
                 before[b] = cache.last[i]
                 cache.last[i] = h[b]
             q, k, v = self._project(layer, h + layer.shift * before, cos, sin, GROUP)
-            y = np.zeros_like(q)
             for b, cache in enumerate(caches):
                 p = cache.length
                 cache.keys[i, :, :, p] = k[b]
                 cache.values[i, :, p, :-1] = v[b]
-                scores = (q[b][:, None, :] @ cache.keys[i, :, :, : p + 1]) * self._root
-                np.exp(scores - scores.max(-1, keepdims=True), out=scores)
-                mixed = (scores @ cache.values[i, :, : p + 1])[:, 0]
-                y[b] = mixed[:, :-1] / mixed[:, -1:]
-            x = self._mix(layer, x, y, GROUP)
+                scores = (q[b, :, None] @ cache.keys[i, :, :, : p + 1]) * self._root
+                scores -= np.maximum.reduce(scores, axis=-1, keepdims=True)
+                mixed = (np.exp(scores, out=scores) @ cache.values[i, :, : p + 1])[:, 0]
+                np.divide(mixed[:, :-1], mixed[:, -1:], out=q[b])  # a query is not needed any more
+            x = self._mix(layer, x, q, GROUP)
         for cache in caches:
             cache.length += 1
         return self._head.times(_rms(x) * self._norm, GROUP)[:count]
@@ -193,10 +196,9 @@ class Network:
         self, layer: _Layer, h: Array, cos: Array, sin: Array, rows: int
     ) -> tuple[Array, Array, Array]:
         """Return queries, keys and values, (T, H, C) each, normed and rotated."""
-        both = layer.qkv.times(h, rows).reshape(h.shape[0], 3, self.shape.heads, -1)
-        q = _rotate(_rms(both[:, 0]) * layer.q_gain, cos, sin)
-        k = _rotate(_rms(both[:, 1]) * layer.k_gain, cos, sin)
-        return q, k, both[:, 2]
+        qkv = layer.qkv.times(h, rows).reshape(h.shape[0], 3, self.shape.heads, -1)
+        both = _rotate(_rms(qkv[:, :2]) * layer.gains, cos, sin)
+        return both[:, 0], both[:, 1], qkv[:, 2]
 
     def _mix(self, layer: _Layer, x: Array, y: Array, rows: int) -> Array:
         x = x + layer.out.times(y.reshape(x.shape), rows)
@@ -208,7 +210,9 @@ class Network:
 
 def _rms(x: Array) -> Array:
     squares = np.einsum("...c,...c->...", x, x)[..., None]
-    return x / np.sqrt(squares * np.float32(1 / x.shape[-1]) + np.float32(1e-6))
+    squares *= np.float32(1 / x.shape[-1])
+    squares += np.float32(1e-6)
+    return x / np.sqrt(squares, out=squares)
 
 
 def _rotate(x: Array, cos: Array, sin: Array) -> Array:
