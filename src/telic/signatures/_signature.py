@@ -15,6 +15,7 @@ import keyword
 import sys
 import threading
 from collections.abc import Mapping
+from operator import is_
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from telic._text import did_you_mean
@@ -24,8 +25,8 @@ from telic.signatures import _grammar, _state
 from telic.signatures._body import read_body
 from telic.signatures._facts import Facts, Fields
 from telic.signatures._field import FieldInfo, Kind, check_constraints
-from telic.signatures._options import field_changes
 from telic.signatures._names import SCOPE
+from telic.signatures._options import field_changes
 
 if TYPE_CHECKING:
     from telic.signatures._typed import TypedPrediction as _Instance
@@ -169,6 +170,8 @@ class SignatureMeta(Facts):
             StateMismatchError: It belongs to a signature with other fields.
         """
         text, fields = _state.restore(cls.__name__, cls.fields, state)
+        if text == cls.instructions and all(map(is_, fields.values(), cls.fields.values())):
+            return cls
         inputs = Fields({name: fields[name] for name in cls.input_fields})
         outputs = Fields({name: fields[name] for name in cls.output_fields})
         return _derive(cls, text, inputs, outputs, Fields(fields))
