@@ -617,6 +617,74 @@ def test_a_backtrack_from_inside_of_gathered_calls_reaches_its_module():
 # Threads and tasks
 
 
+def test_branches_that_refuse_one_answer_at_the_same_time_are_one_attempt():
+    class Leafy(Module):
+        def __init__(self):
+            self.together = threading.Barrier(4, timeout=30)
+
+        def forward(self, a, n):
+            self.together.wait()
+            Assert(_good(a), f"branch {n}", target_module="first", name=f"assert {n % 2}")
+            return a
+
+    class Wide(FlowModule):
+        def __init__(self):
+            self.first = Predict("a -> b")
+            self.leaf = Leafy()
+            self.keep = False
+
+        def flow(self, a):
+            b = (yield Call(self.first, a=a)).b
+            return (yield Gather((Call(self.leaf, a=b, n=n) for n in range(4)), keep_errors=self.keep))
+
+    for keep in (False, True):
+        program = Wide()
+        program.keep, program.max_backtracks = keep, 1
+        for run in (lambda: program(a="x"), lambda: asyncio.run(program.acall(a="x"))):
+            lm = Counting(bad=("b",))
+            program.set_lm(lm)
+            assert run() == ["good b of x"] * 4
+            assert len(lm.calls) == 2
+
+
+def test_a_branch_that_outlives_its_run_says_nothing_of_the_next_one():
+    class Slow(Module):
+        async def aforward(self, a):
+            if not _good(a):
+                await asyncio.sleep(0)
+                await late.wait()
+                refused.set()
+                Assert(False, "out of date", target_module="first", name="it")
+            return a
+
+    class Quick(Module):
+        async def aforward(self, a):
+            Assert(_good(a), "bad", target_module="first", name="it")
+            late.set()
+            await refused.wait()
+            runs.append(a)
+            Assert(len(runs) > 1, "once more", target_module="first", name="it")
+            return a
+
+    class Wide(Module):
+        def __init__(self):
+            self.first = Predict("a -> b")
+            self.slow, self.quick = Slow(), Quick()
+
+        async def aforward(self, a):
+            b = (await self.first.acall(a=a)).b
+            return await asyncio.gather(self.slow.acall(a=b), self.quick.acall(a=b))
+
+    async def main():
+        return await program.acall(a="x"), len(lm.calls)
+
+    program = Wide()
+    lm = Counting(bad=("b",))
+    program.set_lm(lm)
+    late, refused, runs = asyncio.Event(), asyncio.Event(), []
+    assert asyncio.run(main()) == (["good b of x"] * 2, 3)
+
+
 def test_what_is_called_again_does_not_depend_on_which_thread_is_faster():
     """One of many two-step branches is corrected: its second step is asked anew, and no step of another branch."""
 

@@ -8,6 +8,7 @@ Where a condition does not hold, the predictor that is responsible is asked agai
 from __future__ import annotations
 
 import sys
+import threading
 from typing import Any, Final
 
 from telic._counts import checked_count
@@ -111,6 +112,9 @@ def Suggest(  # noqa: N802  the name that programs use
     return _check("suggest", condition, said, target, name, max_backtracks)
 
 
+_DECIDING: Final = threading.Lock()  # branches that run at the same time may refuse one call
+
+
 def _check(kind: str, condition: Any, message: Any, target: Any, name: str | None, limit: int | None) -> bool:
     if name is None:
         name = _place()
@@ -126,12 +130,18 @@ def _check(kind: str, condition: Any, message: Any, target: Any, name: str | Non
     if setting(f"bypass_{kind}") or _own(frame, f"bypass_{kind}"):
         _finish(frame, AssertionOutcome(name, kind, False, 0, message, bypassed=True), None)
         return False
+    given_up = None if frame is None else frame.given_up()
+    if (
+        given_up is not None
+    ):  # a branch that went on when another one had ended its run: what it says is out of date
+        raise Backtrack(given_up)
     found = find_target(frame, target)
     text = message if message.strip() else _NO_MESSAGE
     if isinstance(found, Found):
         allowed = _limit(frame, limit)
-        if _used(found, name) < allowed:
-            _ask_again(found, name, text)
+        with _DECIDING:
+            if found.is_refused or _used(found, name) < allowed:
+                _ask_again(found, name, text)
         reason = _told(found, allowed)
     else:
         reason = found.reason
@@ -206,6 +216,11 @@ def _ask_again(found: Found, name: str, message: str) -> None:
     record, frame = found.record, found.frame
     if record.note is None:
         record.note = Note()
+    if (
+        found.is_refused
+    ):  # by a branch that runs at the same time: it is one attempt for both, which hears of both
+        record.note.hear(message, name)
+        raise Backtrack(frame)
     record.note.refuse(dict(record.fresh().items()), message, name)
     if frame.used is None:
         frame.used = {}

@@ -24,6 +24,11 @@ class Found(NamedTuple):
     """How many calls of that predictor the frame had made before."""
 
     @property
+    def is_refused(self) -> bool:
+        """Whether it is to be asked again already: a branch that runs at the same time had it refused."""
+        return self.record.note is not None and self.record.note.pending
+
+    @property
     def title(self) -> str:
         """The predictor's path in the frame's module, else the name of its signature."""
         predictor = self.record.predictor

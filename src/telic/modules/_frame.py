@@ -81,6 +81,15 @@ class Frame:
             run, frame = frame.born, frame.parent
         return False
 
+    def given_up(self) -> Frame | None:
+        """Return the frame around this one whose run, in which this one was begun, was given up; None: none was."""
+        frame = self
+        while (parent := frame.parent) is not None:
+            if parent.run != frame.born:
+                return parent
+            frame = parent
+        return None
+
     # Predictor calls
 
     def recall(self, predictor: Any, call: OpenCall) -> Prediction | None:

@@ -43,11 +43,15 @@ class Note:
         """Note that the assertion `name` refused the outputs `past`, and have the call asked again."""
         self.attempts += 1
         self.past = past
+        self.pending = True
+        self.used[name] = self.used.get(name, 0) + 1
+        self.hear(message, name)
+
+    def hear(self, message: str, name: str) -> None:
+        """Note why the assertion `name` refused it."""
         if message not in self.feedback:
             self.feedback.append(message)
-        self.pending = True
         self.said[name] = message
-        self.used[name] = self.used.get(name, 0) + 1
 
     @property
     def correction(self) -> Correction:
