@@ -424,6 +424,15 @@ def test_a_stream_that_is_not_read_slows_the_server_down(sender):
         assert len(total) == 800 * 65536
 
 
+def test_a_silent_connection_is_kept_alive_by_the_system(sender):
+    with FaultServer() as server:
+        sender.send(server.host + PATH)
+        (pool,) = sender.transport._engine.pools.values()
+        (connection,) = pool._idle
+        sock = connection._transport.get_extra_info("socket")
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+
+
 def test_an_idle_connection_is_closed_after_its_time(make_sender):
     sender = make_sender(idle_timeout_s=0.05)
     with FaultServer() as server:

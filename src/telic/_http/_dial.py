@@ -77,7 +77,7 @@ class Dialer:
             )
             try:
                 async with load("asyncio").timeout(None if index == len(addresses) - 1 else _OTHER_ADDRESS_S):
-                    _, protocol = await dial
+                    transport, protocol = await dial
             except OSError as error:  # TimeoutError is one
                 if index == len(addresses) - 1 or _is_certificate_error(error):
                     self._resolved.pop((target.host, target.port), None)
@@ -85,6 +85,7 @@ class Dialer:
                 continue
             if index:
                 addresses.insert(0, addresses.pop(index))  # the same list object is kept for the next ones
+            _keep_alive(transport.get_extra_info("socket"))
             return protocol
         raise LMTransportError(f"the name {target.host!r} has no address")
 
@@ -145,6 +146,25 @@ class Dialer:
             context.set_alpn_protocols(["http/1.1"])
             self._ssl_context = context
         return self._ssl_context
+
+
+def _keep_alive(sock: Any) -> None:
+    """Have the system ask the peer now and then whether it is there.
+
+    A model that thinks for minutes sends nothing, and gateways forget connections that are silent for so long.
+    """
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (
+        ("TCP_KEEPIDLE", 60),
+        ("TCP_KEEPALIVE", 60),
+        ("TCP_KEEPINTVL", 30),
+        ("TCP_KEEPCNT", 4),
+    ):
+        option = getattr(
+            socket, name, None
+        )  # systems have some of them; macOS calls the first one like the second
+        if option is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 @final
