@@ -61,6 +61,11 @@ JSONOption = Annotated[bool, typer.Option("--json", help="As JSON.")]
 MaxErrorsOption = Annotated[
     int | None, typer.Option("--max-errors", help="Stop when so many rows have failed.")
 ]
+StateOption = Annotated[Path | None, typer.Option("--load", help="A saved program (.json) to load first.")]
+BudgetOption = Annotated[
+    str | None, typer.Option("--budget", help="Limits, as usd=4,calls=1000,tokens=…,seconds=….")
+]
+PlanOption = Annotated[bool, typer.Option("--plan", help="Only tell what it would cost.")]
 
 
 @app.command("run")
@@ -70,9 +75,7 @@ def run_program(
         list[str] | None, typer.Argument(help="name=value; or one text, for a program with one input.")
     ] = None,
     lm: LMOption = None,
-    state: Annotated[
-        Path | None, typer.Option("--load", help="A saved program (.json) to load first.")
-    ] = None,
+    state: StateOption = None,
     as_json: JSONOption = False,
 ) -> None:
     """Call a program once and show what it answers."""
@@ -86,9 +89,7 @@ def evaluate(
     metric: MetricOption = None,
     lm: LMOption = None,
     inputs: InputsOption = None,
-    state: Annotated[
-        Path | None, typer.Option("--load", help="A saved program (.json) to load first.")
-    ] = None,
+    state: StateOption = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Write the rows there: .jsonl, .json or .csv.")
     ] = None,
@@ -124,10 +125,8 @@ def compile_program(
     seed: Annotated[int | None, typer.Option("--seed", help="Of the optimizer.")] = None,
     num_threads: ThreadsOption = None,
     run_dir: RunDirOption = None,
-    budget: Annotated[
-        str | None, typer.Option("--budget", help="Limits, as usd=4,calls=1000,tokens=…,seconds=….")
-    ] = None,
-    plan: Annotated[bool, typer.Option("--plan", help="Only tell what it would cost.")] = False,
+    budget: BudgetOption = None,
+    plan: PlanOption = False,
 ) -> None:
     """Compile a program toward a metric and save the result. Killed, the same command goes on."""
     options = tuple(option or ())
@@ -155,10 +154,8 @@ def improve(
     seed: Annotated[int | None, typer.Option("--seed", help="Another draw of the search.")] = None,
     num_threads: ThreadsOption = None,
     run_dir: RunDirOption = None,
-    budget: Annotated[
-        str | None, typer.Option("--budget", help="Limits, as usd=4,calls=1000,tokens=…,seconds=….")
-    ] = None,
-    plan: Annotated[bool, typer.Option("--plan", help="Only tell what it would cost.")] = False,
+    budget: BudgetOption = None,
+    plan: PlanOption = False,
 ) -> None:
     """Make a program better by whatever helps, or say that nothing did. Killed, the same command goes on."""
     job = (program, data, metric, out, "Improve", tuple(option or ()), lm, inputs, valset, seed)
@@ -216,9 +213,7 @@ def export(
     name: Annotated[
         str | None, typer.Option("--name", help="Of the package; left out: that of the folder.")
     ] = None,
-    state: Annotated[
-        Path | None, typer.Option("--load", help="A saved program (.json) to load first.")
-    ] = None,
+    state: StateOption = None,
     prompts: Annotated[bool, typer.Option("--prompts", help="Plain prompts in place of a package.")] = False,
 ) -> None:
     """Make a Python package of a compiled program, or plain prompts."""
