@@ -143,3 +143,15 @@ def roundness(row, found, trace=None):
 def grieved(row, found, trace=None):
     """Ends its process at one row."""
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def unreadable(body):
+    """Says nothing that can be read to one question."""
+    made = reply(body)
+    if "What is 37 " in body["messages"][-1]["content"]:
+        made["choices"] = [{"message": {"content": "I would rather not."}}]
+    return made
+
+
+def with_objectives(row, found, trace=None):
+    return telic.Prediction(score=float(right(row, found)), objective_scores={"short": 1 / len(found.answer)})

@@ -16,14 +16,17 @@ from processes import (
     picky,
     reply,
     right,
+    unreadable,
+    with_objectives,
 )
 
 import telic
 from telic.context import context
 from telic.errors import BudgetExceeded, ConfigurationError, WorkerLostError
 from telic.evaluate import EvaluationInterrupted, MetricCall, done_away
-from telic.optimizers import COPRO, BootstrapFewShot
+from telic.optimizers import COPRO, GEPA, BootstrapFewShot
 from telic.optimizers._finetune_traces import Traces
+from telic.optimizers._gepa_rollout import Rollouts
 from telic.optimizers._grpo_rollouts import Rewards, RolloutJob
 from telic.optimizers._pool import run_pool
 from telic.testing import FaultServer, faults
@@ -209,3 +212,30 @@ def test_a_rollout_whose_process_dies_says_so(server):
     with pytest.raises(WorkerLostError):
         rollouts(server, executor, Fragile(ROWS[0].question))
     executor.close()
+
+
+def test_gepa_is_told_of_replies_that_could_not_be_read_there(executor):
+    def unread(server, executor):
+        rollouts = Rollouts(None, ROWS, MetricCall(right), failure_score=0.0, perfect_score=1.0, seed=0)
+        with context(lm=lm(server), executor=executor, max_retries=0):
+            made = rollouts.run(telic.Predict("question -> answer: int"), 1)
+        ((inputs, error),) = made.unread["self"]
+        return inputs, error.lm_response, made.calls, made.row.score, str(made.row.error)
+
+    with FaultServer(unreadable) as server:
+        assert unread(server, executor) == unread(server, None)
+
+
+def test_gepas_objectives_come_back(server, executor):
+    def objectives(executor):
+        with context(lm=lm(server), executor=executor, num_threads=2):
+            made = GEPA(
+                with_objectives, max_metric_calls=16, reflection_lm=telic.testing.FunctionLM(proposal),
+                gepa_kwargs={"frontier_type": "objective"},
+            ).compile(telic.Predict("question -> answer"), trainset=ROWS[:4], valset=ROWS[4:8])  # fmt: skip
+        return made.report.score, [one.score for one in made.report.candidates]
+
+    def proposal(text):
+        return "```\nAdd the numbers.\n```"
+
+    assert objectives(executor) == objectives(None)

@@ -8,11 +8,12 @@ used up) goes through to the caller.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, final
 
 from telic._text import plural, truncate
+from telic.context import context
 from telic.context import get as get_setting
 from telic.context import pop as pop_setting
 from telic.context import push as push_setting
@@ -59,6 +60,10 @@ class Row(NamedTuple):
     """None where a price is unknown or nothing was paid."""
     assertions: tuple[AssertionOutcome, ...] = ()
     """What became of the program's assertions; those of runs that failed too."""
+    answer: Any = None
+    """What the metric returned; None of a row that failed, or that is read back from a run."""
+    noted: Any = None
+    """What the job's `watch` found."""
 
 
 @final
@@ -83,9 +88,11 @@ class RowJob:
         failure_score: What a failed row scores.
         suggest_cost: What each `Suggest` that did not hold takes off a row's score.
         purpose: Within a run, rows of another purpose are other work: a row that was scored is run again to be traced.
+        watch: Called with the program, wherever a row is scored, it makes a callback that looks on (`score_row` alone);
+            what that has `found` comes back in the row.
     """
 
-    __slots__ = ("failure_score", "key", "metric", "program", "purpose", "sent", "suggest_cost")
+    __slots__ = ("failure_score", "key", "metric", "program", "purpose", "sent", "suggest_cost", "watch")
 
     def __init__(
         self,
@@ -95,19 +102,21 @@ class RowJob:
         *,
         suggest_cost: float = 0.0,
         purpose: str = "",
+        watch: Callable[[Any], Any] | None = None,
     ) -> None:
         self.program = program
         self.metric = metric
         self.failure_score = failure_score
         self.suggest_cost = suggest_cost
         self.purpose = purpose
+        self.watch = watch
         self.key: Any = None
         """Its part of the keys of rows, made at the first one that is a step of a run."""
         self.sent: Any = None
         """What stands for it where an executor runs its rows, from the first one on."""
 
     def __reduce__(self) -> Any:
-        made = partial(RowJob, suggest_cost=self.suggest_cost, purpose=self.purpose)
+        made = partial(RowJob, suggest_cost=self.suggest_cost, purpose=self.purpose, watch=self.watch)
         return made, (self.program, self.metric, self.failure_score)
 
 
@@ -163,6 +172,7 @@ def _flow(job: RowJob, index: int, example: Example) -> Flow[Row]:
     error: TelicError | None = None
     value, feedback = job.failure_score, ""
     outcomes: tuple[AssertionOutcome, ...] = ()
+    answer: Any = None
     watch = watched()
     seen = watch.__enter__()
     try:
@@ -208,6 +218,7 @@ def _flow(job: RowJob, index: int, example: Example) -> Flow[Row]:
         used.total_tokens,
         used.cost_usd if used.calls else None,
         outcomes,
+        answer,
     )
 
 
@@ -297,6 +308,15 @@ def _score_row(job: RowJob, index: int, example: Example) -> Row:
 
 
 def _score_here(job: RowJob, index: int, example: Example) -> Row:
+    if job.watch is None:
+        return _driven(job, index, example)
+    watcher, others = job.watch(job.program), get_setting("callbacks")
+    with context(callbacks=[*(() if others is None else others), watcher]):
+        row = _driven(job, index, example)
+    return row._replace(noted=watcher.found)
+
+
+def _driven(job: RowJob, index: int, example: Example) -> Row:
     flow = _flow(job, index, example)
     try:
         return drive(flow)

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
 from telic._seed import derive
 from telic._text import truncate
 from telic.context import context
-from telic.context import get as get_setting
 from telic.data import Score, Step
 from telic.errors import AdapterParseError, TelicError
 from telic.evaluate import (
@@ -79,9 +78,9 @@ class Case(NamedTuple):
 class _Unreadable(BaseCallback):
     """Notes calls of predictors whose reply could not be read."""
 
-    def __init__(self, paths: Mapping[int, str]) -> None:
+    def __init__(self, program: Any) -> None:
         self.found: dict[str, list[Unread]] = {}
-        self._paths = paths
+        self._paths = {id(predictor): path for path, predictor in program.named_predictors()}
         self._open: dict[str, tuple[str, Mapping[str, Any]]] = {}
 
     def on_module_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
@@ -134,17 +133,22 @@ class Rollouts:
         Cost: one run of the program and one of the metric.
         """
         paths = {id(predictor): path for path, predictor in program.named_predictors()}
-        job = RowJob(program, self._metric, self._failure_score, suggest_cost=SUGGEST_COST, purpose="rollout")
+        job = RowJob(
+            program,
+            self._metric,
+            self._failure_score,
+            suggest_cost=SUGGEST_COST,
+            purpose="rollout",
+            watch=_Unreadable,
+        )
         trace: list[Step] = []
-        watcher = _Unreadable(paths)
-        others = get_setting("callbacks")
-        with context(trace=trace, callbacks=[*(() if others is None else others), watcher]):
+        with context(trace=trace):
             row = score_row(job, index, self._rows[index])
         own = [step for step in trace if id(step.predictor) in paths]
         calls: dict[str, list[Step]] = {}
         for step in own:
             calls.setdefault(paths[id(step.predictor)], []).append(step)
-        return Rollout(row, own, calls, watcher.found)
+        return Rollout(row, own, calls, {} if row.noted is None else row.noted)
 
     def case(self, rollout: Rollout, component: str, *, unread: bool) -> Case:
         """Return what there is to say to a predictor of a run.

@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, cast, final
 from telic._seed import derive
 from telic._text import plural
 from telic.context import context
-from telic.context import get as get_setting
 from telic.errors import ConfigurationError, EvaluationError
-from telic.evaluate import MetricCall, Row, RowJob, is_unreadable, resolved, score_row
+from telic.evaluate import MetricCall, Row, RowJob, is_unreadable, score_row
 from telic.optimizers._gepa_pool import Member
 from telic.optimizers._lanes import Job
 from telic.optimizers._search import SUGGEST_COST
@@ -62,9 +61,7 @@ class Validation:
         self._objectives = objectives
         self._failure_score = failure_score
         self._max_errors = max_errors
-        self._noted: dict[int, Mapping[str, float]] = {}
-        """Objectives by the `id` of the prediction that they are of, until its row is known."""
-        self._metric = self._noting(metric) if objectives else metric
+        self._metric = metric
         order = derive(seed, "race").sample(range(len(rows)), len(rows))
         size = max(_LEAST_BLOCK, math.ceil(len(rows) / _BLOCKS))
         whole = not race or len(rows) < RACE_FROM
@@ -107,24 +104,9 @@ class Validation:
     def _row(self, member: Member, index: int) -> tuple[Row, Mapping[str, float]]:
         if not self._objectives:
             return score_row(member.job, index, self._rows[index]), {}
-        trace: list[Any] = []  # such rows are not kept in the run: what is noted beside them would be lost
-        with context(trace=trace):
+        with context(trace=[]):  # such rows are not kept in the run: the metric's answer would be lost
             row = score_row(member.job, index, self._rows[index])
-        cause = None if row.error is None else row.error.__cause__
-        if isinstance(cause, ConfigurationError):
-            raise cause
-        return row, self._noted.pop(id(trace), {})
-
-    def _noting(self, metric: MetricCall) -> MetricCall:
-        """Return the metric so that the objectives of its answers are noted."""
-
-        def judged(example: Any, prediction: Any) -> Any:
-            answer = resolved(metric.evaluate(example, prediction))
-            self._noted[id(get_setting("trace"))] = objectives_of(answer, metric.name)
-            return answer
-
-        judged.__name__ = metric.name
-        return MetricCall(judged)
+        return row, {} if row.error is not None else objectives_of(row.answer, self._metric.name)
 
 
 def is_behind(mine: Sequence[Row | None], theirs: Sequence[Row | None]) -> bool:
