@@ -10,12 +10,7 @@ import typing
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from telic.adapters._annotations import (
-    bare_annotation,
-    enum_choices,
-    is_field_type,
-    literal_choices,
-)
+from telic.adapters._annotations import bare_annotation, enum_choices, is_field_type, literal_choices
 from telic.signatures import json_schema, type_name
 from telic.types import without_titles
 

@@ -42,11 +42,7 @@ def run(task: str | None, folder: Path, seed: int) -> None:
 
     evaluate = Evaluate(devset=data.testset, metric=data.metric, display_progress=True)
     optimizer = BootstrapFewShotWithRandomSearch(
-        data.metric,
-        max_bootstrapped_demos=4,
-        max_labeled_demos=8,
-        num_candidate_programs=6,
-        seed=seed,
+        data.metric, max_bootstrapped_demos=4, max_labeled_demos=8, num_candidate_programs=6, seed=seed
     )
     with context(lm=LM("telic/tiny", temperature=0.0, cache=False)):
         console.print("[bold]1. As written[/bold]")

@@ -19,13 +19,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar, final
 
 from telic._optional import load
-from telic.errors import (
-    LMOutageError,
-    LMRateLimitError,
-    LMServerError,
-    LMTimeoutError,
-    LMTransportError,
-)
+from telic.errors import LMOutageError, LMRateLimitError, LMServerError, LMTimeoutError, LMTransportError
 
 T = TypeVar("T")
 

@@ -13,15 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast, final
 
 from telic._text import join_names
-from telic.adapters import (
-    Adapter,
-    ChatAdapter,
-    NativePlan,
-    bare_prompt,
-    calls_of,
-    tool_options,
-    words_deltas,
-)
+from telic.adapters import Adapter, ChatAdapter, NativePlan, bare_prompt, calls_of, tool_options, words_deltas
 from telic.adapters._reading import without_thoughts
 from telic.context import get as setting
 from telic.errors import AdapterParseError, ConfigurationError

@@ -101,11 +101,7 @@ class Retrieve(FlowModule, Leaf):
     desc = "finds the passages of a corpus that fit a query best"
 
     def __init__(
-        self,
-        k: int = 3,
-        callbacks: Sequence[Any] | None = None,
-        *,
-        rm: Callable[..., Any] | None = None,
+        self, k: int = 3, callbacks: Sequence[Any] | None = None, *, rm: Callable[..., Any] | None = None
     ) -> None:
         super().__init__(callbacks)
         self.k = checked_k(k, "Retrieve")

@@ -208,11 +208,7 @@ def _acting(signature: Any, functions: str, max_llm_calls: int) -> Any:
 
 def _extracting(signature: Any) -> Any:
     outputs: Mapping[str, Any] = signature.output_fields
-    fields = {
-        "variables_info": (str, InputField()),
-        "repl_history": (str, InputField()),
-        **outputs,
-    }
+    fields = {"variables_info": (str, InputField()), "repl_history": (str, InputField()), **outputs}
     text = (
         f"{signature.instructions}\n\n"
         f"{join_names(signature.input_fields)} were looked into by code; `repl_history` holds what was run and what it "

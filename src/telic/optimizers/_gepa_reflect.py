@@ -239,11 +239,7 @@ def with_tools(old: str, new: str, *, frozen: bool = False) -> str:
 
 
 def _told(case: Judged) -> dict[str, Any]:
-    return {
-        "Inputs": dict(case.inputs),
-        "Generated Outputs": dict(case.outputs),
-        "Feedback": case.feedback,
-    }
+    return {"Inputs": dict(case.inputs), "Generated Outputs": dict(case.outputs), "Feedback": case.feedback}
 
 
 def _judged(case: Mapping[str, Any]) -> Judged:

@@ -20,12 +20,7 @@ from telic.retrieve import BM25
 
 
 def classify(
-    rows: Any,
-    *,
-    text: str = "text",
-    label: str = "label",
-    seed: int = 0,
-    num_threads: int | None = None,
+    rows: Any, *, text: str = "text", label: str = "label", seed: int = 0, num_threads: int | None = None
 ) -> Recipe:
     """Sort texts into classes.
 

@@ -59,10 +59,7 @@ class ProgramFolder:
         Raises:
             ConfigurationError: The folder cannot be written, or holds what this recipe would not write.
         """
-        texts = {
-            PROGRAM: source.text(),
-            SETTINGS: _settings(name, optimizer),
-        }
+        texts = {PROGRAM: source.text(), SETTINGS: _settings(name, optimizer)}
         for part, rows in zip(("train", "val", "test"), parts[:3], strict=True):
             texts[f"data/{part}.jsonl"] = _lines(rows)
         self._check(texts)

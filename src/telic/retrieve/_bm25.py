@@ -89,11 +89,7 @@ class BM25(Searcher):
 
     @classmethod
     def open(
-        cls,
-        folder: str | Path,
-        k: int = 5,
-        *,
-        tokenizer: Callable[[str], Sequence[str]] | None = None,
+        cls, folder: str | Path, k: int = 5, *, tokenizer: Callable[[str], Sequence[str]] | None = None
     ) -> Self:
         """Return the index that is kept in `folder`, by memory map; nothing is read but what searches need.
 

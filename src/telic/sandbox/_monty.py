@@ -170,10 +170,7 @@ class MontyInterpreter:
         engine = self._engine
         try:
             value = session.feed_run(
-                _readable(code),
-                inputs=variables,
-                external_lookup=calls.bound(),
-                print_callback=printed,
+                _readable(code), inputs=variables, external_lookup=calls.bound(), print_callback=printed
             )
             return Execution(printed.text(), plain(_seen(value, engine), self._limits.max_chars))
         except engine.MontyCrashedError:

@@ -238,10 +238,7 @@ class FaultBehaviours(OptimizerSuite):
             (Budget(usd=0), Budget(calls=0), Budget(tokens=0), Budget(seconds=0)), 1
         ):
             folder = tmp_path / str(number)
-            error = refused(
-                ConfigurationError,
-                partial(self.compile, lm, folder, budget=budget),
-            )
+            error = refused(ConfigurationError, partial(self.compile, lm, folder, budget=budget))
             assert "=0) allows no call" in str(error)
         assert lm.calls == 0
         with suppress(ConfigurationError):

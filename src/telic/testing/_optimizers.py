@@ -20,10 +20,7 @@ from telic.journal import Run
 from telic.modules import Predict
 from telic.testing._optimizer_faults import FaultBehaviours
 from telic.testing._optimizer_programs import CALLS_PER_RUN, PROGRAMS, Nested
-from telic.testing._optimizer_task import (
-    equal_answer,
-    sums,
-)
+from telic.testing._optimizer_task import equal_answer, sums
 
 
 class OptimizerConformance(FaultBehaviours):

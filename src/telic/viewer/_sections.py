@@ -52,14 +52,7 @@ def _verdict(document: Document) -> Html:
         where = "" if "verdict" in report else "on rows that did not choose it"
     else:
         where = "" if report.get("improved") is False else "on the rows that chose it"
-    return tag(
-        "p",
-        tag("b", head),
-        tag("bdi", colon, rest),
-        " ",
-        tag("i", where),
-        class_=f"verdict {kind}",
-    )
+    return tag("p", tag("b", head), tag("bdi", colon, rest), " ", tag("i", where), class_=f"verdict {kind}")
 
 
 def _tiles(document: Document) -> list[list[Html]]:

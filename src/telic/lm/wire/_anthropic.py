@@ -12,13 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, cast, final
 
 from telic._http import Endpoint, HttpRequest, HttpResponse
 from telic.data import Completion, Request, Response, Usage
-from telic.errors import (
-    ContentFilterError,
-    LMError,
-    LMResponseError,
-    LMTransportError,
-    NotConfiguredError,
-)
+from telic.errors import ContentFilterError, LMError, LMResponseError, LMTransportError, NotConfiguredError
 from telic.lm.wire._anthropic_request import DEFAULT_MAX_TOKENS, rewrite_options, split_messages
 from telic.lm.wire._dialect import Place, dump_json, excerpt, failure, load_json, read_json
 from telic.lm.wire._hosts import from_environment

@@ -10,13 +10,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, final
 
-from telic._http import (
-    HttpRequest,
-    HttpResponse,
-    Transport,
-    portal,
-    shared_transport,
-)
+from telic._http import HttpRequest, HttpResponse, Transport, portal, shared_transport
 from telic._optional import load
 from telic.context import get as get_setting
 from telic.errors import ConfigurationError, LMError, LMRateLimitError, LMTimeoutError, RequestsForbiddenError

@@ -14,12 +14,7 @@ from typing import TYPE_CHECKING, Any, cast, final
 from telic._http import Endpoint, HttpRequest, HttpResponse
 from telic._text import did_you_mean
 from telic.data import Request, Response
-from telic.errors import (
-    ConfigurationError,
-    LMError,
-    LMResponseError,
-    UnknownProviderError,
-)
+from telic.errors import ConfigurationError, LMError, LMResponseError, UnknownProviderError
 from telic.lm.wire._dialect import Place, dump_json, excerpt, failure, load_json
 from telic.lm.wire._hosts import ALIASES, HOSTS, find_host, from_environment, resolve_access
 from telic.lm.wire._openai_reply import (
