@@ -51,3 +51,17 @@ def test_a_missing_history_is_no_turns():
 def test_what_is_no_history_is_refused(history):
     with pytest.raises(InputError, match="History"):
         turns(history)
+
+
+def test_what_came_before_a_demo_is_shown_before_it():
+    past = History(messages=[{"question": "And Germany?", "answer": "Berlin"}])
+    chat = Signature("question, history: History | None -> answer")
+    demos = [
+        {"question": "And France?", "history": past, "answer": "Paris"},
+        {"question": "No past?", "answer": "None"},
+    ]
+
+    messages = ChatAdapter().format(chat, demos, {"question": "And Spain?", "history": None})
+
+    said = [message["content"].splitlines()[1] for message in messages[1:]]
+    assert said == ["And Germany?", "Berlin", "And France?", "Paris", "No past?", "None", "And Spain?"]

@@ -509,3 +509,23 @@ def test_calls_are_run_by_the_tools_that_they_name():
         call.execute([])
     with pytest.raises(telic.InputError, match="pass the tools"):
         call.execute()
+
+
+def test_an_async_tool_is_run_by_a_plain_call_where_the_settings_say_so():
+    async def twice(n: int) -> int:
+        await asyncio.sleep(0)
+        return 2 * n
+
+    with telic.context(allow_tool_async_sync_conversion=True):
+        assert Tool(twice)(n=2) == 4
+        assert asyncio.run(Tool(twice).acall(n=3)) == 6
+    assert asyncio.run(Tool(twice)(n=4)) == 8
+
+
+def test_a_retriever_of_a_program_is_a_tool_with_its_own_description():
+    tool = Tool(telic.Retrieve(k=1))
+
+    assert (tool.name, list(tool.args)) == ("Retrieve", ["query", "k"])
+    assert tool.desc == telic.Retrieve.desc
+    with telic.context(rm=lambda query, k: [f"{k} on {query}"]):
+        assert tool(query="Rome").passages == ["1 on Rome"]

@@ -266,20 +266,20 @@ class Adapter:
         )
 
     def format_demos(self, signature: Any, demos: Sequence[Any]) -> list[Message]:
-        """Return the demos as pairs of turns, incomplete ones first."""
+        """Return the demos as pairs of turns, incomplete ones first; what a demo's `History` holds goes before it."""
         layout = self._layout(signature)
         messages: list[Message] = []
-        partial: list[dict[str, Any]] = []
-        whole: list[dict[str, Any]] = []
+        kept: tuple[list[tuple[Any, dict[str, Any]]], list[tuple[Any, dict[str, Any]]]] = ([], [])
         for demo in demos:
             given = layout.given(demo)
             if any(f.name in given for f in layout.inputs) and any(f.name in given for f in layout.outputs):
                 is_whole = len(given) == len(layout.inputs) + len(layout.outputs)
-                (whole if is_whole else partial).append(given)
-        for given in partial:
-            messages += self._demo_turns(signature, layout, given, INCOMPLETE)
-        for given in whole:
-            messages += self._demo_turns(signature, layout, given, "")
+                kept[is_whole].append((demo, given))
+        for incomplete, chosen in zip((INCOMPLETE, ""), kept, strict=True):
+            for demo, given in chosen:
+                for name in layout.histories:
+                    messages += self.format_conversation_history(signature, name, demo)
+                messages += self._demo_turns(signature, layout, given, incomplete)
         return messages
 
     def format_conversation_history(

@@ -156,7 +156,7 @@ class Tool:
     # Calling
 
     def __call__(self, **arguments: Any) -> Any:
-        """Check the arguments and call the function; an async one returns its coroutine.
+        """Check the arguments and call the function; an async one returns its coroutine, unless a setting wants it run.
 
         Raises:
             ToolError: The arguments do not fit; the function was not called.
@@ -164,7 +164,8 @@ class Tool:
         checked = self.check(arguments)
         is_program = hasattr(self.func, "acall")  # its own steps are replayed
         if self.is_async and not is_program:
-            return astep(self.func, checked, lambda: self._atold(checked, lambda: self.func(**checked)))
+            made = astep(self.func, checked, lambda: self._atold(checked, lambda: self.func(**checked)))
+            return _reading().awaited_where_wanted(made)
         return self._told(checked) if is_program else step(self.func, checked, lambda: self._told(checked))
 
     async def acall(self, **arguments: Any) -> Any:

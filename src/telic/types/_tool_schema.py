@@ -51,7 +51,7 @@ def facts_of(function: Any) -> FunctionFacts:
     inspect = load("inspect")
     target = _written(function)
     name: str = getattr(target, "__name__", type(target).__name__)
-    if target is not function and name in ("__call__", "forward", "aforward"):
+    if target is not function and name in ("__call__", "forward", "aforward", "flow"):
         name = type(function).__name__
     bound: frozenset[str] = frozenset()
     partial = isinstance(function, load("functools").partial)
@@ -84,6 +84,8 @@ def facts_of(function: Any) -> FunctionFacts:
     if described is not None:
         return FunctionFacts(name, described.instructions, *_of_signature(described), False, False)
     desc, arg_desc = read_docstring(inspect.cleandoc(target.__doc__ or ""))
+    own: Any = getattr(function, "desc", None)  # of a program that says itself what it does, as `Retrieve`
+    desc = own if isinstance(own, str) and target is not function else desc
     if not desc and name == type(function).__name__:
         desc, _ = read_docstring(inspect.cleandoc(type(function).__doc__ or ""))
     return FunctionFacts(
@@ -128,6 +130,8 @@ def _written(function: Any) -> Any:
     if inspect.isroutine(function) or isinstance(function, type):
         return function
     if hasattr(function, "acall") and hasattr(function, "forward"):  # a program: `__call__` takes anything
+        if hasattr(function, "flow"):
+            return function.flow
         return function.aforward if getattr(function, "_has_aforward", False) else function.forward
     return function.__call__
 
@@ -259,6 +263,12 @@ def parts_of_schema(schema: Mapping[str, Any], name: str) -> tuple[dict[str, dic
         part = dict(cast("Mapping[str, Any]", value)) if isinstance(value, Mapping) else {}
         parts[key] = without_titles({**part, **definitions} if "$ref" in str(part) else part)
     return parts, frozenset(schema.get("required") or ())
+
+
+def awaited_where_wanted(coroutine: Any) -> Any:
+    """Return what comes of a coroutine where the setting `allow_tool_async_sync_conversion` is on, else itself."""
+    wanted: bool = load("telic.context").get("allow_tool_async_sync_conversion")
+    return load("telic.execution").run_coroutine(coroutine) if wanted else coroutine
 
 
 def in_words(schema: Mapping[str, Any]) -> str:
