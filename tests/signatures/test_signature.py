@@ -185,3 +185,19 @@ def test_signatures_pickle_and_copy_as_values():
         assert pickle.loads(pickle.dumps(signature)).equals(signature)
         assert copy.deepcopy(signature) is signature
     assert pickle.loads(pickle.dumps(QA.fields)) == QA.fields
+
+
+@pytest.mark.parametrize("name", ["labels", "items", "keys"])
+def test_an_output_that_a_method_hides_is_told_of(name, caplog):
+    class Named(Signature):
+        text: str = InputField()
+        labels: list[str] = OutputField()
+
+    Signature(f"text -> {name}: list[str]" + " " * len(name))
+    assert f"read the output {name!r} of StringSignature as prediction[{name!r}]" in caplog.text
+    assert "read the output 'labels' of Named" in caplog.text
+
+
+def test_inputs_and_other_outputs_are_not_told_of(caplog):
+    Signature("items, keys -> label, answer ")
+    assert not caplog.text

@@ -16,7 +16,7 @@ from telic._optional import load
 from telic._text import did_you_mean
 from telic._unset import UNSET
 from telic.errors import SignatureError
-from telic.signatures._facts import Facts, Fields
+from telic.signatures._facts import Facts, Fields, tell_hidden
 from telic.signatures._field import FieldInfo, check_constraints
 from telic.signatures._names import find_type
 
@@ -83,6 +83,7 @@ def _finder(
         fields = {**inherited, **_named_fields(name, own, annotations, inherited, look_up)}
         inputs = {key: field for key, field in fields.items() if field.kind == "input"}
         outputs = {key: field for key, field in fields.items() if field.kind == "output"}
+        tell_hidden(name, outputs)
         return {
             "_telic_inputs": Fields(inputs),
             "_telic_outputs": Fields(outputs),

@@ -7,9 +7,11 @@ fields that are edited share nothing but values.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from telic._optional import load
 from telic._text import did_you_mean
+from telic.data import Prediction
 from telic.errors import SignatureError
 from telic.signatures import _state
 from telic.signatures._field import FieldInfo
@@ -36,6 +38,22 @@ class Fields(dict[str, FieldInfo]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Fields, (dict(self),)
+
+
+_METHODS: Final = frozenset(name for name in dir(Prediction) if name[0] != "_")
+
+
+def tell_hidden(name: str, outputs: Mapping[str, Any]) -> None:
+    """Say which outputs of a signature stand behind a method of predictions: `prediction.labels` is not their value."""
+    if not _METHODS.isdisjoint(outputs):
+        for field in sorted(_METHODS.intersection(outputs)):
+            load("logging").getLogger("telic").warning(
+                "read the output %r of %s as prediction[%r]: %s is a method of every prediction and example",
+                field,
+                name,
+                field,
+                field,
+            )
 
 
 class Facts(type):

@@ -23,7 +23,7 @@ from telic._unset import UNSET
 from telic.errors import SignatureError
 from telic.signatures import _grammar, _state
 from telic.signatures._body import read_body
-from telic.signatures._facts import Facts, Fields
+from telic.signatures._facts import Facts, Fields, tell_hidden
 from telic.signatures._field import FieldInfo, Kind, check_constraints
 from telic.signatures._names import SCOPE
 from telic.signatures._options import field_changes
@@ -239,6 +239,7 @@ def ensure_signature(signature: Any, instructions: str | None = None) -> Any:
 def _string_signature(
     name: str, inputs: Mapping[str, FieldInfo], outputs: Mapping[str, FieldInfo], text: str | None
 ) -> type[Signature]:
+    tell_hidden(name, outputs)
     return _derive(Signature, text, Fields(inputs), Fields(outputs), Fields({**inputs, **outputs}), name)
 
 
