@@ -6,6 +6,7 @@ import pytest
 
 from telic.errors import JournalError
 from telic.journal._lines import LinesFile, decode, encode, scan
+from telic.journal._lock import RunLock
 
 
 def read(path):
@@ -152,3 +153,10 @@ def test_a_closed_file_takes_and_gives_nothing(tmp_path):
 )
 def test_lines_of_others_are_none_of_ours(line):
     assert decode(line) is None
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_disk_without_room_for_the_lock_is_an_error_that_says_what_to_do(tmp_path):
+    (tmp_path / "lock").symlink_to("/dev/full")
+    with pytest.raises(JournalError, match="cannot be written to: .*choose another run_dir"):
+        RunLock(tmp_path)

@@ -36,17 +36,18 @@ class RunLock:
         try:
             self._fd: int = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
-            raise JournalError(
-                f"{str(folder)!r} cannot be written to: {error.strerror or error}; choose another run_dir",
-                folder=str(folder),
-            ) from error
+            raise _unwritten(folder, error) from error
         if not any(_take(self._fd) or time.sleep(_LOOK_S) for _ in range(_LOOKS)):
             holder = read_holder(folder)
             os.close(self._fd)
             raise _locked(folder, holder)
         text = json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode()
-        os.ftruncate(self._fd, 0)
-        os.write(self._fd, text)
+        try:
+            os.ftruncate(self._fd, 0)
+            os.write(self._fd, text)
+        except OSError as error:  # no room even for that
+            os.close(self._fd)
+            raise _unwritten(folder, error) from error
 
     def release(self) -> None:
         """Let others in; once is enough."""
@@ -89,6 +90,13 @@ def _take(fd: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def _unwritten(folder: Path, error: OSError) -> JournalError:
+    return JournalError(
+        f"{str(folder)!r} cannot be written to: {error.strerror or error}; choose another run_dir",
+        folder=str(folder),
+    )
 
 
 def _locked(folder: Path, holder: dict[str, Any]) -> RunLockedError:
