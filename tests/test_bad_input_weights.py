@@ -292,6 +292,19 @@ def test_replies_and_prompts_too_long_for_grpo_are_counted(tmp_path):
     )
 
 
+@needs_torch
+def test_a_prompt_longer_than_the_context_fails_by_itself_and_is_counted(tmp_path):
+    made = compiled(GRPO, tmp_path / "run", rows=LONG)
+
+    assert made.report.stopped is None
+    assert len(made.report.failures) == 3, "the rollouts of one row"
+    assert all(
+        re.search(r"the prompt has \d+ tokens, and the context of 'telic/tiny' is \d+", told)
+        for told in made.report.failures
+    )
+    assert trained(tmp_path / "run")
+
+
 # while it trains
 
 
