@@ -51,6 +51,13 @@ def test_a_report_reads_as_text():
     assert report(comparison=None).verdict.startswith("not compared")
 
 
+def test_a_report_shows_itself_on_one_line():
+    shown = repr(report(stopped="budget"))
+    assert shown.startswith("<Report ")
+    assert "stopped: budget; " in shown
+    assert "\n" not in shown
+
+
 def test_candidate_programs_are_a_sequence_but_no_list():
     programs = CandidatePrograms(report().candidates)
 

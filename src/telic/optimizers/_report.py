@@ -183,6 +183,9 @@ class Report:
     def __deepcopy__(self, memo: object) -> Report:
         return self  # it is never changed
 
+    def __repr__(self) -> str:
+        return f"<Report {'; '.join(str(self).splitlines())}>"
+
     def __str__(self) -> str:
         lines = [f"{self.optimizer}: {'finished' if self.stopped is None else f'stopped: {self.stopped}'}"]
         if self.score is not None:
