@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from telic._http import Endpoint, HttpRequest
-from telic._http._message import parse_url
+from telic._http._message import encode_headers, parse_url
 from telic.errors import ConfigurationError
 
 
@@ -69,3 +69,9 @@ def test_the_port_stands_in_the_host_header_only_where_it_is_not_the_schemes_own
     assert parse_url("https://h:443/").origin.authority == "h"
     assert parse_url("http://h:8000/").origin.authority == "h:8000"
     assert parse_url("http://[::1]:8000/").origin.authority == "[::1]:8000"
+
+
+def test_a_value_that_cannot_be_carried_is_told_by_its_header_and_sign():
+    with pytest.raises(ConfigurationError, match="header 'Authorization' holds '…'") as caught:
+        encode_headers({"Host": "a", "Authorization": "Bearer sk-hush…"})
+    assert "hush" not in str(caught.value)

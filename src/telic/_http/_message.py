@@ -92,7 +92,7 @@ def encode_headers(headers: Mapping[str, str]) -> bytes:
         ConfigurationError: A name is no token, or a value holds CR, LF, NUL or something outside Latin-1. The value
             is not shown: it may be a key.
     """
-    lines: list[str] = []
+    lines: list[bytes] = []
     for name, value in headers.items():
         if not _TOKEN.fullmatch(name):
             raise ConfigurationError(f"{name!r} is no valid header name; use letters, digits and '-'")
@@ -101,13 +101,14 @@ def encode_headers(headers: Mapping[str, str]) -> bytes:
                 f"the value of the header {name!r} holds a line break or NUL; remove it "
                 "(a key read from a file often ends in one)"
             )
-        lines.append(f"{name}: {value}\r\n")
-    try:
-        return "".join(lines).encode("latin-1")
-    except UnicodeEncodeError:
-        raise ConfigurationError(
-            f"a value of the headers {', '.join(headers)} holds characters that HTTP cannot carry; use ASCII"
-        ) from None
+        try:
+            lines.append(f"{name}: {value}\r\n".encode("latin-1"))
+        except UnicodeEncodeError as error:
+            raise ConfigurationError(
+                f"the value of the header {name!r} holds {error.object[error.start]!r}, which HTTP cannot carry; "
+                "use ASCII (a key that was cut for display ends in '…')"
+            ) from None
+    return b"".join(lines)
 
 
 @final
