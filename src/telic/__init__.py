@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from telic import _names
 from telic._text import did_you_mean as _did_you_mean
+from telic._version import VERSION as _VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -190,7 +191,7 @@ if TYPE_CHECKING:
 
     cache: lm.Cache
 
-__version__ = "0.1.0"
+__version__ = _VERSION
 
 __all__ = [
     "COPRO",

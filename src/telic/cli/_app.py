@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from telic._optional import load
+from telic._version import VERSION
 from telic.cli._guard import guarded
 from telic.cli._recipe_app import recipes
 
@@ -250,8 +250,7 @@ def root(
 ) -> None:
     """Programs of language-model calls: measure them, and compile them toward the measure."""
     if version:
-        metadata: Any = load("importlib.metadata")
-        typer.echo(f"telic {metadata.version('telic')}")
+        typer.echo(f"telic {VERSION}")
         raise typer.Exit
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from telic._hash import content_key
-from telic._optional import load
+from telic._version import VERSION
 from telic.budget import Budget, for_run
 from telic.context import get as get_setting
 from telic.context import pop as pop_setting
@@ -78,7 +78,7 @@ def _opened(run_dir: Any, job: RowJob, devset: list[Example]) -> LiveRun:
         "metric": callable_key(job.metric.metric),
         "devset": content_key([example_key(row) for row in devset]),
         "lm": content_key(settings_key()),
-        "version": load("importlib.metadata").version("telic"),
+        "version": VERSION,
     }
     return LiveRun(
         Path(run_dir),

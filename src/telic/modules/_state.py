@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, cast
 
 from telic._optional import load as load_module
 from telic._text import join_names
+from telic._version import VERSION
 from telic.data import Example
 from telic.errors import ConfigurationError, SignatureError, StateError, StateMismatchError, StateVersionError
 from telic.modules import _state_lm
@@ -54,7 +55,7 @@ def save(program: Any, path: Any, *, copy_weights: bool = False) -> None:
 def dump(program: Any, home: _state_lm.Home | None = None) -> dict[str, Any]:
     """Return the state of `program` as plain data; `home`: where it will lie."""
     state: dict[str, Any] = {
-        "telic": {"format": FORMAT, "version": _version()},
+        "telic": {"format": FORMAT, "version": VERSION},
         "program": type(program).__name__,
         "predictors": {path: _dump_leaf(path, leaf, home) for path, leaf in _leaves(program)},
     }
@@ -91,15 +92,6 @@ def _dump_demo(demo: Any, where: str) -> dict[str, Any]:
         name: value if type(value) in _TEXT else plain_value(value, f"{name!r} in {where}")
         for name, value in store_of(demo).items()
     }
-
-
-_versions: list[str] = []
-
-
-def _version() -> str:
-    if not _versions:
-        _versions.append(load_module("importlib.metadata").version("telic"))
-    return _versions[0]
 
 
 # Reading

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, final
 
 from telic._hash import content_key
 from telic._optional import load
+from telic._version import VERSION
 from telic.budget import Budget, for_run
 from telic.context import context
 from telic.context import get as get_setting
@@ -362,7 +363,7 @@ class Compile:
             "settings": content_key(stable(settings)),
             "options": content_key(stable(self._options)),
             "lm": content_key(settings_key()),
-            "version": load("importlib.metadata").version("telic"),
+            "version": VERSION,
         }
         if metric is not None:
             identity["metric"] = callable_key(metric)

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from telic._optional import load
+from telic._version import VERSION
 from telic.errors import ConfigurationError
 from telic.modules import Module
 from telic.recipes._export_text import entry_text, page_text, project_text
@@ -78,7 +78,7 @@ def export_package(
             package / "__init__.py": entry_text(called, program, origin.make),
             package / "py.typed": "",
             top / "requirements.txt": "".join(f"{need}\n" for need in needs),
-            top / "pyproject.toml": project_text(called, needs, _version()),
+            top / "pyproject.toml": project_text(called, needs, VERSION),
             top / "README.md": page_text(called, program, needs),
         }
         for path, text in texts.items():
@@ -109,7 +109,3 @@ def written_whole(folder: Path, write: Callable[[Path], None]) -> None:
         raise ConfigurationError(
             f"{str(folder)!r} cannot be written: {error.strerror or error}; name another folder"
         ) from error
-
-
-def _version() -> str:
-    return load("importlib.metadata").version("telic")

@@ -13,7 +13,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Final
 
-from telic._optional import load, require
+from telic._optional import require
+from telic._version import VERSION
 from telic.journal import Run
 from telic.viewer import _figures, _sections
 from telic.viewer._document import Document, read
@@ -87,8 +88,7 @@ def _body(document: Document, figures: dict[str, Any]) -> Html:
         parts.append(_sections.plot("spend", "Spend by predictor and role", "", list(bars), table))
     if document.run.kind != "evaluate":
         parts.append(_sections.candidates(document))
-    version = load("importlib.metadata").version("telic")
-    foot = tag("footer", f"telic {version}, written {now:%Y-%m-%d %H:%M} UTC")
+    foot = tag("footer", f"telic {VERSION}, written {now:%Y-%m-%d %H:%M} UTC")
     noscript = tag("noscript", tag("p", "The plots need JavaScript; all else is here.", class_="why"))
     return tag("main", noscript, *parts, _sections.origin(document), foot)
 
