@@ -348,9 +348,8 @@ class Compile:
             spent = self.live.carried
             self.note(f"resumed {str(folder)!r}: {spent.calls:,} calls had been paid for", warn=not asked)
         else:
-            load("logging").getLogger("telic.optimizers").info(
-                "%s: the run is kept in %s", self._name, folder
-            )
+            logger = load("logging").getLogger("telic.optimizers")
+            logger.info("%s: the run is kept in %s", self._name, folder)
         return None
 
     def _identity(self) -> dict[str, str]:
