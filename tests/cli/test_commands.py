@@ -11,6 +11,7 @@ import textwrap
 
 import pytest
 
+import telic
 from telic.cli._app import run
 
 PROGRAM = """
@@ -278,3 +279,29 @@ def test_the_demo_compiles_a_better_program(folder, capsys):
 def test_the_demo_names_its_tasks(folder, capsys):
     assert run(["demo", "--task", "hiden_labels"]) == 2
     assert "did you mean 'hidden_labels'" in capsys.readouterr().err
+
+
+def test_a_plan_needs_no_place_for_the_result(folder, capsys):
+    command = ["compile", "prog:Program", "--data", "rows.csv", "--metric", "exact_match"]
+
+    assert run([*command, "--plan"]) == 0
+    assert "calls" in capsys.readouterr().out
+    assert run(command) == 2
+    assert "--out is needed" in capsys.readouterr().err
+
+
+def test_what_an_optimizer_lacks_is_told_in_words_of_the_command_line(folder, capsys):
+    command = ["compile", "prog:Program", "--data", "rows.csv", "--metric", "exact_match", "--plan"]
+
+    assert run([*command, "--optimizer", "gepa"]) == 2
+    assert "auto='light'" in (told := capsys.readouterr().err)
+    assert "--option name=value" in told
+
+
+def test_a_missing_lm_is_told_in_words_of_the_command_line(folder, capsys):
+    (folder / "bare.py").write_text(
+        "import telic\nprogram = telic.Predict('question -> answer')\n", encoding="utf-8"
+    )
+    with telic.context(lm=None):
+        assert eval_rows(program="bare:program") == 2
+    assert "--lm provider/model" in capsys.readouterr().err

@@ -158,3 +158,8 @@ class Frame:
 def test_what_is_no_list_of_rows_is_told_what_to_do(given, told):
     with pytest.raises(DatasetError, match=told):
         checked_examples("devset", given)
+
+
+def test_one_argument_too_few_is_told_in_the_singular():
+    with pytest.raises(ConfigurationError, match="takes 1 positional argument; it must"):
+        MetricCall(lambda example: 1.0)

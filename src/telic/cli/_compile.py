@@ -96,9 +96,9 @@ def run(*asked: Any) -> None:
     if project is not None:
         budget, job = project.budget if budget is None else budget, _with_project(job, project)
     for name, value in (("--metric", job.metric or metric), ("--out", job.out)):
-        if value is None:
+        if value is None and not (name == "--out" and job.plan_only):
             raise _target.missing_option(name, project)
-    out = _target.check_out(job.out or Path(), (".json",))
+    out = Path() if job.out is None else _target.check_out(job.out, (".json",))
     program = _target.load_module(job.program) if project is None else project.program(learned=False)
     trainset = _rows(job.data, job, project, "train", program)
     if trainset is None:
@@ -252,4 +252,7 @@ def make_optimizer(job: Job, metric: Any = None) -> Any:
             f"{kind.__name__} has no option {unknown[0]!r}{did_you_mean(unknown[0], accepted)}; "
             f"it takes {join_names(accepted)}"
         )
-    return kind(**options)
+    try:
+        return kind(**options)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{error} (here: --option name=value)") from error

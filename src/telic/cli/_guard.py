@@ -18,7 +18,8 @@ def guarded(module: str, *arguments: Any) -> None:
     except KeyboardInterrupt as error:
         fail(str(error) or "interrupted", 130)
     except TelicError as error:
-        fail(f"{type(error).__name__}: {error}", 2)
+        hint = "; here: --lm provider/model" if str(error).startswith("no LM is configured") else ""
+        fail(f"{type(error).__name__}: {error}{hint}", 2)
 
 
 def fail(message: str, code: int) -> NoReturn:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any, Final, final
 
 from telic._optional import load
-from telic._text import truncate
+from telic._text import plural, truncate
 from telic.data import Example, Score
 from telic.errors import ConfigurationError, MetricError
 
@@ -60,7 +60,7 @@ class MetricCall:
         required, total = _positional_range(metric)
         if total < 2 or required > 5:
             raise ConfigurationError(
-                f"the metric {self.name!r} takes {_told(required, total)} positional arguments; it must take 2 "
+                f"the metric {self.name!r} takes {_told(required, total)}; it must take 2 "
                 "(example, prediction), 3 (…, trace) or 5 (…, trace, pred_name, pred_trace)"
             )
         self._evaluating = max(2, required)
@@ -115,7 +115,8 @@ _WRONG: Final = Score(0.0)
 
 
 def _told(required: int, total: int) -> str:
-    return str(total) if required == total else f"{required} to {total}"
+    words = plural(total, "positional argument")
+    return words if required == total else f"{required} to {words}"
 
 
 def _positional_range(metric: Any) -> tuple[int, int]:
