@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -202,6 +205,53 @@ def test_grpo_comes_to_the_same_weights_also_where_a_worker_is_killed(cluster, t
     assert weights(tmp_path / "there") == weights(tmp_path / "here") == weights(tmp_path / "parts") != []
     assert there.report.score == here.report.score
     assert there.report.total_spend.calls == here.report.total_spend.calls == 2 * 2 * 4 + 2 * 2
+
+
+SCRIPT = """
+import sys
+import torch
+torch.set_num_threads(1)
+import telic
+from telic.integrations import Ray
+
+def reward(row, found, trace=None):
+    return min(1.0, len(found.answer) / 40)
+
+rows = [telic.Example(question=f"q{n}").with_inputs("question") for n in range(4)]
+optimizer = telic.GRPO(
+    reward, num_train_steps=2, num_dspy_examples_per_grpo_step=2, num_rollouts_per_grpo_step=4, num_threads=2,
+    train_kwargs={"rank": 4, "checkpoint_every": 1},
+)
+executor = Ray(sys.argv[2]) if len(sys.argv) > 2 else None
+with telic.context(lm=telic.LM("telic/tiny", max_tokens=40, cache=False), executor=executor):
+    optimizer.compile(telic.Predict("question -> answer"), trainset=rows, run_dir=sys.argv[1])
+"""
+
+
+@needs_ray
+def test_killed_in_the_middle_and_run_again_it_has_the_weights_of_one_without_an_executor(cluster, tmp_path):
+    pytest.importorskip("torch")
+    script = tmp_path / "train.py"
+    script.write_text(SCRIPT)
+    address = ray.get_runtime_context().gcs_address
+
+    def start(*arguments):
+        return subprocess.Popen([sys.executable, str(script), *arguments], stderr=subprocess.DEVNULL)
+
+    away = start(str(tmp_path / "killed"), address)
+    journal = tmp_path / "killed" / "journal.jsonl"
+    while away.poll() is None and (not journal.exists() or journal.read_text().count('"e":"step"') < 11):
+        time.sleep(0.01)
+    assert away.poll() is None, "it ended by itself"
+    os.kill(away.pid, signal.SIGKILL)
+    away.wait()
+    asked = (tmp_path / "killed" / "replies.jsonl").read_text().count('"v"')
+    again, whole = start(str(tmp_path / "killed"), address), start(str(tmp_path / "whole"))
+
+    assert again.wait() == whole.wait() == 0
+    assert weights(tmp_path / "killed") == weights(tmp_path / "whole") != []
+    assert 11 <= asked < 16
+    assert (tmp_path / "killed" / "replies.jsonl").read_text().count('"v"') == 16
 
 
 @needs_ray
