@@ -11,7 +11,7 @@ import pytest
 from telic.budget import Budget
 from telic.context import context
 from telic.data import Completion, Request, Response
-from telic.errors import BudgetExceeded, LMServerError
+from telic.errors import BudgetExceeded, LMAuthError, LMServerError
 from telic.lm import LM, BaseLM, _flight, configure_cache
 
 
@@ -96,6 +96,27 @@ def test_a_failure_reaches_those_who_waited_and_nobody_later(lm, client, wait_fo
     assert len(client.requests) == 1
     client.error = None
     assert lm.complete(ask()).text == "q!"
+
+
+@pytest.mark.parametrize("sync", [True, False])
+def test_a_failure_under_one_key_is_none_under_another(make_client, wait_for_waiters, sync):
+    """Two tenants ask the same at the same time, one of them with a key that was revoked."""
+    revoked, valid = make_client(), make_client()
+    revoked.error = LMAuthError("revoked")
+    revoked.gate.clear()
+    bad, good = LM("x/m", client=revoked), LM("x/m", client=valid)
+
+    def asked(lm):
+        return lm.complete(ask()) if sync else asyncio.run(lm.acomplete(ask()))
+
+    first = Threads(1, lambda: asked(bad))
+    while not revoked.requests:
+        threading.Event().wait(0.001)
+    others = Threads(3, lambda: asked(good))
+    wait_for_waiters(3)
+    revoked.gate.set()
+    assert [type(error) for error in first.join()] == [LMAuthError]
+    assert [response.text for response in others.join()] == ["q!"] * 3
 
 
 def test_when_the_leader_is_cancelled_another_takes_over(lm, client, wait_for_waiters):
@@ -213,8 +234,8 @@ def test_a_lead_that_was_taken_and_never_begun_is_taken_over(monkeypatch):
     """What an interrupt in just that moment leaves behind; nobody may wait for it forever."""
     monkeypatch.setattr(_flight, "_ABANDONED_AFTER_S", 0.02)
     flights = _flight.Flights()
-    flights._join(b"k", threading.Event, _flight._set)
-    waiting = Threads(3, lambda: flights.run(b"k", lambda: Response((Completion("late"),))))
+    flights._join(b"k", flights, threading.Event, _flight._set)
+    waiting = Threads(3, lambda: flights.run(b"k", flights, lambda: Response((Completion("late"),))))
     assert {response.text for response, _ in waiting.join()} == {"late"}
 
 
@@ -232,11 +253,11 @@ from telic.lm._flight import Flights
 from telic.lm import _chokepoint
 flights = _chokepoint._flights
 begun, end = threading.Event(), threading.Event()
-leader = threading.Thread(target=flights.run, args=(b"key", lambda: (begun.set(), end.wait(60))))
+leader = threading.Thread(target=flights.run, args=(b"key", None, lambda: (begun.set(), end.wait(60))))
 leader.start(); begun.wait(10)
 child = os.fork()
 if child == 0:
-    os._exit(0 if flights.run(b"key", lambda: "mine") == ("mine", True) else 1)
+    os._exit(0 if flights.run(b"key", None, lambda: "mine") == ("mine", True) else 1)
 print(os.waitpid(child, 0)[1])
 end.set(); leader.join()
 """

@@ -241,7 +241,8 @@ class BaseLM:
                 f"{endpoint} called by {type(self).__qualname__}",
             )
         paid = Paid(client, self.model, remote=remote)
-        cached = Cached(paid, identity(endpoint, self.model, self.model_type))
+        whose = not callable(getattr(self, "api_key", None))
+        cached = Cached(paid, identity(endpoint, self.model, self.model_type), shares_failures=whose)
         self._paid, self._cached = paid, cached
         return paid, cached
 

@@ -123,13 +123,15 @@ class Cached:
     Args:
         inner: What answers when the cache does not.
         model_identity: Who answers, as it stands in keys (`_cache_key.identity`).
+        shares_failures: Does the failure of one call speak for equal ones? Not where each has an API key of its own.
     """
 
-    __slots__ = ("inner", "model_identity")
+    __slots__ = ("inner", "model_identity", "shares_failures")
 
-    def __init__(self, inner: Paid, model_identity: Sequence[Any]) -> None:
+    def __init__(self, inner: Paid, model_identity: Sequence[Any], *, shares_failures: bool = True) -> None:
         self.inner = inner
         self.model_identity = model_identity
+        self.shares_failures = shares_failures
 
     def complete(self, request: Request, store: Cache) -> Response:
         """Return the kept answer, that of an equal call under way, or a fresh one, which is kept.
@@ -147,7 +149,7 @@ class Cached:
             response = self._landed_meanwhile(key, store, landed)
             return self.keep(key, self.inner.complete(request), store) if response is None else response
 
-        response, mine = _flights.run(key, work)
+        response, mine = _flights.run(key, self if self.shares_failures else object(), work)
         return response if mine or response.cached else response._replace(cached=True)
 
     async def acomplete(self, request: Request, store: Cache) -> Response:
@@ -164,7 +166,7 @@ class Cached:
                 self.keep(key, await self.inner.acomplete(request), store) if response is None else response
             )
 
-        response, mine = await _flights.arun(key, work)
+        response, mine = await _flights.arun(key, self if self.shares_failures else object(), work)
         return response if mine or response.cached else response._replace(cached=True)
 
     def lookup(self, key: bytes, request: Request, store: Cache) -> Response | None:

@@ -36,9 +36,10 @@ _leading: ContextVar[tuple[bytes, ...]] = ContextVar("telic_leading", default=()
 class _Flight:
     """One call under way and who waits for it."""
 
-    __slots__ = ("born", "error", "response", "running", "thread", "waiters")
+    __slots__ = ("born", "error", "owner", "response", "running", "thread", "waiters")
 
-    def __init__(self) -> None:
+    def __init__(self, owner: object) -> None:
+        self.owner = owner
         self.thread = threading.get_ident()
         self.born = monotonic()
         self.running = False  # its leader has begun, and will end it whatever happens
@@ -49,6 +50,10 @@ class _Flight:
     def is_abandoned(self) -> bool:
         """Return whether an interrupt hit the leader between taking the lead and beginning."""
         return not self.running and monotonic() - self.born >= _ABANDONED_AFTER_S
+
+    def failed_for_another(self, owner: object) -> bool:
+        """Return whether it failed for another owner: another API key, timeout or number of retries may do better."""
+        return self.error is not None and self.owner is not owner
 
     def outcome(self) -> Response | None:
         """Return the answer, raise the failure, or return None: the flight ended without either."""
@@ -73,10 +78,16 @@ class Flights:
         self._table: dict[bytes, _Flight] = {}
         self._lock = threading.Lock()  # protects the table and the waiters of its flights
 
-    def run(self, key: bytes, work: Callable[[], Response]) -> tuple[Response, bool]:
-        """Return the answer for `key`, and whether this caller's own `work` gave it."""
+    def run(self, key: bytes, owner: object, work: Callable[[], Response]) -> tuple[Response, bool]:
+        """Return the answer for `key`, and whether this caller's own `work` gave it.
+
+        Args:
+            key: What is asked of whom.
+            owner: Whose limits and API key stand behind `work`: a failure is shared where this is the same object.
+            work: Asks.
+        """
         while True:
-            flight, event = self._join(key, threading.Event, _set)
+            flight, event = self._join(key, owner, threading.Event, _set)
             if flight is None:
                 return work(), True
             if event is None:
@@ -84,6 +95,8 @@ class Flights:
             while not event.wait(_ABANDONED_AFTER_S):
                 if flight.is_abandoned():
                     break
+            if flight.failed_for_another(owner):
+                return work(), True
             response = flight.outcome()
             if response is not None:
                 return response, False
@@ -101,15 +114,19 @@ class Flights:
         self._land(key, flight, response, None)
         return response
 
-    async def arun(self, key: bytes, work: Callable[[], Awaitable[Response]]) -> tuple[Response, bool]:
+    async def arun(
+        self, key: bytes, owner: object, work: Callable[[], Awaitable[Response]]
+    ) -> tuple[Response, bool]:
         """Same as `run`, for tasks."""
         while True:
-            flight, future = self._join(key, _new_future, _resolve)
+            flight, future = self._join(key, owner, _new_future, _resolve)
             if flight is None:
                 return await work(), True
             if future is None:
                 return await self._alead(key, flight, work), True
             await future
+            if flight.failed_for_another(owner):
+                return await work(), True
             response = flight.outcome()
             if response is not None:
                 return response, False
@@ -128,13 +145,17 @@ class Flights:
         return response
 
     def _join(
-        self, key: bytes, make_waiter: Callable[[], Any], wake: Callable[[Any], Callable[[], object]]
+        self,
+        key: bytes,
+        owner: object,
+        make_waiter: Callable[[], Any],
+        wake: Callable[[Any], Callable[[], object]],
     ) -> tuple[_Flight | None, Any]:
         """Return (flight, None) to lead it, (flight, waiter) to wait for it, or (None, None) to go alone."""
         with self._lock:
             flight = self._table.get(key)
             if flight is None or flight.is_abandoned():
-                flight = self._table[key] = _Flight()
+                flight = self._table[key] = _Flight(owner)
                 return flight, None
             sync = make_waiter is threading.Event
             if (sync and flight.thread == threading.get_ident()) or key in _leading.get():

@@ -208,7 +208,7 @@ class Embedder:
             client, request = self._client, Request(cast("Any", texts), options)
             if shared is None:
                 return client.complete(request).raw
-            return _flights.run(shared.key, lambda: shared.found() or client.complete(request))[0].raw
+            return _flights.run(shared.key, self, lambda: shared.found() or client.complete(request))[0].raw
         if self._local is not None:
             return self._local.encode(texts, options)
         function = cast("Callable[..., Any]", self.model)
@@ -227,7 +227,7 @@ class Embedder:
             async def ask() -> Response:
                 return shared.found() or await client.acomplete(request)
 
-            return (await _flights.arun(shared.key, ask))[0].raw
+            return (await _flights.arun(shared.key, self, ask))[0].raw
         if self._local is None and is_async(cast("Callable[..., Any]", self.model)):
             return await cast("Callable[..., Any]", self.model)(texts, **options)
         return await run_in_thread(self.embed, texts, options)
