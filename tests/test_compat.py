@@ -368,6 +368,25 @@ def test_dspy_modules_are_the_same_objects(tmp_path):
     assert output.splitlines() == ["True True telic.evaluate", "True True", "None False False"]
 
 
+def test_a_cache_of_ones_own_is_refused_where_it_would_be_ignored(tmp_path):
+    output = run_script(
+        tmp_path,
+        """
+        import telic.compat
+        telic.compat.install()
+        import dspy
+        dspy.something = 3
+        try:
+            dspy.cache = object()
+        except dspy.ConfigurationError as error:
+            print(dspy.something, error)
+        """,
+        module=(),
+    )
+
+    assert output.startswith("3 dspy.cache is read only here")
+
+
 def test_the_real_dspy_is_never_overlaid(tmp_path):
     (tmp_path / "dspy.py").write_text("", encoding="utf-8")
     output = run_script(

@@ -100,6 +100,8 @@ def coerce(annotation, raw, **constraints):
         (Literal["yes", "no way"], "'Yes'.", "yes"),
         (Literal["yes", "no way"], "no_way", "no way"),
         (Literal["yes", "no way"], "`yes`", "yes"),
+        (Literal["yes", "no way"], "Literal['no way']", "no way"),
+        (Literal["yes", "no way"], "str[yes]", "yes"),
         (Literal["positive", "negative"], "postive", "positive"),
         (Literal["positive", "negative"], '{"a": "positive"}', "positive"),
         (Literal[1, 2], "2", 2),

@@ -34,8 +34,11 @@ def test_a_call_of_its_own_answers_predictors_whatever_the_model_is_called():
 
 
 def test_what_it_passes_on_reaches_the_layer_below_once():
+    times = []
+
     class Loud(DummyLM):
         def __call__(self, *args, **kwargs):
+            times.append(1)
             return [text.upper() for text in super().__call__(*args, **kwargs)]
 
     lm = Loud([{"answer": "quiet"}] * 2)
@@ -43,6 +46,7 @@ def test_what_it_passes_on_reaches_the_layer_below_once():
     assert telic.Predict("question -> answer")(question="?", lm=lm).answer == "QUIET"
     assert len(lm.history) == 1
     assert lm("?") == ["[[ ## ANSWER ## ]]\nQUIET"]
+    assert (len(times), len(lm.history)) == (2, 2)
 
 
 def test_what_it_passes_on_is_sent_by_the_providers_client():
@@ -79,14 +83,17 @@ def test_a_name_that_nobody_answers_to_is_said_when_it_is_asked():
         telic.LM("no-such")
 
 
-def test_kept_answers_are_not_those_of_the_model_of_that_name(tmp_path):
-    class Other(Spy):
+def test_a_call_of_its_own_is_asked_each_time_and_what_it_passes_on_is_kept():
+    class Passing(Spy):
         def __call__(self, prompt=None, messages=None, **options):
-            return ["other"]
+            self.asked.append(messages)
+            return telic.LM.__call__(self, messages=messages, **options)
 
-    spy, other = Spy("openai/m"), Other("openai/m")
-    request = telic.data.Request([{"role": "user", "content": "kept?"}], {})
-
-    assert [spy.complete(request).text, spy.complete(request).text] == ["[[ ## answer ## ]]\nspied"] * 2
-    assert other.complete(request).text == "other"
-    assert len(spy.asked) == 1
+    request = telic.data.Request([{"role": "user", "content": "kept, or not?"}], {})
+    spy = Spy("openai/m")
+    assert [spy.complete(request).text for _ in range(2)] == ["[[ ## answer ## ]]\nspied"] * 2
+    assert len(spy.asked) == 2
+    with FaultServer() as server:
+        lm = Passing("openai/m", base_url=server.url, api_key="k")
+        assert lm.complete(request).text == lm.complete(request).text
+        assert (len(lm.asked), len(server.requests)) == (2, 1)

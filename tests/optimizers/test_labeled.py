@@ -47,11 +47,17 @@ def test_nothing_is_paid_for_and_the_report_says_so():
     assert len(compiled.demos) == 3
 
 
+def test_rows_need_not_say_which_of_their_fields_are_inputs():
+    row = Example(question="q", answer="a")
+
+    assert LabeledFewShot().compile(Predict("question -> answer"), trainset=[row]).demos == [row]
+
+
 @pytest.mark.parametrize(
     ("arguments", "kind"),
     [
         ({"trainset": []}, DatasetError),
-        ({"trainset": [Example(question="q", answer="a")]}, DatasetError),
+        ({"trainset": [{"question": "q", "answer": "a"}]}, DatasetError),
         ({"trainset": examples(2), "teacher": Predict("question -> answer")}, ConfigurationError),
         ({"trainset": examples(2), "valset": examples(2)}, ConfigurationError),
     ],

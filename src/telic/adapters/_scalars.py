@@ -16,6 +16,7 @@ _WRAPPERS = "*_`'\"“”‘’«» \t"
 _END_MARKS = ".,;:!"
 _TRUE = frozenset({"true", "yes", "y", "1"})
 _FALSE = frozenset({"false", "no", "n", "0"})
+_AS_TYPE = re.compile(r"(?:Literal|str|int|Enum)\[(.*)\]")
 _NUMBER = re.compile(
     r"([+\-−]?)\s?[$€£¥₹]?\s?([+\-−]?)(\d{1,3}(?:,\d{3})+|\d*)(\.\d*)?([eE][+-]?\d{1,6})?\s?(%?)\s?[$€£¥₹]?"
 )
@@ -97,6 +98,8 @@ def match_choice(text: str, choices: Mapping[str, Any]) -> str | None:
     if text in choices:
         return text
     text = bare(text)
+    wrapped = _AS_TYPE.fullmatch(text)  # the prompt's word for the type, with the value in its brackets
+    text = text if wrapped is None else bare(wrapped[1])
     if text in choices:
         return text
     if not text:

@@ -18,6 +18,7 @@ from typing import Any, final
 from telic._names import HOMES, locate
 from telic._text import did_you_mean, join_names
 from telic.compat._table import OLD_NAMES, PATHS
+from telic.errors import ConfigurationError
 
 
 def find_old_path(name: str) -> ModuleSpec | None:
@@ -133,6 +134,14 @@ class Facade(ModuleType):
         if name in OLD_NAMES and name not in HOMES:
             return resolve(name)
         return getattr(sys.modules["telic"], name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "cache":
+            raise ConfigurationError(
+                "dspy.cache is read only here, and its keys are telic's own: set it up with configure_cache(…), or "
+                "pass LM(…, client=…) for answers from somewhere else"
+            )
+        super().__setattr__(name, value)
 
     def __dir__(self) -> list[str]:
         return sorted({*dir(sys.modules["telic"]), *(name for name in OLD_NAMES if name not in HOMES)})

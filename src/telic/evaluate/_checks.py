@@ -50,8 +50,8 @@ def check_count(name: str, value: Any, least: int, *, optional: bool = False) ->
         checked_count(value, name, least)
 
 
-def checked_examples(name: str, examples: Any) -> list[Example]:
-    """Return `examples` as a list of examples with declared inputs.
+def checked_examples(name: str, examples: Any, *, inputs: bool = True) -> list[Example]:
+    """Return `examples` as a list of examples, with declared inputs unless `inputs` is False.
 
     Raises:
         DatasetError: There is none, or one is no `Example`, or it does not say which of its fields are inputs.
@@ -66,7 +66,7 @@ def checked_examples(name: str, examples: Any) -> list[Example]:
                 f"{name}[{index}] is {type(row).__name__}, not an Example; wrap it: Example(**fields)"
             )
         try:
-            row.inputs()
+            _ = row.inputs() if inputs else None
         except DatasetError as error:
             raise DatasetError(f"{name}[{index}]: {error}") from error
     return rows

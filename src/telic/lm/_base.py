@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from time import perf_counter
-from typing import Any, Self, cast
+from typing import Any, ClassVar, Self, cast
 
 from telic._replay import astep, step
 from telic._seed import derive_seed
@@ -22,7 +22,7 @@ from telic.execution import run_coroutine, run_in_thread
 from telic.lm._chokepoint import Cached, Completes, Paid
 from telic.lm._forward import outputs_of
 from telic.lm._history import History
-from telic.lm._inner import CallClient, ForwardClient, below
+from telic.lm._inner import ForwardClient, acalled, called, is_inside, is_told, passing_on
 from telic.lm._options import check_options
 from telic.lm._run import akept_or_asked, kept_or_asked
 from telic.lm.caching._cache import current_cache
@@ -76,6 +76,14 @@ class BaseLM:
         self._paid: Paid | None = None
         self._cached: Cached | None = None
 
+    _has_own_call: ClassVar[bool] = False
+    _has_own_acall: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._has_own_call = cls.__call__ is not BaseLM.__call__
+        cls._has_own_acall = cls.acall is not BaseLM.acall
+
     # what a subclass defines
 
     def forward(
@@ -112,8 +120,8 @@ class BaseLM:
             LMError: The call failed.
         """
         request = self._final(request)
-        if (client := below(self)) is not None:
-            return client.complete(request)
+        if is_told(self):
+            return self._answer(request)
         observed = self._begin(request) if self.callbacks or setting("callbacks") else None
         started = perf_counter()
         try:
@@ -131,8 +139,8 @@ class BaseLM:
     async def acomplete(self, request: Request) -> Response:
         """Same as `complete`, for tasks of any event loop."""
         request = self._final(request)
-        if (client := below(self)) is not None:
-            return await client.acomplete(request)
+        if is_told(self):
+            return await self._aanswer(request)
         observed = self._begin(request) if self.callbacks or setting("callbacks") else None
         started = perf_counter()
         try:
@@ -175,7 +183,8 @@ class BaseLM:
             InputError: Not exactly one of `prompt` and `messages` is given, or it is of a wrong type.
         """
         request = _request(prompt, messages, options)
-        return step(self, [prompt, messages, options], lambda: outputs_of(self.complete(request)))
+        with passing_on(self, self._has_own_call):
+            return step(self, [prompt, messages, options], lambda: outputs_of(self.complete(request)))
 
     async def acall(
         self, prompt: str | None = None, messages: Sequence[Message] | None = None, **options: Any
@@ -186,12 +195,15 @@ class BaseLM:
         async def asked() -> list[str | dict[str, Any]]:
             return outputs_of(await self.acomplete(request))
 
-        return await astep(self, [prompt, messages, options], asked)
+        with passing_on(self, self._has_own_acall):
+            return await astep(self, [prompt, messages, options], asked)
 
     # one call's parts
 
     def _answer(self, request: Request) -> Response:
         """Return the answer of the cache, or of the client."""
+        if self._has_own_call and not is_inside(self):
+            return called(self, request)
         cached = self.cache if request.cache is None else request.cache
         if cached and (store := current_cache()).mode != "off":
             return (self._cached or self._stack()[1]).complete(request, store)
@@ -199,6 +211,8 @@ class BaseLM:
 
     async def _aanswer(self, request: Request) -> Response:
         """Same as `_answer`, for tasks."""
+        if self._has_own_acall and not is_inside(self):
+            return await acalled(self, request)
         cached = self.cache if request.cache is None else request.cache
         if cached and (store := current_cache()).mode != "off":
             return await (self._cached or self._stack()[1]).acomplete(request, store)
@@ -235,21 +249,11 @@ class BaseLM:
     def _stack(self) -> tuple[Paid, Cached]:
         """Make the layers of the chokepoint, at the first call."""
         client, endpoint, remote = self._make_client()
-        if self._has_own_call():
-            client, endpoint = (
-                CallClient(self, client, BaseLM),
-                f"{endpoint} called by {type(self).__qualname__}",
-            )
         paid = Paid(client, self.model, remote=remote)
         whose = not callable(getattr(self, "api_key", None))
         cached = Cached(paid, identity(endpoint, self.model, self.model_type), shares_failures=whose)
         self._paid, self._cached = paid, cached
         return paid, cached
-
-    def _has_own_call(self) -> bool:
-        """Whether a subclass answers calls by its own `__call__` or `acall`."""
-        kind = type(self)
-        return kind.__call__ is not BaseLM.__call__ or kind.acall is not BaseLM.acall
 
     def _make_client(self) -> tuple[Completes, str, bool]:
         """Return the client, what it talks to (for keys), and whether calls leave the process."""

@@ -1,24 +1,24 @@
 """The innermost layer of LMs that are Python classes: what their own methods answer.
 
 `forward` and `aforward` are the way to bring an LM. Programs written for DSPy also override `__call__` and `acall`:
-then every call goes through those, and what they pass on to `super()` or to `forward` reaches the layer below.
+then every call goes through those, cache and budget are behind them, and what they pass on to `super()` or to `forward`
+goes there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final, cast, final
+from typing import Any, Final, cast, final
 
 from telic.data import Message, Request, Response
 from telic.lm._forward import response_from
 from telic.lm._registry import split_model
 from telic.protocols import Capabilities
 
-if TYPE_CHECKING:
-    from telic.lm._chokepoint import Completes
-
-_calling: Final[ContextVar[tuple[Any, Any] | None]] = ContextVar("telic_calling", default=None)
+_calling: Final[ContextVar[tuple[Any, bool] | None]] = ContextVar("telic_calling", default=None)
+"""The LM whose own `__call__` is being run, and whether a call of the chokepoint's led to it, which is told by that."""
 
 
 @final
@@ -41,45 +41,48 @@ class ForwardClient:
         return response_from(answer, lm.model)
 
 
-@final
-class CallClient:
-    """An LM's own `__call__` and `acall`; where it has only one of them, the other way leads to `below`."""
-
-    __slots__ = ("_below", "_lm", "_own_acall", "_own_call")
-
-    def __init__(self, lm: Any, below: Completes, base: Any) -> None:
-        self._lm = lm
-        self._below = below
-        self._own_call: bool = lm.__class__.__call__ is not base.__call__
-        self._own_acall: bool = lm.__class__.acall is not base.acall
-
-    def complete(self, request: Request) -> Response:
-        lm = self._lm
-        if not self._own_call:
-            return self._below.complete(request)
-        token = _calling.set((lm, self._below))
-        try:
-            answer = lm(prompt=None, messages=_as_list(request.messages), **request.options)
-        finally:
-            _calling.reset(token)
-        return response_from(answer, lm.model)
-
-    async def acomplete(self, request: Request) -> Response:
-        lm = self._lm
-        if not self._own_acall:
-            return await self._below.acomplete(request)
-        token = _calling.set((lm, self._below))
-        try:
-            answer = await lm.acall(prompt=None, messages=_as_list(request.messages), **request.options)
-        finally:
-            _calling.reset(token)
-        return response_from(answer, lm.model)
+def called(lm: Any, request: Request) -> Response:
+    """Return what the `__call__` of an LM's class answers."""
+    token = _calling.set((lm, True))
+    try:
+        answer = lm(prompt=None, messages=_as_list(request.messages), **request.options)
+    finally:
+        _calling.reset(token)
+    return response_from(answer, lm.model)
 
 
-def below(lm: Any) -> Completes | None:
-    """Return the layer below the `__call__` of `lm` that is being run in this context; None outside of one."""
+async def acalled(lm: Any, request: Request) -> Response:
+    """Return what the `acall` of an LM's class answers."""
+    token = _calling.set((lm, True))
+    try:
+        answer = await lm.acall(prompt=None, messages=_as_list(request.messages), **request.options)
+    finally:
+        _calling.reset(token)
+    return response_from(answer, lm.model)
+
+
+@contextmanager
+def passing_on(lm: Any, own: bool) -> Generator[None]:
+    """Let what an LM's own `__call__` passes on, called by the user, go to the cache and not to itself again."""
+    if not own or is_inside(lm):
+        yield
+        return
+    token = _calling.set((lm, False))
+    try:
+        yield
+    finally:
+        _calling.reset(token)
+
+
+def is_inside(lm: Any) -> bool:
+    """Whether a `__call__` or `acall` of `lm` is being run in this context: what it passes on goes to the cache."""
     calling = _calling.get()
-    return calling[1] if calling is not None and calling[0] is lm else None
+    return calling is not None and calling[0] is lm
+
+
+def is_told(lm: Any) -> bool:
+    """Whether such a call is part of one that stands in the history already."""
+    return _calling.get() == (lm, True)
 
 
 @final

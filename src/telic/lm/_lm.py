@@ -173,7 +173,7 @@ class LM(BaseLM):
 
     def _answers_itself(self) -> bool:
         """Whether a subclass may never ask what its model's name stands for, so that any name will do."""
-        return self._is_overridden() or self._has_own_call()
+        return self._is_overridden() or self._has_own_call or self._has_own_acall
 
     def stream(self, request: Request) -> Iterator[Delta]:
         """Yield the answer in pieces as they come, the last one with the whole response; kept answers in one piece."""

@@ -72,11 +72,11 @@ class LabeledFewShot(Optimizer):
 
         Raises:
             ConfigurationError: The student has no predictors, or something was given that is not used.
-            DatasetError: `trainset` is empty or its rows do not declare their inputs.
+            DatasetError: `trainset` is empty.
         """
         check_student(student)
         check_learnable(student, self, "demos")
-        rows = checked_examples("trainset", trainset)
+        rows = checked_examples("trainset", trainset, inputs=False)  # predictors know their own
         if teacher is not None or valset is not None:
             raise ConfigurationError(
                 "LabeledFewShot takes labelled rows as they are: it has no use for teacher= or valset="
