@@ -12,6 +12,7 @@ import weakref
 import pytest
 
 from telic._http import Portal, portal
+from telic.errors import ConfigurationError
 
 
 @pytest.fixture
@@ -314,3 +315,12 @@ def test_the_transport_loads_no_asyncio_before_its_first_request():
     code = "import sys, telic._http; print([m for m in ('asyncio', 'ssl', 'httptools') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
     assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_awaiting_outside_of_asyncio_says_what_to_do():
+    async def nothing():
+        return None
+
+    waiting = portal.arun(nothing)
+    with pytest.raises(ConfigurationError, match="under trio call the program from a thread"):
+        waiting.send(None)

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, final
 from telic._http._portal_call import Function, Outbox, PortalCall
 from telic._optional import load
 from telic.context import get as get_setting
+from telic.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import asyncio
@@ -102,7 +103,12 @@ class Portal:
         asyncio = load(
             "asyncio"
         )  # now: an abandoned coroutine may be closed when nothing can be imported any more
-        loop = asyncio.get_running_loop()
+        loop = asyncio._get_running_loop()
+        if loop is None:
+            raise ConfigurationError(
+                "an LM is awaited where no event loop of asyncio runs; under trio call the program from a thread: "
+                "await trio.to_thread.run_sync(functools.partial(program, question=…))"
+            )
         if loop is self._loop:
             return await function(*args)
         outbox = self._outboxes.get(loop)
