@@ -77,7 +77,9 @@ def copied(models: Iterable[str], file: Path) -> dict[str, str]:
         fresh = store / f".{place.name}"
         try:
             shutil.rmtree(fresh, ignore_errors=True)
-            shutil.copytree(path, fresh)
+            shutil.copytree(
+                path, fresh, ignore=shutil.ignore_patterns(".*")
+            )  # without what a kill left half written
             shutil.rmtree(place, ignore_errors=True)
             fresh.rename(place)
         except OSError as error:
