@@ -22,6 +22,15 @@ def test_a_last_event_without_its_blank_line_is_given():
     assert read(b"data: 1\n\ndata: 2") == [Event(b"", b"1"), Event(b"", b"2")]
 
 
+def test_a_byte_order_mark_hides_no_event():
+    assert read(b"\xef\xbb\xbfdata: 1\n\ndata: 2\n\n") == [Event(b"", b"1"), Event(b"", b"2")]
+
+
+def test_one_long_line_in_many_pieces_is_one_event():
+    pieces = [b"data: ", *[b"x" * 1000] * 1000, b"\n", b"\n", b"data: 2\r", b"\r"]
+    assert read(*pieces) == [Event(b"", b"x" * 1_000_000), Event(b"", b"2")]
+
+
 EVENTS = [Event(b"", b'{"a": 1}'), Event(b"delta", b"x\ny"), Event(b"", b"[DONE]")]
 
 

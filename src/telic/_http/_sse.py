@@ -24,14 +24,18 @@ class ServerSentEvents:
         [Event(name=b'', data=b'2')]
     """
 
-    __slots__ = ("_rest",)
+    __slots__ = ("_held", "_rest")
 
     def __init__(self) -> None:
         self._rest = b""
+        self._held: list[bytes] = []  # of one long line: joined once, at its end
 
     def feed(self, chunk: bytes) -> list[Event]:
         """Return the events that `chunk` completes."""
-        text = self._rest + chunk if self._rest else chunk
+        if b"\n" not in chunk and b"\r" not in chunk and not self._rest.endswith(b"\r"):
+            self._held.append(chunk)
+            return []
+        text = self._taken() + chunk
         if b"\r" in text:
             # A CR at the very end may be half of a CRLF: it waits for the next piece.
             held = b"\r" if text.endswith(b"\r") else b""
@@ -49,9 +53,16 @@ class ServerSentEvents:
 
     def finish(self) -> list[Event]:
         """Return the last event, if the stream ended without the blank line behind it."""
-        rest, self._rest = self._rest, b""
+        rest = self._taken()
         event = _parse(rest.replace(b"\r\n", b"\n").replace(b"\r", b"\n"))
         return [] if event is None else [event]
+
+    def _taken(self) -> bytes:
+        """Return what has come and is not read yet, and forget it."""
+        rest = b"".join((self._rest, *self._held)) if self._held else self._rest
+        self._rest = b""
+        self._held.clear()
+        return rest
 
 
 def _parse(block: bytes) -> Event | None:
@@ -59,7 +70,9 @@ def _parse(block: bytes) -> Event | None:
         return Event(b"", block[6:])
     name = b""
     data: list[bytes] = []
-    for line in block.split(b"\n"):
+    for line in block.removeprefix(b"\xef\xbb\xbf").split(
+        b"\n"
+    ):  # the stream's first may have a byte order mark
         field, _, value = line.partition(b":")
         value = value[1:] if value.startswith(b" ") else value
         if field == b"data":
