@@ -47,7 +47,8 @@
     ├── AssertionFailed (AssertionError)     an `Assert` that did not hold, also when asked again; carries `.target`
     ├── MetricError                          a metric that raised or returned something that is no score
     ├── ProgramError                         a program that raised or returned something unusable in a loop
-    │   └── ProgramTimeoutError (TimeoutError)  a row of many took longer than it may, and was given up
+    │   ├── ProgramTimeoutError (TimeoutError)  a row of many took longer than it may, and was given up
+    │   └── WorkerLostError              the process that an executor had given work to ended before it answered
     ├── TrainingError                        weights could not be trained on; carries `.folder` and `.checkpoint`
     └── EvaluationError                      an evaluation that stopped; carries `.results`, the finished rows
 
@@ -428,7 +429,7 @@ class ProgramTimeoutError(ProgramError, TimeoutError):
 
 
 class WorkerLostError(ProgramError):
-    """The process, or the machine, that an executor had given a row to ended before it answered."""
+    """The process, or the machine, that an executor had given work to ended before it answered."""
 
 
 class EvaluationError(TelicError):
