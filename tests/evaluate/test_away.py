@@ -178,3 +178,32 @@ def test_async_programs_run_there_too(executor):
     assert asyncio.run(_score_async(executor)).score == 0.0
     with telic.context(executor=executor):
         assert telic.Evaluate(devset=ROWS, metric=right)(AsyncSteps()).score == pytest.approx(83.33)
+
+
+class TellsASetting(telic.Module):
+    """Answers what a setting of the user's own holds."""
+
+    def forward(self, question):
+        return telic.Prediction(answer=telic.settings.capital_of_tests)
+
+
+def test_settings_of_the_users_own_hold_there_too(executor):
+    telic.settings.register("capital_of_tests", "Rome")
+    with telic.context(executor=executor, capital_of_tests="Paris"):
+        result = telic.Evaluate(devset=ROWS[:2], metric=right)(TellsASetting())
+
+    assert result.score == 100.0
+
+
+class Unsendable(telic.Module):
+    """Returns what cannot be sent back."""
+
+    def forward(self, question):
+        return telic.Prediction(answer=lambda: question)
+
+
+def test_what_cannot_be_sent_back_is_a_failed_row_that_says_so(executor):
+    with telic.context(executor=executor):
+        row = score_row(RowJob(Unsendable(), MetricCall(where)), 0, ROWS[0])
+
+    assert "what a program takes and returns must be picklable" in str(row.error)
