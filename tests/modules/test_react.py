@@ -522,3 +522,36 @@ def test_a_truncation_that_returns_nothing_is_named():
     lm, _ = too_long(0)
     with telic.context(lm=lm), pytest.raises(ProgramError, match="Broken.truncate_trajectory must return"):
         Broken("question -> answer", tools=[population])(question="?")
+
+
+def test_pictures_that_tools_return_are_seen_by_the_lm_with_the_name_of_their_observation():
+    picture = telic.Image("https://example.com/cat.png")
+
+    def look(n: int):
+        return [picture, picture] if n == 2 else picture
+
+    steps = [
+        {"next_thought": "Look.", "next_tool_name": "look", "next_tool_args": {"n": n}} for n in (1, 2)
+    ] + [{"next_thought": "Seen.", "next_tool_name": "finish", "next_tool_args": {}}]
+    lm = ScriptedLM([*steps, {"reasoning": "It is one.", "answer": "a cat"}])
+
+    found = telic.ReAct("question -> answer", tools=[look])(question="What is it?", lm=lm)
+
+    assert (found.answer, found.trajectory["observation_0"]) == ("a cat", picture)
+    seen = [
+        [part["type"] for part in request.messages[-1]["content"]]
+        if isinstance(request.messages[-1]["content"], list)
+        else []
+        for request in lm.requests
+    ]
+    assert [kinds.count("image_url") for kinds in seen] == [0, 1, 3, 3]
+    texts = [part.get("text", "") for part in lm.requests[2].messages[-1]["content"]]
+    assert any(text.endswith("observation_1: ") for text in texts)
+
+
+def test_a_predictor_may_be_replaced_by_a_function():
+    react = telic.ReAct("question -> answer", tools=[])
+    react.react = lambda **_: telic.Prediction(next_thought="", next_tool_name="finish", next_tool_args={})
+    react.extract = lambda **_: telic.Prediction(answer="said")
+
+    assert react(question="?").answer == "said"

@@ -553,3 +553,17 @@ def test_thoughts_in_tags_are_no_part_of_what_was_said():
 
     assert found.trajectory["thought_0"] == "I look."
     assert "secret" not in str(lm.requests[1].messages)
+
+
+def test_pictures_that_tools_return_follow_the_steps():
+    picture = telic.Image("https://example.com/rome.png")
+
+    def view():
+        return picture
+
+    found, lm = run([says("I look.", ("view", {})), DONE, ANSWER], tools=(view, population))
+
+    assert found.trajectory["observation_0"] == picture
+    assert [message["role"] for message in lm.requests[1].messages[2:]] == ["assistant", "tool", "user"]
+    label, shown = lm.requests[1].messages[-1]["content"]
+    assert (label["text"].strip(), shown["image_url"]) == ("observation_0:", {"url": picture.url})

@@ -106,6 +106,8 @@ class ReAct(Strategy[S]):
     (override `truncate_trajectory`): before the call where the LM declares the size of its context and the prompt is
     plainly longer, else after a refusal, first one step, then twice as many each time.
 
+    Pictures, recordings and files that a tool returns, alone or in a list, are seen by the LM behind the steps.
+
     In a conversation (an input of type `History`), the answers of earlier turns are told to the steps as well.
 
     Programs may be tools, but what is inside of a tool is no part of this program: to have it learned, saved and given
@@ -210,7 +212,7 @@ class ReAct(Strategy[S]):
         """Call a predictor; leave out the oldest steps where the prompt is too long."""
         step = 1
         while True:
-            told = {**inputs, "trajectory": self.format_trajectory(record.shown)}
+            told = {**inputs, "trajectory": record.told(self.format_trajectory(record.shown))}
             if overflows(predictor, told) and self._drop(record, 1):
                 continue
             try:

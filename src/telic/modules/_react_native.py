@@ -143,7 +143,9 @@ class NativeSteps:
             steps = messages_of(str(inputs["trajectory"]), "step")
             if steps is None:
                 return with_text.turns(inputs)
-            return [*prompt.turns(inputs), *steps]
+            pictures: list[Any] = getattr(inputs["trajectory"], "parts", [])
+            seen: list[Message] = [{"role": "user", "content": pictures}] if pictures else []
+            return [*prompt.turns(inputs), *steps, *seen]
 
         def parse(completion: Completion, inputs: Mapping[str, Any] | None) -> dict[str, Any]:
             if not completion.tool_calls and "next_tool_name" in completion.text:

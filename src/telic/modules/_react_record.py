@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, cast, final
 
 from telic.adapters import assistant_turns
 from telic.modules._value_text import labelled, value_text
-from telic.types import History, ToolCall
+from telic.types import History, ToolCall, has_parts
 
 if TYPE_CHECKING:
     from telic.data import Message
@@ -31,7 +31,7 @@ class Record:
         agent: Has `max_observation_chars`, how much of one text is shown.
     """
 
-    __slots__ = ("_limit", "count", "dropped", "shown", "trajectory")
+    __slots__ = ("_limit", "_media", "count", "dropped", "shown", "trajectory")
 
     def __init__(self, agent: Any) -> None:
         self._limit: int = agent.max_observation_chars
@@ -39,6 +39,7 @@ class Record:
         self.trajectory: dict[str, Any] = {}
         self.shown: dict[str, str] = {}
         self.dropped = 0
+        self._media: dict[str, list[dict[str, Any]]] = {}
 
     def add(self, thought: str | None, name: str, arguments: Mapping[str, Any], observation: Any) -> None:
         """Note a step; None for the thought: one more call of the same turn."""
@@ -49,11 +50,45 @@ class Record:
             if value is not None or key != "thought":
                 self.trajectory[f"{key}_{number}"] = value
                 self.shown[f"{key}_{number}"] = shown_text(value, self._limit)
+        media = _media_of(observation)
+        if media:
+            self._media[f"observation_{number}"] = media
 
     def drop(self, shown: dict[str, str]) -> None:
         """Show these steps from now on, and count the turns that are gone."""
         self.dropped += count_turns(self.shown) - count_turns(shown)
         self.shown = shown
+
+    def told(self, text: str) -> str:
+        """Return the steps as a prompt gets them: `text`, and behind it the pictures of the observations shown."""
+        parts: list[dict[str, Any]] = []
+        for key, media in self._media.items():
+            if key in self.shown:
+                parts += [{"type": "text", "text": f"\n{key}: "}, *media]
+        return Pictured(text, parts) if parts else text
+
+
+@final
+class Pictured(str):
+    """Steps whose observations hold more than text: pictures, recordings, files."""
+
+    def __new__(cls, text: str, parts: Sequence[dict[str, Any]] = ()) -> Self:
+        made = super().__new__(cls, text)
+        made.parts = list(parts)
+        return made
+
+    parts: list[dict[str, Any]]
+
+    def to_parts(self) -> list[dict[str, Any]]:
+        """Return the text, and the parts behind it, each after the name of its observation."""
+        return [{"type": "text", "text": str(self)}, *self.parts]
+
+
+def _media_of(observation: Any) -> list[dict[str, Any]]:
+    many = isinstance(observation, (list, tuple))
+    values = cast("Sequence[Any]", observation) if many else (observation,)
+    parts = [part for value in values if has_parts(value) for part in value.to_parts()]
+    return [part for part in parts if part.get("type") != "text"]
 
 
 def shown_text(value: Any, limit: int) -> str:
