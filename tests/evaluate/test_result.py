@@ -146,3 +146,28 @@ def test_markup_in_data_is_shown_as_it_is(capsys):
     result([1], text="[bold]not markup[/bold]").display_table()
 
     assert "[bold]" in capsys.readouterr().out
+
+
+def test_repeated_rows_are_no_more_rows():
+    examples = [Example(x=i) for i in range(10)]
+    scores = [float(i < 6) for i in range(10)]
+    once = EvaluationResult(
+        [Row(i, e, Prediction(), s) for i, (e, s) in enumerate(zip(examples, scores, strict=True))]
+    )
+    thrice = EvaluationResult(
+        [Row(i, e, Prediction(), s) for i, (e, s) in enumerate(zip(examples * 3, scores * 3, strict=True))]
+    )
+
+    assert (thrice.score, thrice.interval, thrice.stderr) == (once.score, once.interval, once.stderr)
+    assert thrice.n == 30
+    assert "n = 30, 10 different rows, 95 % interval" in str(thrice)
+
+
+def test_repetitions_of_a_varying_lm_are_compared_by_their_means():
+    examples = [Example(x=i) for i in range(8)]
+    low = EvaluationResult([Row(i, e, Prediction(), 0.0) for i, e in enumerate(examples * 4)])
+    high = EvaluationResult([Row(i, e, Prediction(), float(i % 32 < 16)) for i, e in enumerate(examples * 4)])
+
+    found = high.compare(low)
+    assert (found.n, found.wins, found.losses, found.difference) == (8, 8, 0, 0.5)
+    assert high.summary.method == "t"

@@ -544,3 +544,9 @@ def test_nothing_is_told_where_some_demos_are_shown(caplog):
     predict.demos = [Example(qestion="a", anser="b"), {"question": "a", "answer": "b"}]
     assert len(predict.render(question="a")) == 4
     assert not caplog.text
+
+
+@pytest.mark.parametrize(("given", "told"), [(JSONAdapter, "a class: make one"), ("json", "subclass")])
+def test_what_is_no_adapter_is_refused(given, told):
+    with context(adapter=given), pytest.raises(ConfigurationError, match=f"is no adapter .*{told}"):
+        Predict("question -> answer").render(question="a")

@@ -17,8 +17,9 @@ from telic.optimizers._selection import (
     split_rows,
     tell_rivals,
 )
+from telic.testing import FunctionLM
 from telic.testing._optimizer_programs import Nested
-from telic.testing._optimizer_task import sums
+from telic.testing._optimizer_task import equal_answer, sums
 
 
 def test_optimism_is_about_what_the_choice_adds():
@@ -141,3 +142,32 @@ def test_where_all_are_told_apart_nothing_is_said():
     tell_rivals(run, result_of([1.0] * 40), [])
 
     assert run.notes == []
+
+
+def test_rows_that_are_learned_from_and_scored_are_told_of(tmp_path):
+    rows = sums(24)
+    for name, valset, told in (
+        ("apart", rows[12:], None),
+        ("some", rows[:6] + rows[12:], "6 of the 18 rows of valset stand in trainset too"),
+        ("all", rows[:12], "12 of the 12 rows of valset stand in trainset too"),
+    ):
+        optimizer = telic.BootstrapFewShotWithRandomSearch(equal_answer, num_candidate_programs=1)
+        with telic.context(lm=FunctionLM(lambda text: {"answer": "1"})):
+            compiled = optimizer.compile(
+                telic.Predict("question -> answer"),
+                trainset=rows[:12],
+                valset=valset,
+                run_dir=tmp_path / name,
+            )
+        found = [note for note in compiled.report.notes if "stand in" in note]
+        assert [note.partition(":")[0] for note in found] == ([] if told is None else [told])
+
+
+def test_a_split_that_parts_equal_questions_is_told_of(tmp_path):
+    rows = sums(12)
+    optimizer = telic.BootstrapFewShotWithRandomSearch(equal_answer, num_candidate_programs=1)
+    with telic.context(lm=FunctionLM(lambda text: {"answer": "1"})):
+        compiled = optimizer.compile(
+            telic.Predict("question -> answer"), trainset=[*rows, *rows], run_dir=tmp_path / "run"
+        )
+    assert any("of the other stand in the one part too" in note for note in compiled.report.notes)

@@ -106,8 +106,26 @@ class EvaluationResult:
 
     @cached_property
     def summary(self) -> Summary:
-        """n, mean, standard error, interval and which interval it is."""
-        return summarize([row.score for row in self.rows])
+        """n, mean, standard error, interval and which interval it is; rows that are repeated count once for these."""
+        whole = summarize([row.score for row in self.rows])
+        groups = self._repeated
+        if not groups:
+            return whole
+        each = summarize(_means(self.rows, groups))
+        return each._replace(n=whole.n, mean=whole.mean)
+
+    @cached_property
+    def _repeated(self) -> list[list[int]]:
+        """The places of each example where all are there equally often (`devset=rows * 5`); [] where none is repeated.
+
+        Repetitions tell how much an LM varies, and nothing of other rows: as so many rows they would make the
+        interval too narrow and every difference significant.
+        """
+        places: dict[int, list[int]] = {}
+        for place, row in enumerate(self.rows):
+            places.setdefault(id(row.example), []).append(place)
+        groups = list(places.values())
+        return groups if len({len(group) for group in groups}) == 1 and len(groups) < self.n else []
 
     @property
     def score(self) -> float:
@@ -152,6 +170,8 @@ class EvaluationResult:
     def compare(self, other: EvaluationResult) -> Comparison:
         """Compare with another result on the same rows by a paired test; positive means that this one is better.
 
+        Of rows that are repeated (`devset=rows * 5`) the means are compared: `n` counts different rows.
+
         Raises:
             ConfigurationError: The two are not about the same examples in the same order.
 
@@ -169,8 +189,8 @@ class EvaluationResult:
                     f"{truncate(repr(mine.example))} and {truncate(repr(theirs.example))}; "
                     "evaluate both programs on one devset"
                 )
-        scores = [row.score for row in other.rows], [row.score for row in self.rows]
-        return Comparison.of(compare_paired(*scores))
+        groups = self._repeated or [[place] for place in range(self.n)]
+        return Comparison.of(compare_paired(_means(other.rows, groups), _means(self.rows, groups)))
 
     def to_csv(self, path: str | Path) -> None:
         """Write a table whose columns are the union of all rows' fields.
@@ -228,7 +248,13 @@ class EvaluationResult:
         low, high = self.interval
         precision = "" if math.isnan(low) else f", 95 % interval {100 * low:.1f} to {100 * high:.1f}"
         failed = f", {plural(len(self.failures), 'failed row')}" if self.failures else ""
-        return f"{self.score:.2f} % (n = {self.n}{precision}{failed})"
+        repeated = f", {plural(len(self._repeated), 'different row')}" if self._repeated else ""
+        return f"{self.score:.2f} % (n = {self.n}{repeated}{precision}{failed})"
 
     def __repr__(self) -> str:
         return f"EvaluationResult({self})"
+
+
+def _means(rows: Sequence[Row], groups: Sequence[Sequence[int]]) -> list[float]:
+    """Return the mean score of the rows in each group of places."""
+    return [math.fsum(rows[place].score for place in group) / len(group) for group in groups]

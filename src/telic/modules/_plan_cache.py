@@ -32,6 +32,11 @@ class PreparedPlan:
     )  # fmt: skip
 
     def __init__(self, signature: Any, demos: Sequence[Any], adapter: Any, capabilities: Any) -> None:
+        if isinstance(adapter, type) or not hasattr(adapter, "plan"):
+            hint = (
+                "it is a class: make one" if isinstance(adapter, type) else "subclass telic.ChatAdapter, say"
+            )
+            raise ConfigurationError(f"{adapter!r:.80} is no adapter such as JSONAdapter(); {hint}")
         self.signature = signature
         self.adapter = adapter
         self.capabilities = capabilities

@@ -46,6 +46,7 @@ from telic.optimizers._plan import plan_of
 from telic.optimizers._pool import Source, Standing, run_pool
 from telic.optimizers._progress import shown_progress
 from telic.optimizers._report import Candidate, Report, save_start
+from telic.optimizers._selection import tell_overlap
 from telic.optimizers._stops import CompileInterrupted, CompileStopped, stop_words
 from telic.tracing import UsageTracker, begin, finish
 
@@ -96,9 +97,8 @@ class Compile:
         self._data = data
         self._budget: Budget | None = None
         self._folder: str | None = None
-        self._owns = False
         self.prefix = ""  # of a compile within another one: its name there, with "/"
-        self._started = time.perf_counter()
+        self._owns, self._started = False, time.perf_counter()
         self._context: Any = None
         self._call: Any = None
         self._made: Any = None  # what `guarded` returned, for callbacks
@@ -325,9 +325,8 @@ class Compile:
 
     def _open(self) -> None:
         identity = self._identity()
-        digest = content_key(identity)[:8]
         asked = self._run_dir is not None
-        name = f"{self._name}-{digest}"
+        name = f"{self._name}-{content_key(identity)[:8]}"
         folder = Path(self._run_dir) if self._run_dir is not None else new_folder(name, was_killed)
         about = {
             "trainset": len(self._data.get("trainset") or ()),
@@ -344,6 +343,7 @@ class Compile:
             return None
         self._owns, self._folder = True, str(folder)
         save_start(self.live.folder, self.student)
+        tell_overlap(self, self._data)
         if self.live.resumed:
             spent = self.live.carried
             self.note(f"resumed {str(folder)!r}: {spent.calls:,} calls had been paid for", warn=not asked)
