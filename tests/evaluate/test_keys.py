@@ -328,3 +328,21 @@ def test_what_a_metric_counts_does_not_count():
     before = callable_key(names["metric"])
     names["ROWS"], names["SEEN"] = 7, ["a"]
     assert callable_key(names["metric"]) == before
+
+
+def test_a_program_that_has_changed_by_its_calls_is_told_where_they_belong(tmp_path):
+    class Noting(telic.Module):
+        def __init__(self):
+            self.step = telic.Predict("question -> answer")
+            self.seen = []
+
+        def forward(self, question):
+            self.seen.append(question)
+            return self.step(question=question)
+
+    program, rows = Noting(), [Example(question="a").with_inputs("question")]
+    evaluate = telic.Evaluate(devset=rows, metric=lambda example, prediction: 1.0)
+    with telic.context(lm=FunctionLM(lambda text: {"answer": "x"})):
+        evaluate(program, run_dir=tmp_path / "run")
+        with pytest.raises(telic.RunMismatchError, match="attributes whose names begin with _"):
+            evaluate(program, run_dir=tmp_path / "run")

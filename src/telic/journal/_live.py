@@ -45,6 +45,11 @@ FORMAT: Final = 1
 """The version of the folder's layout; another one is refused."""
 SYNC_S: Final = 1.0
 
+_WHAT_COUNTS: Final = (
+    ". Of a program counts its code, too, and what its modules hold; what a call leaves behind belongs into "
+    "attributes whose names begin with _"
+)
+
 
 @final
 class LiveRun:
@@ -147,7 +152,7 @@ class LiveRun:
             raise RunMismatchError(
                 f"{folder!r} holds another run: {', '.join(changed)} {'is' if len(changed) == 1 else 'are'} not what "
                 "it was begun with, so its results would not fit; choose another run_dir for this one (or put "
-                "back what was changed to go on with that one)",
+                f"back what was changed to go on with that one){_WHAT_COUNTS if 'program' in changed else ''}",
                 folder=folder,
                 changed=changed,
             )
