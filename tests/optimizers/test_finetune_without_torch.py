@@ -12,7 +12,7 @@ from telic.errors import MissingExtraError
 from telic.lm import LM
 from telic.modules import Predict
 from telic.optimizers import BootstrapFinetune
-from telic.training import finetune, open_trainable
+from telic.training import ChatRow, finetune, open_trainable
 
 pytest.importorskip("numpy")
 ROWS = [Example(question="1+1?", answer="2").with_inputs("question")]
@@ -37,4 +37,4 @@ def test_the_parts_name_the_extra(tmp_path):
     with pytest.raises(MissingExtraError, match=MESSAGE):
         open_trainable("telic/tiny")
     with pytest.raises(MissingExtraError, match=MESSAGE):
-        finetune("telic/tiny", [], tmp_path)
+        finetune("telic/tiny", [ChatRow(({"role": "user", "content": "1+1?"},), "2")], tmp_path)
