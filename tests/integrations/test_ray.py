@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import telic
+from telic._cancel import Cancelled, CancelScope
 from telic.errors import ConfigurationError, EvaluationError, MissingExtraError, WorkerLostError
 from telic.integrations import Ray
 from telic.testing import FaultServer
@@ -280,6 +281,34 @@ def test_what_cannot_be_sent_is_refused_before_anything_is_paid_for(cluster):
             telic.Evaluate(devset=ROWS, metric=pid_metric)(program)
 
     assert server.requests == []
+
+
+def wait_long(path):
+    Path(path).touch()
+    for _ in range(600):
+        time.sleep(0.1)
+
+
+@needs_ray
+def test_work_that_is_called_off_ends_there(cluster, tmp_path):
+    scope, ended = CancelScope(), []
+
+    def wait():
+        with telic.context(cancel_scope=scope):
+            try:
+                cluster.run(wait_long, str(tmp_path / "began"))
+            except Cancelled as error:
+                ended.append(error)
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    while not (tmp_path / "began").exists():
+        time.sleep(0.01)
+    scope.cancel()
+    waiting.join(30)
+
+    assert len(ended) == 1
+    assert cluster.run(os.getpid)
 
 
 @pytest.mark.skipif(ray is not None, reason="Ray is installed")

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from typing import Any, final
 
+from telic._cancel import Cancelled, CancelScope
 from telic._optional import require
 from telic._text import plural
+from telic.context import get as get_setting
 from telic.errors import ConfigurationError, ProgramError, WorkerLostError
 
 
@@ -33,7 +35,8 @@ class Ray:
     What a program holds (its LM, retriever, metric) must be picklable by cloudpickle: functions of `__main__` are.
     Rows are as many at once as the setting `num_threads` allows. Callbacks are not told of what happens there. Within a
     run, what came back is kept, replies of failed rows too; LM calls of rows that were away when this process was
-    killed are paid for again. Ctrl-C calls off the task that is being waited for.
+    killed are paid for again. Ctrl-C ends the row of the thread that it reaches; those of other threads are finished
+    there, and nobody waits for them for longer than for rows of this process.
 
     Raises:
         MissingExtraError: Ray is not installed.
@@ -81,15 +84,21 @@ class Ray:
 
         Raises:
             WorkerLostError: The process died, as often as it was tried.
+            Cancelled: It was called off.
             ProgramError: It could not be opened there, or what came of it could not be sent back.
         """
         broken = self._ray.exceptions
         task = self._task.remote(work, *args)
+        scope: CancelScope | None = get_setting("cancel_scope")
         try:
+            if scope is not None:
+                scope.add(task, lambda: self._ray.cancel(task))
             return self._ray.get(task)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, Cancelled):
             self._ray.cancel(task)  # what it would still ask for is not wanted
             raise
+        except broken.TaskCancelledError as error:
+            raise Cancelled("the work was called off") from error
         except (broken.WorkerCrashedError, broken.OutOfMemoryError, broken.NodeDiedError) as error:
             raise WorkerLostError(
                 f"the process that worked on it died ({type(error).__name__}), {plural(self.retries + 1, 'time')} "
@@ -101,6 +110,9 @@ class Ray:
                 f"a process of the cluster could not do it: {type(cause).__name__}: {cause}; what a program takes and "
                 "returns must be picklable, and its modules must be importable there (runtime_env)"
             ) from cause
+        finally:
+            if scope is not None:
+                scope.discard(task)
 
 
 def _call(work: Any, *args: Any) -> Any:
