@@ -128,8 +128,8 @@ def test_texts_are_told_where_they_are_asked_for(telemetry, server):
     lm, module = telemetry.spans
     assert "Where is it?" in json.loads(lm.attributes["gen_ai.input.messages"])[-1]["content"]
     assert json.loads(lm.attributes["gen_ai.output.messages"]) == [REPLY]
-    assert json.loads(module.attributes["telic.inputs"])["kwargs"] == {"question": "Where is it?"}
-    assert json.loads(module.attributes["telic.outputs"]) == {"answer": "Paris"}
+    assert json.loads(module.attributes["input.value"])["kwargs"] == {"question": "Where is it?"}
+    assert json.loads(module.attributes["output.value"]) == {"answer": "Paris"}
 
 
 def test_failures_are_errors_of_their_spans(telemetry):
@@ -181,7 +181,10 @@ def test_a_stream_that_is_left_in_another_task_ends_its_spans(telemetry, server,
     async def main():
         stream = Predict("question -> answer").stream(question="Where?")
         await asyncio.create_task(anext(aiter(stream)))
+        while not server.requests:
+            await asyncio.sleep(0.001)
         await stream.aclose()
+        assert await asyncio.to_thread(server.wait_until, lambda: server.open_connections == 0)
 
     with context(lm=lm_at(server), callbacks=[telemetry.callback()]):
         asyncio.run(main())

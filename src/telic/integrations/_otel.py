@@ -1,9 +1,10 @@
 """OpenTelemetry (extra `otel`): a span for each call of a module, LM or tool, run of code, evaluation and compile.
 
-Names and attributes are those of OpenTelemetry's conventions for generative AI (`gen_ai.…`), what they lack is
-`telic.…`. Spans are children of whatever span is current, and current themselves while their call runs: what a web
-framework or a database driver traces stands above and below them in one trace. Rendering and parsing have no spans of
-their own. Texts are left out unless they are asked for: they are people's data.
+Names and attributes are those of OpenTelemetry's conventions for generative AI (`gen_ai.…`); what they lack is
+`telic.…`, and `input.value` and `output.value`, as OpenInference has them. Spans are children of whatever span is
+current, and current themselves while their call runs: what a web framework or a database driver traces stands above and
+below them in one trace. Rendering and parsing have no spans of their own. Texts are left out unless they are asked for:
+they are people's data.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ class OpenTelemetry(BaseCallback):
 
     def on_module_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
         """Begin a span named like the module's class."""
-        self._begin(call_id, type(instance).__name__, {"telic.kind": "module"}, inputs=inputs)
+        self._begin(call_id, type(instance).__name__, {"telic.kind": "module"}, **{"input.value": inputs})
 
     def on_module_end(
         self, call_id: str, outputs: Any | None, exception: BaseException | None = None
@@ -130,7 +131,7 @@ class OpenTelemetry(BaseCallback):
 
     def on_interpreter_execute_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
         """Begin a span of code that runs."""
-        self._begin(call_id, "execute_code", {"telic.kind": "code"}, code=inputs["code"])
+        self._begin(call_id, "execute_code", {"telic.kind": "code"}, **{"input.value": inputs["code"]})
 
     def on_interpreter_execute_end(
         self, call_id: str, outputs: Any | None, exception: BaseException | None = None
@@ -172,13 +173,13 @@ class OpenTelemetry(BaseCallback):
     ) -> None:
         kind = self._api.SpanKind.CLIENT if labels is not None else self._api.SpanKind.INTERNAL
         if self._content:
-            attributes = {**attributes, **{_named(key): _json(value) for key, value in content.items()}}
+            attributes = {**attributes, **{key: _json(value) for key, value in content.items()}}
         span = self._tracer.start_span(name, kind=kind, attributes=attributes)
         token = self._context.attach(self._api.set_span_in_context(span))
         self._open[call_id] = _Open(span, token, perf_counter(), {} if labels is None else dict(labels))
 
     def _end(
-        self, call_id: str, outputs: Any, exception: BaseException | None, key: str = "telic.outputs"
+        self, call_id: str, outputs: Any, exception: BaseException | None, key: str = "output.value"
     ) -> None:
         call = self._open.pop(call_id, None)
         if call is None:  # begun before this callback was set
@@ -195,10 +196,6 @@ class OpenTelemetry(BaseCallback):
         if self._api.get_current_span() is call.span:  # else it is ended in another task than it was begun in
             self._context.detach(call.token)
         call.span.end()
-
-
-def _named(key: str) -> str:
-    return key if "." in key else f"telic.{key}"
 
 
 def _json(value: Any) -> str:
