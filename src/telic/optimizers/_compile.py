@@ -42,11 +42,11 @@ from telic.evaluate import (
     stable,
 )
 from telic.journal import LiveRun, Spent, new_folder, was_killed
+from telic.optimizers._overlap import tell_overlap
 from telic.optimizers._plan import plan_of
 from telic.optimizers._pool import Source, Standing, run_pool
 from telic.optimizers._progress import shown_progress
 from telic.optimizers._report import Candidate, Report, save_start
-from telic.optimizers._selection import tell_overlap
 from telic.optimizers._stops import CompileInterrupted, CompileStopped, stop_words
 from telic.tracing import UsageTracker, begin, finish
 
@@ -343,7 +343,7 @@ class Compile:
             return None
         self._owns, self._folder = True, str(folder)
         save_start(self.live.folder, self.student)
-        tell_overlap(self, self._data)
+        tell_overlap(self.note, self._data)
         if self.live.resumed:
             spent = self.live.carried
             self.note(f"resumed {str(folder)!r}: {spent.calls:,} calls had been paid for", warn=not asked)

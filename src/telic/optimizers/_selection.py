@@ -11,13 +11,13 @@ best one for all that these rows tell. Rows that chose nothing are better than a
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from telic._hash import content_key
 from telic._seed import derive
 from telic._text import plural
-from telic.evaluate import compare_paired, stable
+from telic.evaluate import compare_paired
+from telic.optimizers._overlap import tell_shared
 
 if TYPE_CHECKING:
     from telic.data import Example
@@ -125,30 +125,6 @@ def tell_rivals(run: Compile, best: EvaluationResult, others: Sequence[Evaluatio
     run.note(text)
 
 
-def tell_shared(
-    run: Compile, learned: Sequence[Example], scored: Sequence[Example], names: tuple[str, str]
-) -> None:
-    """Note how many rows to score on have the inputs of a row to learn from; `names` are those of the two lists."""
-    known = {_inputs_key(row) for row in learned}
-    shared = sum(_inputs_key(row) in known for row in scored)
-    if shared:
-        run.note(
-            f"{shared} of the {plural(len(scored), 'row')} of {names[1]} stand in {names[0]} too: a score on rows that "
-            "were learned from is too high for new data; keep them apart",
-            warn=True,
-        )
-
-
-def tell_overlap(run: Compile, data: Mapping[str, Any]) -> None:
-    """Note which rows of a compile's valset, if there is one, stand in its trainset."""
-    if data.get("valset"):
-        tell_shared(run, data["trainset"], data["valset"], ("trainset", "valset"))
-
-
-def _inputs_key(row: Example) -> str:
-    return content_key(stable(dict(row.inputs().items())))
-
-
 def tell_least(run: Compile, rows: Sequence[Example]) -> None:
     """Note, before anything is paid for, which differences between programs so few rows can show at all."""
     n = len(rows)
@@ -228,7 +204,7 @@ def _split_rows(
         f"no valset was given: trainset was split, {len(made)} rows {purpose} and {len(scored)} to score on",
         warn=True,
     )
-    tell_shared(run, made, scored, ("the one part", "the other"))
+    tell_shared(run.note, made, scored, ("the one part", "the other"))
     return made, scored
 
 
