@@ -23,13 +23,7 @@ def read_callers() -> None:
 
 @final
 class CallerTypes(Mapping[str, Any]):
-    """The types that callers have, by name; found when a string asks for one, and kept for that string.
-
-    Example:
-        >>> class City: ...
-        >>> CallerTypes().get("City") is City
-        True
-    """
+    """The types that callers have, by name; found when a string asks for one, and kept for that string."""
 
     def __init__(self) -> None:
         self._known = frozenset(known_names())
