@@ -30,7 +30,7 @@ MAX_FILE_LINES = 400
 LONG_FILES = {"errors.py"}  # the whole tree on one page
 MAX_FUNCTION_LINES = 80
 MAX_PARAMETERS = 10
-MAX_CORE_LINES = 70_000  # floors 0-8; a raise needs its reason in ARCHITECTURE.md
+MAX_CORE_LINES = 72_000  # floors 0-8; a raise needs its reason in ARCHITECTURE.md
 SURFACES = {"cli", "viewer", "serve", "integrations", "compat", "testing"}  # floor 9
 
 # Constructors whose parameters are DSPy's, so that programs written for it run.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -132,13 +133,15 @@ def test_a_command_that_is_not_there_is_told(tmp_path):
         LM("local/some/model").launch(command=[str(tmp_path / "no-such-server")])
 
 
-def test_an_lm_that_is_pickled_or_copied_for_another_process_does_not_take_the_server_along(command):
+def test_an_lm_whose_server_is_of_this_process_is_not_sent_to_others(command):
     lm = LM("local/some/model", cache=False).launch(command=command())
     try:
-        assert lm.__getstate__().get("_made") is None
-        assert lm.copy(model="local/other")._made is None
+        with pytest.raises(ConfigurationError, match=r"base_url='http://127\.0\.0\.1:\d+/v1'"):
+            pickle.dumps(lm)
+        assert not lm.copy(model="local/other").launched
     finally:
         lm.close()
+    assert not pickle.loads(pickle.dumps(lm)).launched
 
 
 def test_the_embedded_lm_is_served_by_telic_itself():

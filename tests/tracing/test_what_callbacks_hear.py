@@ -52,7 +52,8 @@ def test_every_hook_takes_what_tracers_pass_by_name():
     }  # fmt: skip
     found = {name: f for name, f in inspect.getmembers(BaseCallback, inspect.isfunction) if name[:3] == "on_"}
 
-    assert set(found) == hooks
+    assert set(found) == {*hooks, "on_lm_response"}
+    assert list(inspect.signature(found.pop("on_lm_response")).parameters) == ["self", "call_id", "response"]
     for name, hook in found.items():
         wanted = ["instance", "inputs"] if name.endswith("start") else ["outputs", "exception"]
         assert list(inspect.signature(hook).parameters) == ["self", "call_id", *wanted]

@@ -270,6 +270,15 @@ def test_rows_that_are_too_long_are_refused_where_that_is_asked(name, tmp_path):
         finetune(name, LONG, tmp_path, QUICK._replace(max_length=24, too_long="refuse"))
 
 
+def test_a_prompt_without_tokens_is_refused_by_its_row(causal, tmp_path):
+    shutil.copytree(causal.removeprefix("local/"), tmp_path / "mute")
+    template = "{% if messages[0].content != 'the one' %}{{ messages[0].content }}{% endif %}"
+    (tmp_path / "mute" / "chat_template.jinja").write_text(template)
+
+    with pytest.raises(ConfigurationError, match="training row 3: its prompt has no tokens"):
+        finetune(f"local/{tmp_path / 'mute'}", ROWS, tmp_path / "run", QUICK)
+
+
 def test_a_cut_row_keeps_the_end_of_its_prompt_and_its_reply(tiny, tmp_path):
     row = ChatRow(({"role": "user", "content": "the dog " * 400 + "the fox"},), "red")
 

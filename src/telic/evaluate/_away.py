@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import copy
 import functools
-import pickle
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, cast, final
 
+from telic._optional import load
 from telic._text import truncate
 from telic.budget import Budget
 from telic.context import DEFAULTS, context, settings
@@ -294,7 +294,7 @@ def _parts(value: object) -> tuple[Any, ...]:
 def _sendable(error: BaseException) -> BaseException:
     """Return the error, or its words in one that can be sent."""
     try:
-        pickle.dumps(error)
+        load("pickle").dumps(error)
         copy.copy(error)  # made again as it would be there, from its arguments
     except Exception:  # noqa: BLE001 - whatever its own class does when it is copied
         return ProgramError(f"{type(error).__name__}: {error}")

@@ -122,7 +122,7 @@ class Cached:
 
     Args:
         inner: What answers when the cache does not.
-        model_identity: Who answers, as it stands in keys (`_cache_key.identity`).
+        model_identity: Who answers, as it stands in keys (`caching.identity`).
         shares_failures: Does the failure of one call speak for equal ones? Not where each has an API key of its own.
     """
 

@@ -238,6 +238,21 @@ class LM(BaseLM):
         if self.launched:
             self.close()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For other processes; see `BaseLM`.
+
+        Raises:
+            ConfigurationError: A server answers that `launch` started: it is this process's, and other processes would
+                each load the model themselves.
+        """
+        if self.launched:
+            url = getattr(self._made, "base_url", "")
+            raise ConfigurationError(
+                f"LM {self.model!r} is answered by a server that this process launched, and cannot be sent to others; "
+                f"give them LM('openai/NAME', base_url={url!r}), with a NAME of {url}/models"
+            )
+        return super().__getstate__()
+
     def _uses_cache(self, request: Request) -> bool:
         return self.cache if request.cache is None else request.cache
 

@@ -127,6 +127,10 @@ class FaultServer:
         started.set()
         await self._closing.wait()
         server.close()
+        for _ in range(
+            3
+        ):  # what was accepted just now becomes a connection: until then its socket is nobody's
+            await asyncio.sleep(0)
         tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         for task in tasks:
             task.cancel()

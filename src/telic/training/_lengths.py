@@ -61,14 +61,20 @@ def encoded(network: Trainable, rows: Sequence[Learnable], settings: SFTSettings
     """Return rows or pairs as tokens.
 
     Raises:
-        ConfigurationError: There are none, or not of the kind that is learned, or a long one is to be refused, or all
-            are too long.
+        ConfigurationError: There are none, or not of the kind that is learned, or a prompt has no tokens, or a long
+            one is to be refused, or all are too long.
     """
     check_kind(rows, settings)
     limit = network.context
     if settings.max_length is not None:
         limit = settings.max_length if limit is None else min(limit, settings.max_length)
     every = [([network.encode(row.messages, reply) for reply in _replies(row)], _weight(row)) for row in rows]
+    bare = next((at for at, (item, _) in enumerate(every) if not all(one.prompt for one in item)), None)
+    if bare is not None:
+        raise ConfigurationError(
+            f"training row {bare}: its prompt has no tokens; the model's tokenizer or chat template does not know its "
+            "words: check the model's folder"
+        )
     sizes = [max(_size(one, network) for one in item) for item, _ in every]
     long = 0 if limit is None else sum(size > limit for size in sizes)
     if long and settings.too_long == "refuse":

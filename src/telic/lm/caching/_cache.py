@@ -9,7 +9,7 @@ One `Cache` serves the process; `configure_cache` replaces it, and `cache` stand
     replay-only  use what is there; what is not there is a `CacheMissError`, never a call
 
 Values are immutable: hits share nothing that a caller could change. Keys hold the endpoint and the sample index
-(`_cache_key`), values are JSON (`_cache_codec`). Nothing is imported, opened or created before it is needed.
+(`_key`), values are JSON (`_codec`). Nothing is imported, opened or created before it is needed.
 """
 
 from __future__ import annotations
