@@ -80,7 +80,9 @@ def test_a_comparison_of_chains():
         def forward(self, question):
             return self.compare(self.attempt(question=question).completions, question=question)
 
-    run(Compared(), attempts, attempts, {"rationale": "r", "answer": "b"}, question="?")
+    made = run(Compared(), attempts, attempts, {"rationale": "r", "answer": "b"}, question="?")
+
+    assert made.answer == "b"
 
 
 def test_an_ensemble():

@@ -372,7 +372,7 @@ def test_closing_twice_and_unused_ones_is_fine():
     for kind in KINDS:
         interpreter = kind()
         interpreter.close()
-        interpreter.execute("1")
+        assert interpreter.execute("1").value == 1
         interpreter.close()
         interpreter.close()
 
